@@ -1,0 +1,128 @@
+"""What can go wrong, in one tree; ``status`` is the HTTP status the gateway gives it.
+
+::
+
+    WaypostError (500)
+    ├── BadInput (400)            what the user sent or wrote is wrong
+    │   ├── BadConfig             a config file: path, line, field, what is allowed
+    │   ├── BadRequest            an HTTP body: ``field`` names the culprit
+    │   ├── BadTable              an outcomes table: which row, which column
+    │   └── UnknownModel (404)    a name outside the pool, with the nearest ones
+    ├── NotFitted                 predict before fit
+    ├── NoModelLeft (422)         the constraints removed every model
+    ├── NotInstalled              a file or an extra is missing; says the command that brings it
+    └── ModelFailed (502)         a call failed; ``status`` and ``retry_after`` as far as known
+        ├── ModelTimeout (504)
+        └── Declined              the model says that this is not for it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class WaypostError(Exception):
+    """Any error that Waypost raises on purpose."""
+
+    status = 500
+    code = "internal_error"
+
+
+class BadInput(WaypostError, ValueError):
+    """What came from the user cannot be used."""
+
+    status = 400
+    code = "invalid_request_error"
+
+
+class BadConfig(BadInput):
+    """A config file cannot be used; the sentence names file, line and field."""
+
+
+class BadRequest(BadInput):
+    """A request cannot be used; ``field`` names the culprit.
+
+    >>> BadRequest("temperature", "must be a number, got 'hot'")
+    BadRequest("'temperature' must be a number, got 'hot'")
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"'{field}' {problem}")
+        self.field = field
+
+
+class BadTable(BadInput):
+    """An outcomes table cannot be used; the sentence names row and column."""
+
+
+class UnknownModel(BadInput):
+    """A model's name is not in the pool.
+
+    >>> UnknownModel("larg", ["small", "large"])
+    UnknownModel("no model 'larg' in the pool; it has large, small. Did you mean 'large'?")
+    """
+
+    status = 404
+    code = "model_not_found"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(f"no model '{name}' in the pool; it has {', '.join(names) or 'none'}.{nearest(name, names)}")
+        self.name = name
+
+
+class NotFitted(WaypostError):
+    """A router was asked before it was fitted or loaded."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not fitted; call fit(outcomes) or load a saved one first")
+
+
+class NoModelLeft(WaypostError):
+    """The constraints of a request removed every model of the pool."""
+
+    status = 422
+    code = "no_model_left"
+
+
+class NotInstalled(WaypostError):
+    """A file or an optional package is missing; the sentence says which command brings it."""
+
+    status = 503
+    code = "not_installed"
+
+
+class ModelFailed(WaypostError):
+    """A call to a model failed; ``upstream`` is the provider's HTTP status, ``retry_after`` is in seconds."""
+
+    status = 502
+    code = "upstream_error"
+
+    def __init__(self, problem: str, *, upstream: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(problem)
+        self.upstream = upstream
+        self.retry_after = retry_after
+
+
+class ModelTimeout(ModelFailed):
+    """A model did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class Declined(ModelFailed):
+    """A model says that this is not for it; the next best is asked."""
+
+    code = "declined"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A " Did you mean …?" for a mistyped name, or nothing.
+
+    >>> nearest("ridgee", ["ridge", "knn"])
+    " Did you mean 'ridge'?"
+    """
+    close = get_close_matches(word, list(known), n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

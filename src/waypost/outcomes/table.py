@@ -1,0 +1,278 @@
+"""The outcomes table: what each model did with each prompt.  Shape suffixes: N prompts, M models.
+
+On disk it is long (one row a prompt and model, Parquet); in memory it is wide.  A cell that was never measured
+is missing (NaN), never zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waypost.errors import BadTable, UnknownModel
+from waypost.types import Answer, Floats, Outcome
+
+Rows = NDArray[np.intp] | NDArray[np.bool_] | Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Prompts × models → quality (0..1), USD per query, seconds, and the answers where they were kept.
+
+    ``cells_NM`` holds the recorded `Outcome` of a cell (or None), which `answer` turns back into an `Answer`; a
+    table of bare scores has none.  ``weight_N`` is how much each prompt counts in training.
+
+    Raises:
+        BadTable: no scores, fewer than two models, a model without any score, NaN-only columns, negative or
+            infinite costs, quality outside 0..1; the sentence names the row.
+
+    >>> table = Outcomes(("a", "b"), ("Hi", "2+2?"), ("chat", "maths"), ("small", "large"),
+    ...                  np.array([[1, 1], [0, 1]]), np.array([[1e-6, 1e-4], [1e-6, 1e-4]]))
+    >>> table.means()["large"]
+    (1.0, 0.0001)
+    """
+
+    ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    groups: tuple[str, ...]
+    models: tuple[str, ...]
+    quality_NM: Floats
+    usd_NM: Floats
+    seconds_NM: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    weight_N: Floats = field(default_factory=lambda: np.empty(0))
+    cells_NM: NDArray[np.object_] | None = None
+
+    def __post_init__(self) -> None:
+        n, m = len(self.prompts), len(self.models)
+        defaults = {"quality_NM": None, "usd_NM": None, "seconds_NM": (n, m), "weight_N": (n,)}
+        for name, empty in defaults.items():
+            array = np.asarray(getattr(self, name), dtype=np.float64)
+            if array.size == 0 and empty is not None:
+                array = np.full(empty, np.nan if len(empty) == 2 else 1.0)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        self._check()
+
+    def _check(self) -> None:
+        n, m = len(self.prompts), len(self.models)
+        if n == 0:
+            raise BadTable("the table has no rows; collect some outcomes first (waypost collect)")
+        if m < 2:
+            raise BadTable(f"the table has {m} model ({', '.join(self.models)}); a choice needs at least 2")
+        if len(set(self.models)) < m:
+            raise BadTable(f"model names must differ, got {', '.join(self.models)}")
+        for name in ("quality_NM", "usd_NM", "seconds_NM"):
+            shape = getattr(self, name).shape
+            if shape != (n, m):
+                raise BadTable(f"{name} has shape {shape}, expected ({n}, {m}) for {n} prompts and {m} models")
+        for name, what, low, high in (
+            ("quality_NM", "quality", 0.0, 1.0),
+            ("usd_NM", "cost in USD", 0.0, np.finfo(float).max),
+            ("seconds_NM", "seconds", 0.0, np.finfo(float).max),
+        ):
+            array = getattr(self, name)
+            bad = np.argwhere((array < low) | (array > high))
+            if len(bad):
+                row, column = bad[0]
+                allowed = "between 0 and 1" if name == "quality_NM" else "zero or more, and finite"
+                raise BadTable(
+                    f"row {row} (id {self.ids[row]!r}), model {self.models[column]!r}: {what} is "
+                    f"{array[row, column]}, it must be {allowed}"
+                )
+        empty = [model for model, column in zip(self.models, self.quality_NM.T, strict=True) if np.isnan(column).all()]
+        if len(empty) == m:
+            raise BadTable("no row has a score; a table needs the quality of at least two models")
+        if empty:
+            raise BadTable(f"model {empty[0]!r} has no score in any of the {n} rows; drop it or score it")
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Outcome]) -> Self:
+        """The wide table of long rows; a later row of the same prompt and model replaces the earlier.
+
+        Raises:
+            BadTable: NaN where None (missing) or a number must stand, a value out of range, or one id for two
+                prompts; the sentence names the row.
+        """
+        index: dict[str, int] = {}
+        models: dict[str, int] = {}
+        first: list[Outcome] = []
+        cells: dict[tuple[int, int], Outcome] = {}
+        for number, row in enumerate(rows):
+            _refuse_nan(number, row)
+            n = index.setdefault(row.id, len(index))
+            if n == len(first):
+                first.append(row)
+            elif first[n].prompt != row.prompt:
+                raise BadTable(f"row {number}: id {row.id!r} stands for two different prompts; ids must be unique")
+            cells[n, models.setdefault(row.model, len(models))] = row
+        table = np.full((len(index), len(models)), None, dtype=object)
+        values = np.full((3, *table.shape), np.nan)
+        for cell, row in cells.items():
+            table[cell] = row
+            for k, value in enumerate((row.quality, row.usd, row.seconds)):
+                values[k][cell] = np.nan if value is None else value
+        return cls(
+            tuple(index),
+            tuple(r.prompt for r in first),
+            tuple(r.group for r in first),
+            tuple(models),
+            values[0],
+            values[1],
+            values[2],
+            cells_NM=table,
+        )
+
+    def rows(self) -> Iterator[Outcome]:
+        """The measured cells, prompt by prompt."""
+        for n, m in np.ndindex(self.quality_NM.shape):
+            if self.cells_NM is not None:
+                cell: Outcome | None = self.cells_NM[n, m]
+                if cell is not None:
+                    yield cell
+            elif not np.isnan(self.quality_NM[n, m]):
+                quality, usd, seconds = (float(a[n, m]) for a in (self.quality_NM, self.usd_NM, self.seconds_NM))
+                yield Outcome(
+                    id=self.ids[n],
+                    prompt=self.prompts[n],
+                    group=self.groups[n],
+                    model=self.models[m],
+                    quality=quality,
+                    usd=None if np.isnan(usd) else usd,
+                    seconds=None if np.isnan(seconds) else seconds,
+                )
+
+    def select(self, rows: Rows) -> Self:
+        """The same table with some of its prompts, by index or mask."""
+        index = np.arange(len(self))[np.asarray(rows)]
+        return type(self)(
+            tuple(self.ids[i] for i in index),
+            tuple(self.prompts[i] for i in index),
+            tuple(self.groups[i] for i in index),
+            self.models,
+            self.quality_NM[index],
+            self.usd_NM[index],
+            self.seconds_NM[index],
+            self.weight_N[index],
+            None if self.cells_NM is None else self.cells_NM[index],
+        )
+
+    def only(self, models: Sequence[str]) -> Self:
+        """The same table with some of its models, in the given order.
+
+        Raises:
+            UnknownModel: a name that the table does not have.
+        """
+        for name in models:
+            if name not in self.models:
+                raise UnknownModel(name, self.models)
+        column = [self.models.index(name) for name in models]
+        return type(self)(
+            self.ids,
+            self.prompts,
+            self.groups,
+            tuple(models),
+            self.quality_NM[:, column],
+            self.usd_NM[:, column],
+            self.seconds_NM[:, column],
+            self.weight_N,
+            None if self.cells_NM is None else self.cells_NM[:, column],
+        )
+
+    def split(self, share: float = 0.7, seed: int = 0) -> tuple[Self, Self]:
+        """Training and test parts by a hash of each prompt, so that equal prompts stay on one side.
+
+        >>> from waypost.outcomes import example_table
+        >>> train, test = example_table(100).split(0.7)
+        >>> len(train) + len(test), set(train.prompts) & set(test.prompts)
+        (100, set())
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share must be between 0 and 1, got {share}")
+        inside = np.array([_unit_hash(f"{seed}\0{' '.join(p.lower().split())}") < share for p in self.prompts])
+        if inside.all() or not inside.any():
+            raise BadTable(f"{len(self)} prompts cannot be split {share:.0%} to {1 - share:.0%}; collect more")
+        return self.select(inside), self.select(~inside)
+
+    @classmethod
+    def concat(cls, tables: Sequence[Self], *, equal: bool = False) -> Self:
+        """One table of several with the same models; ``equal`` gives each the same total weight in training."""
+        if not tables:
+            raise BadTable("nothing to join: no table was given")
+        for table in tables[1:]:
+            if table.models != tables[0].models:
+                raise BadTable(f"the tables have different models: {tables[0].models} and {table.models}")
+        sizes = [len(t) for t in tables]
+        scale = [sum(sizes) / (len(sizes) * t.weight_N.sum()) if equal else 1.0 for t in tables]
+        kept = all(t.cells_NM is not None for t in tables)
+        return cls(
+            tuple(i for t in tables for i in t.ids),
+            tuple(p for t in tables for p in t.prompts),
+            tuple(g for t in tables for g in t.groups),
+            tables[0].models,
+            np.concatenate([t.quality_NM for t in tables]),
+            np.concatenate([t.usd_NM for t in tables]),
+            np.concatenate([t.seconds_NM for t in tables]),
+            np.concatenate([t.weight_N * s for t, s in zip(tables, scale, strict=True)]),
+            np.concatenate([t.cells_NM for t in tables if t.cells_NM is not None]) if kept else None,
+        )
+
+    def answer(self, n: int, model: str) -> Answer | None:
+        """The recorded answer of a model to prompt ``n``, or None where none was kept."""
+        cell = None if self.cells_NM is None else self.cells_NM[n, self.models.index(model)]
+        if cell is None:
+            return None
+        return Answer(
+            model=model,
+            text=cell.answer,
+            tokens_in=cell.tokens_in,
+            tokens_out=cell.tokens_out,
+            seconds=cell.seconds or 0.0,
+            usd=cell.usd,
+            finish=cell.finish,
+            logprob=cell.logprob,
+            declined="recorded as declined" if cell.declined else None,
+        )
+
+    def means(self) -> dict[str, tuple[float, float]]:
+        """Weighted mean quality and USD of each model over the cells that were measured."""
+        return {
+            name: (weighted_mean(q, self.weight_N), weighted_mean(c, self.weight_N))
+            for name, q, c in zip(self.models, self.quality_NM.T, self.usd_NM.T, strict=True)
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what routers learn from: prompts, groups, models and numbers."""
+        digest = hashlib.sha256("\0".join((*self.prompts, *self.groups, *self.models)).encode())
+        for array in (self.quality_NM, self.usd_NM, self.seconds_NM, self.weight_N):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def weighted_mean(values: Floats, weights: Floats) -> float:
+    """Mean of the values that are not missing (NaN); NaN when all are."""
+    known = ~np.isnan(values)
+    return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
+
+
+def _refuse_nan(number: int, row: Outcome) -> None:
+    for name in ("quality", "usd", "seconds"):
+        value = getattr(row, name)
+        if value is not None and not np.isfinite(value):
+            raise BadTable(
+                f"row {number} (id {row.id!r}, model {row.model!r}): {name} is {value}; give a finite number, "
+                f"or leave the cell empty if it was not measured"
+            )
+
+
+def _unit_hash(text: str) -> float:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64

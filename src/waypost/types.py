@@ -1,0 +1,286 @@
+"""The nouns that pass between rooms.  Shape suffixes: N prompts, M models.
+
+Everything here is plain data: no I/O, no clock, and no import of any other room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a model before it is called: price, limits, abilities.
+
+    Prices are USD per million tokens plus USD per call; ``None`` means unknown, which is never zero.
+    ``context`` is in tokens, ``parameters`` in billions.
+
+    >>> ModelCard("small", usd_per_mtok_in=0.1, usd_per_mtok_out=0.4).usd(1_000_000, 500_000)
+    0.3
+    """
+
+    name: str
+    usd_per_mtok_in: float | None = None
+    usd_per_mtok_out: float | None = None
+    usd_per_call: float = 0.0
+    context: int | None = None
+    parameters: float | None = None
+    released: date | None = None
+    open: bool = False
+    local: bool = False
+    capabilities: frozenset[str] = frozenset()
+    domains: tuple[str, ...] = ()
+    description: str = ""
+
+    def usd(self, tokens_in: int, tokens_out: int) -> float | None:
+        """Cost of one call in USD, or None when the card does not state a price."""
+        if self.usd_per_mtok_in is None or self.usd_per_mtok_out is None:
+            return None
+        tokens = tokens_in * self.usd_per_mtok_in + tokens_out * self.usd_per_mtok_out
+        return self.usd_per_call + tokens / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request: a conversation and what it needs of a model.
+
+    ``parameters`` are the request's other fields (``temperature``, ``max_tokens``, ``tools`` …), passed on untouched.
+
+    >>> Query.of("What is 2 + 2?").text
+    'What is 2 + 2?'
+    """
+
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, prompt: str, **parameters: Any) -> Self:
+        """A conversation of one user turn."""
+        return cls(({"role": "user", "content": prompt},), parameters)
+
+    @property
+    def text(self) -> str:
+        """The last user turn, which is what a router sees; text parts of a multi-part turn are joined by newlines."""
+        for message in reversed(self.messages):
+            if message.get("role") == "user":
+                return message_text(message)
+        return ""
+
+    @property
+    def size(self) -> int:
+        """Length of the whole conversation in tokens, estimated as a quarter of its UTF-8 bytes."""
+        return sum(len(message_text(m).encode()) for m in self.messages) // 4 + 1
+
+
+def message_text(message: Message) -> str:
+    """The text of one message, whether its content is a string or a list of parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, Sequence) else ()
+    return "\n".join(p["text"] for p in parts if isinstance(p, Mapping) and isinstance(p.get("text"), str))
+
+
+class Prediction(NamedTuple):
+    """What a router expects of each model for each prompt; every array is (N, M).
+
+    ``quality`` is 0..1, ``usd`` USD per query, ``seconds`` wall time, and ``spread`` one standard deviation of
+    the router's own uncertainty about the expected quality.
+    """
+
+    models: tuple[str, ...]
+    quality_NM: Floats
+    usd_NM: Floats
+    seconds_NM: Floats
+    spread_NM: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A choice and its reasons: models best first, what each was expected to give, what removed the others.
+
+    ``scores`` are the objective's values; ``quality``, ``usd`` and ``seconds`` the router's predictions, by model;
+    ``weights`` the trade-off that was used (``quality``, ``usd``, ``seconds``, and the flags).
+    """
+
+    router: str
+    ranking: tuple[str, ...]
+    scores: Mapping[str, float]
+    quality: Mapping[str, float]
+    usd: Mapping[str, float]
+    seconds: Mapping[str, float]
+    removed: Mapping[str, str]
+    weights: Mapping[str, float]
+    why: str
+
+    @property
+    def model(self) -> str:
+        """The model chosen."""
+        return self.ranking[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A strategy's wish: ask this model.
+
+    ``final`` says that the strategy will return this answer as it is unless the model declines or fails, so a
+    driver may show it to the client while it arrives.
+    """
+
+    model: str
+    query: Query
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back of one call.
+
+    ``declined`` is an honest "not mine"; ``error`` a failure; both leave ``text`` empty and let a strategy go on.
+    ``logprob`` is the mean log-probability of the answer's tokens where the model gives it. ``usd`` is None when
+    the price is unknown. ``body`` is the provider's own JSON, kept so that fields unknown to us pass through.
+    """
+
+    model: str
+    text: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    usd: float | None = None
+    finish: str = "stop"
+    logprob: float | None = None
+    declined: str | None = None
+    error: str | None = None
+    body: Mapping[str, Any] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an answer to give."""
+        return self.declined is None and self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer: its text and, from a remote provider, the provider's own chunk."""
+
+    text: str
+    chunk: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A prompt with the way to score an answer to it; ``scorer`` names one of ``waypost.outcomes.scoring``."""
+
+    id: str
+    prompt: str
+    scorer: str
+    reference: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row of the outcomes table: what one model did with one prompt.
+
+    ``quality`` is 0..1 (None: not scored); a declined call has quality 0.
+    """
+
+    id: str
+    prompt: str
+    group: str
+    model: str
+    quality: float | None
+    usd: float | None
+    seconds: float | None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    answer: str = ""
+    finish: str = "stop"
+    logprob: float | None = None
+    declined: bool = False
+    reference: str = ""
+    scorer: str = ""
+
+
+class Model(Protocol):
+    """A way to reach one model.  ``waypost.pool`` holds the ways; anything with these members is one."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        ...
+
+    def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
+        """Yield the answer's pieces as they arrive, then one `Answer` with the whole.
+
+        Raises:
+            Declined: before the first piece, when the model cannot do this.
+            ModelFailed: when it failed, before or after the first piece.
+        """
+        ...
+
+    async def complete(self, query: Query) -> Answer:
+        """The whole answer at once; raises as `stream` does."""
+        ...
+
+    async def ready(self) -> str | None:
+        """None when calls can be made, or a sentence that says why not."""
+        ...
+
+    async def close(self) -> None:
+        """Free what the model holds."""
+        ...
+
+
+class Encoder(Protocol):
+    """Text to vectors."""
+
+    name: str
+    dim: int
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (N, dim); a text without any token gets the zero vector."""
+        ...
+
+
+Run = Generator[Call | list[Call], Answer | list[Answer], Answer]
+
+
+class Strategy(Protocol):
+    """Decides which calls to make; does no I/O.  It yields calls and is sent their answers, in order."""
+
+    name: str
+
+    def decide(self, query: Query, objective: Chooser) -> Decision:
+        """What is expected of each model before any call, and whom to ask first.
+
+        Raises:
+            NoModelLeft: the constraints removed every model.
+        """
+        ...
+
+    def run(self, query: Query, decision: Decision) -> Run:
+        """Yield a call (or several at once), receive its answer, return the answer to give.
+
+        A call's answer may say that the model declined or failed; when no model is left to ask, the last such
+        answer is returned.
+        """
+        ...
+
+
+class Chooser(Protocol):
+    """The trade-off: turns a prediction into a decision (`waypost.objective.Objective` is one)."""
+
+    def choose(self, prediction: Prediction, cards: Mapping[str, ModelCard], query: Query, router: str) -> Decision:
+        """The decision for a prediction of one prompt."""
+        ...
