@@ -1,0 +1,122 @@
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waypost.errors import BadTable
+from waypost.outcomes.readers import routerbench
+
+HEADER = (
+    "", "sample_id", "prompt", "eval_name", "org/large", "small",
+    "small|model_response", "org/large|model_response", "org/large|total_cost", "small|total_cost",
+    "oracle_model_to_route_to",
+)  # fmt: skip
+
+
+def row(**changes):
+    plain = dict(zip(HEADER, (
+        "0", "mmlu.1", "['What is 2+2?']", "mmlu-abstract-algebra", "1.0", "0.0",
+        "['five']", "['four']", "0.004", "0.00007", "no_model_correct",
+    ), strict=True))  # fmt: skip
+    return plain | {key.replace("__", "|").replace("large", "org/large"): value for key, value in changes.items()}
+
+
+@pytest.fixture
+def table(tmp_path):
+    def read(*rows, header=HEADER, report=lambda _: None):
+        path = tmp_path / "mmlu_train.csv"
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows([r[name] for name in header] if isinstance(r, dict) else r for r in rows)
+        return routerbench.read(path, report)
+
+    return read
+
+
+def test_scores_costs_and_answers_are_kept(table):
+    read = table(row())
+    assert read.models == ("org/large", "small")
+    np.testing.assert_array_equal(read.quality_NM, [[1, 0]])
+    np.testing.assert_array_equal(read.usd_NM, [[0.004, 0.00007]])
+    assert np.isnan(read.seconds_NM).all()
+    assert (read.prompts, read.groups, read.ids) == (("What is 2+2?",), ("mmlu",), ("mmlu.1",))
+    answer = read.answer(0, "org/large")
+    assert (answer.text, answer.usd, answer.ok) == ("four", 0.004, True)
+
+
+def test_an_empty_score_is_missing(table):
+    read = table(row(large=""), row(sample_id="mmlu.2"))
+    np.testing.assert_array_equal(read.quality_NM, [[np.nan, 0], [1, 0]])
+
+
+def test_rows_without_any_score_are_left_out_and_counted(table):
+    said = []
+    read = table(row(), row(sample_id="mmlu.2", large="", small=""), report=said.append)
+    assert len(read) == 1
+    assert said == ["mmlu_train.csv: left out 1 rows without any score (row 1)"]
+
+
+def test_an_id_used_for_two_prompts_is_numbered_and_said(table):
+    said = []
+    read = table(row(), row(prompt="['Another?']"), report=said.append)
+    assert read.ids == ("mmlu.1", "mmlu.1#2")
+    assert "1 ids stood for a second prompt" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("['a', 'b']", "a\nb"),
+        ('["it\'s"]', "it's"),
+        ("plain", "plain"),
+        ("[unfinished", "[unfinished"),
+        ("[x for x in 'ab']", "[x for x in 'ab']"),
+        ("[__import__('os').getcwd()]", "[__import__('os').getcwd()]"),
+        ("", ""),
+    ],
+)
+def test_lists_are_parsed_as_literals_and_never_run(text, read):
+    assert routerbench.literal(text) == read
+
+
+@given(st.text())
+def test_any_text_is_read_from_its_list_form(text):
+    assert routerbench.literal(repr([text])) == text
+
+
+def test_a_cell_longer_than_the_csv_module_allows_is_read(table):
+    assert len(table(row(prompt="x" * 200_000)).prompts[0]) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (row(large="good"), r"row 1 \(id 'mmlu.1'\), column 'org/large': 'good' is not a number from 0 to 1"),
+        (row(small="1.5"), "column 'small': '1.5' is not"),
+        (row(large__total_cost="-1"), r"column 'org/large\|total_cost': '-1' is not a finite number of USD"),
+        (row(small__total_cost="inf"), "'inf' is not a finite number"),
+        (row(small="nan"), "'nan' is not a number from 0 to 1"),
+        (["0", "mmlu.9", "short"], r"row 1 \(id 'mmlu.9'\): it has another number of cells"),
+        ([*row().values(), "more"], "row 1 .* another number of cells"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_number_and_reason(table, bad, sentence):
+    with pytest.raises(BadTable, match=sentence):
+        table(row(), bad)
+
+
+def test_a_file_of_another_kind_is_refused(table):
+    with pytest.raises(BadTable, match="no column 'sample_id'"):
+        table(header=("question", "answer"))
+    with pytest.raises(BadTable, match="has no model"):
+        table(header=("sample_id", "prompt", "eval_name"))
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes(b"sample_id,prompt,eval_name,a,a|total_cost\n1,caf\xe9,x,1,0\n")
+    with pytest.raises(BadTable, match="not CSV in UTF-8"):
+        routerbench.read(path)

@@ -1,0 +1,47 @@
+import json
+
+import numpy as np
+import pytest
+
+from waypost.errors import BadInput, BadTable
+from waypost.outcomes.readers import READERS, read
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(name, scores):
+        path = tmp_path / name
+        path.write_text(json.dumps([{"question": f"Q{i}", "scores": row} for i, row in enumerate(scores)]))
+        return path
+
+    return write
+
+
+def test_an_unknown_format_names_the_nearest():
+    with pytest.raises(BadInput, match=r"no format 'routerbenhc'.*Did you mean 'routerbench'"):
+        read("routerbenhc", [])
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_missing_file_is_named(name, tmp_path):
+    with pytest.raises(BadTable, match=r"no file .*gone"):
+        read(name, [tmp_path / "gone"])
+
+
+def test_models_come_in_the_order_of_the_first_file(files):
+    first = files("a_train.json", [{"x": 1, "y": 0}])
+    second = files("b_train.json", [{"y": 0, "x": 1}, {"y": 1, "x": 0}])
+    tables = read("routerdc", [first, second])
+    assert [t.models for t in tables] == [("x", "y"), ("x", "y")]
+    np.testing.assert_array_equal(tables[1].quality_NM, [[1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("models", "sentence"),
+    [("xz", "b_train.json has no scores of 'y', which"), ("xyz", "b_train.json has scores of 'z', which")],
+)
+def test_files_with_other_models_are_refused(files, models, sentence):
+    first = files("a_train.json", [{"x": 1, "y": 0}])
+    second = files("b_train.json", [dict.fromkeys(models, 1)])
+    with pytest.raises(BadTable, match=sentence):
+        read("routerdc", [first, second])
