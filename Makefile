@@ -1,0 +1,74 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run install check test docs bench
+
+PORT ?= 8080
+PYTHON ?= python3.13 python3.12 python3.11 python3 python
+BIN := .venv/bin
+
+help:
+	@echo "make run      start the gateway on 127.0.0.1:$(PORT), installing it first (PORT=9000 changes the port)"
+	@echo "make install  set up .venv with all that developing needs"
+	@echo "make check    ruff and mypy"
+	@echo "make test     check, then every test"
+	@echo "make docs     run the code in README.md, CONTRIBUTING.md and docs/"
+	@echo "make bench    time one decision and the start"
+
+run: .venv/.local .venv/.model
+	@exec $(BIN)/waypost serve --port $(PORT)
+
+install: .venv/.dev .venv/.model
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check .venv/.model
+	$(BIN)/python -m pytest
+
+docs: .venv/.dev .venv/.model
+	$(BIN)/python -m pytest tests/test_docs.py
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/decision.py --quick
+	$(BIN)/python benchmarks/startup.py --quick
+
+# Each stamp is written last, so a step that was interrupted is done again.
+.venv/.made:
+	@for python in $(PYTHON); do \
+	  version=$$($$python -V 2>&1) || continue; \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old="$$version"; continue; }; \
+	  $$python -c 'import ensurepip, venv' 2>/dev/null || { bare="$$version"; continue; }; \
+	  echo "Making .venv with $$version"; \
+	  $$python -m venv .venv && touch $@; exit; \
+	done; \
+	if [ -n "$$bare" ]; then echo "$$bare has no venv module; install it (on Debian and Ubuntu: apt install python3-venv)"; \
+	else echo "Waypost needs Python 3.11 or newer, found $${old:-none}; name one with make PYTHON=/path/to/python3"; fi >&2; \
+	exit 1
+
+# Shows one line a package, so that a long download is seen to move; what goes wrong comes through on stderr.
+define install
+@echo "$(1)"; set -o pipefail; \
+$(BIN)/python -m pip install --disable-pip-version-check --editable "$(2)" | while read -r line; do \
+  case "$$line" in \
+    Downloading*.whl\ \(* | "Using cached "*.whl\ \(*) \
+      file="$${line#Downloading }"; file="$${file#Using cached }"; echo "  $${file%%-*} ($${line##*\(}" ;; \
+    Installing\ collected*) echo "Unpacking them" ;; \
+  esac; \
+done
+@touch $@
+endef
+
+.venv/.local: .venv/.made pyproject.toml
+	$(call install,Installing Waypost and its packages (about 350 MB; a minute or two the first time),.[local])
+
+.venv/.dev: .venv/.local
+	$(call install,Installing the tools for developing,.[dev$(comma)local])
+
+.venv/.model: .venv/.local
+	@$(BIN)/waypost models add smollm2-135m
+	@touch $@
+
+comma := ,
