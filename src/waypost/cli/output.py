@@ -1,0 +1,90 @@
+"""What commands write: rich tables for people, one JSON object a line for machines, progress on stderr."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+
+def emit(rows: Iterable[Mapping[str, Any]], json: bool, title: str = "") -> None:
+    """Write rows to stdout: as a table with the columns of the first, or each as one line of JSON.
+
+    Missing numbers (None, NaN) are ``null`` in JSON and a dash in a table.
+    """
+    if json:
+        for row in rows:
+            _write_line(row)
+        return
+    from rich.table import Table
+
+    listed = list(rows)
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in listed[0] if listed else ():
+        numbers = all(isinstance(row[name], int | float | None) for row in listed)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*map(shown, row.values()))
+    _console(sys.stdout).print(table)
+
+
+def shown(value: Any) -> str:
+    """A value as people read it in a table.
+
+    >>> shown(0.123456), shown(None), shown(("a", "b")), shown(True)
+    ('0.1235', '–', 'a, b', 'yes')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
+    return str(value)
+
+
+def say(text: str) -> None:
+    """One line for people on stderr, where it never mixes with results."""
+    _console(sys.stderr).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Show on stderr that something runs, and how long it took when it is done."""
+    console = _console(sys.stderr)
+    started = perf_counter()
+    with console.status(what) if console.is_terminal else _silent():
+        yield
+    say(f"{what} ({perf_counter() - started:.1f} s)")
+
+
+def fail(error: Exception, json: bool) -> None:
+    """Say on stderr what went wrong; with ``json`` also as an error object on stdout."""
+    if json:
+        code = getattr(error, "code", "internal_error")
+        _write_line({"error": {"type": type(error).__name__, "code": code, "message": str(error)}})
+    say(f"waypost: {error}")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    yield
+
+
+def _write_line(row: Mapping[str, Any]) -> None:
+    import orjson
+
+    # orjson writes NaN as null, which is what a missing number is.
+    sys.stdout.write(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _console(file: Any) -> Any:
+    from rich.console import Console
+
+    return Console(file=file)
