@@ -61,10 +61,9 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
 def run_console(block: Block, folder: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
     for match in COMMAND.finditer(block.code):
-        done = subprocess.run(
-            ["bash", "-c", match["command"]], cwd=folder, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{block.place}: {match['command']}\n{done.stdout}{done.stderr}"
+        command = match["command"]
+        done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{block.place}: {command}\n{done.stdout}{done.stderr}"
         if match["shown"].strip():
             shown = doctest.OutputChecker().check_output(match["shown"], done.stdout, LOOSE)
             assert shown, f"{block.place}: {command} shows something else:\n{done.stdout}"
