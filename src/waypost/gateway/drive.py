@@ -1,0 +1,146 @@
+"""The live driver of strategies: makes the calls that a generator yields and shows the final one as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
+from waypost.store import Attempt
+from waypost.types import Answer, Call, Delta, Model, Run
+
+# A model whose file is missing is as gone as one whose server is down: the next best answers.
+_FAILURES = (ModelFailed, NotInstalled)
+
+
+@dataclass(slots=True)
+class Drive:
+    """One request's calls: ``attempts`` tells what was asked of whom, in the order in which it ended.
+
+    ``errors`` holds, by model, why a call gave no answer; ``showing`` names the model whose answer the client is
+    being shown.
+    """
+
+    models: Mapping[str, Model]
+    attempts: list[Attempt] = field(default_factory=list)
+    errors: dict[str, WaypostError] = field(default_factory=dict)
+    showing: str | None = None
+
+    async def pieces(self, run: Run, *, show: bool) -> AsyncGenerator[Delta | Answer]:
+        """Run a strategy to its end: yields its final answer, before it the pieces of it if they are to be shown.
+
+        A call that declines or fails before its first piece is sent to the strategy, which goes on; once a piece
+        was yielded nobody else can answer any more.
+
+        Raises:
+            ModelFailed: the call failed after its first piece.
+        """
+        try:
+            wish = next(run)
+            while True:
+                if isinstance(wish, list):
+                    wish = run.send(await self._ask_all(wish))
+                elif show and wish.final:
+                    async with aclosing(self._show(wish)) as shown:
+                        async for piece in shown:
+                            if isinstance(piece, Delta):
+                                yield piece
+                            else:
+                                answer = piece
+                    wish = run.send(answer)
+                else:
+                    wish = run.send(await self._ask(wish))
+        except StopIteration as end:
+            yield end.value
+        finally:
+            run.close()
+
+    def failure(self) -> WaypostError:
+        """Why there is no answer: the last failure, or that every model asked has declined."""
+        failed = [error for error in self.errors.values() if not isinstance(error, Declined)]
+        if failed:
+            return failed[-1]
+        reasons = "; ".join(f"{model}: {error}" for model, error in self.errors.items())
+        return NoModelLeft(f"every model that was asked declined: {reasons}")
+
+    def usd(self) -> float | None:
+        """What all calls did cost, or None when one has no known price."""
+        total = 0.0
+        for attempt in self.attempts:
+            if attempt.usd is None:
+                if attempt.outcome in ("ok", "cut"):
+                    return None
+            else:
+                total += attempt.usd
+        return total
+
+    async def _ask_all(self, calls: list[Call]) -> list[Answer]:
+        tasks = [asyncio.create_task(self._ask(call)) for call in calls]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask(self, call: Call) -> Answer:
+        start = time.perf_counter()
+        try:
+            answer = await self.models[call.model].complete(call.query)
+        except _FAILURES as error:
+            return self._failed(call.model, error, start)
+        return self._answered(answer)
+
+    async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
+        start = time.perf_counter()
+        stream = self.models[call.model].stream(call.query)
+        held: list[Delta] = []
+        try:
+            async for piece in stream:
+                if isinstance(piece, Answer):
+                    for delta in held:
+                        self.showing = call.model
+                        yield delta
+                    yield self._answered(piece)
+                    return
+                held.append(piece)
+                if self.showing or _says_something(piece):
+                    self.showing = call.model
+                    for delta in held:
+                        yield delta
+                    held.clear()
+            raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
+        except _FAILURES as error:
+            answer = self._failed(call.model, error, start)
+            if self.showing:
+                raise
+            yield answer
+        finally:
+            # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+    def _answered(self, answer: Answer) -> Answer:
+        self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
+        return answer
+
+    def _failed(self, model: str, error: WaypostError, start: float) -> Answer:
+        declined = isinstance(error, Declined)
+        outcome = "declined" if declined else "cut" if self.showing else "failed"
+        seconds = time.perf_counter() - start
+        self.attempts.append(Attempt(model, outcome, seconds, None, str(error)))
+        self.errors[model] = error
+        if declined:
+            return Answer(model, seconds=seconds, declined=str(error))
+        return Answer(model, seconds=seconds, error=str(error))
+
+
+def _says_something(delta: Delta) -> bool:
+    """Whether a piece carries more than the role that providers send ahead of everything else."""
+    if delta.text:
+        return True
+    choices = delta.chunk.get("choices") if delta.chunk else None
+    fields = choices[0].get("delta") if isinstance(choices, list) and choices else None
+    return isinstance(fields, dict) and any(value for name, value in fields.items() if name != "role")
