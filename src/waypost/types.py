@@ -22,7 +22,7 @@ class ModelCard:
     """What is known of a model before it is called: price, limits, abilities.
 
     Prices are USD per million tokens plus USD per call; ``None`` means unknown, which is never zero.
-    ``context`` is in tokens, ``parameters`` in billions.
+    ``context`` is in tokens, ``parameters`` in billions, ``answer_tokens`` the length of a typical answer.
 
     >>> ModelCard("small", usd_per_mtok_in=0.1, usd_per_mtok_out=0.4).usd(1_000_000, 500_000)
     0.3
@@ -34,6 +34,7 @@ class ModelCard:
     usd_per_call: float = 0.0
     context: int | None = None
     parameters: float | None = None
+    answer_tokens: float | None = None
     released: date | None = None
     open: bool = False
     local: bool = False

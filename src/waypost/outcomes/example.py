@@ -13,7 +13,7 @@ _ASKS = {
 }
 _WORDS = ("Albany", "bread", "Cairo", "dancing", "Elm", "frost", "garden", "harbour", "ink", "juniper")
 # Chance of a right answer by group: each model is best at something, and the dear one is never bad.
-_SKILL = {"tiny": (0.2, 0.85, 0.1), "maths-expert": (0.98, 0.1, 0.3), "large": (0.85, 0.9, 0.9)}
+_SKILL = {"tiny": (0.2, 0.85, 0.1), "maths-expert": (0.98, 0.1, 0.3), "large": (0.55, 0.9, 0.9)}
 _USD = {"tiny": 1e-6, "maths-expert": 5e-6, "large": 4e-4}
 
 

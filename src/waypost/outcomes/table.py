@@ -133,12 +133,12 @@ class Outcomes:
 
     def rows(self) -> Iterator[Outcome]:
         """The measured cells, prompt by prompt."""
+        if self.cells_NM is not None:
+            kept: list[Outcome | None] = self.cells_NM.ravel().tolist()
+            yield from (cell for cell in kept if cell is not None)
+            return
         for n, m in np.ndindex(self.quality_NM.shape):
-            if self.cells_NM is not None:
-                cell: Outcome | None = self.cells_NM[n, m]
-                if cell is not None:
-                    yield cell
-            elif not np.isnan(self.quality_NM[n, m]):
+            if not np.isnan(self.quality_NM[n, m]):
                 quality, usd, seconds = (float(a[n, m]) for a in (self.quality_NM, self.usd_NM, self.seconds_NM))
                 yield Outcome(
                     id=self.ids[n],

@@ -1,0 +1,88 @@
+"""Routers predict quality, USD and seconds of each model for a prompt; this list is the only registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from waypost.errors import BadInput, nearest
+from waypost.outcomes import Outcomes
+from waypost.routers import storage
+from waypost.routers.best_single import BestSingle
+from waypost.routers.cheapest import Cheapest
+from waypost.routers.domain import Domain
+from waypost.routers.escalation import Escalation
+from waypost.routers.knn import KNN
+from waypost.routers.random import Random
+from waypost.routers.ridge import Ridge
+from waypost.types import Prediction
+
+ROUTERS: Mapping[str, type] = {
+    "cheapest": Cheapest,
+    "best_single": BestSingle,
+    "random": Random,
+    "knn": KNN,
+    "ridge": Ridge,
+    "domain": Domain,
+}
+# A cascade's head looks at answers too, so it is saved like a router but is not one.
+_SAVED: Mapping[str, type] = {**ROUTERS, "escalation": Escalation}
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Anything with these members is a router; `waypost.checks` holds what else it promises."""
+
+    models: tuple[str, ...]
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Learn from a table and return itself."""
+        ...
+
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """What each model is expected to do with each prompt; pure, no I/O, no clock."""
+        ...
+
+
+def make(name: str, **settings: Any) -> Router:
+    """A fresh router by name.
+
+    Raises:
+        BadInput: an unknown name or setting, with the nearest one.
+
+    >>> make("ridge", alpha=3.0).alpha
+    3.0
+    """
+    if name not in ROUTERS:
+        raise BadInput(f"no router '{name}'; there is {', '.join(ROUTERS)}.{nearest(name, ROUTERS)}")
+    kind: Any = ROUTERS[name]
+    allowed = [f.name for f in fields(kind) if f.init and f.name != "encoder"]
+    for setting in settings:
+        if setting not in (*allowed, "encoder"):
+            known = ", ".join(allowed) or "no settings"
+            raise BadInput(f"router '{name}' has no setting '{setting}'; it has {known}.{nearest(setting, allowed)}")
+    router: Router = kind(**settings)
+    return router
+
+
+def name_of(router: object) -> str:
+    """A router's name in the registry, or its class's name when it is a user's own."""
+    return next((name for name, kind in _SAVED.items() if type(router) is kind), type(router).__name__)
+
+
+def save(router: Router | Escalation, folder: str | Path) -> None:
+    """Save a fitted router of ours as JSON and safetensors."""
+    storage.save(router, Path(folder), kind=name_of(router))
+
+
+def load(folder: str | Path) -> Any:
+    """A saved router, or a cascade's head, by its folder."""
+    return storage.load(Path(folder), _SAVED)
+
+
+__all__ = [
+    "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "Random", "Ridge", "Router",
+    "load", "make", "name_of", "save",
+]  # fmt: skip

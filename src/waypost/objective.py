@@ -1,0 +1,261 @@
+"""The trade-off between quality, money and time: the only place that chooses.  Shape suffixes: N prompts, M models.
+
+    score = quality·q − usd·USD − seconds·s − risk·spread + Σ flag·attribute
+
+No router contains a trade-off, and no objective looks at text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite, log
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waypost.errors import BadInput, BadRequest, NoModelLeft, UnknownModel, nearest
+from waypost.types import Decision, Floats, ModelCard, Prediction, Query
+
+Attribute = Callable[[ModelCard], float | None]
+
+# What a flag rewards; each is scaled to 0..1 over the models at hand, and an unknown value earns nothing.
+FLAGS: Mapping[str, Attribute] = {
+    "smaller": lambda card: -log(card.parameters) if card.parameters else None,
+    "newer": lambda card: float(card.released.toordinal()) if card.released else None,
+    "open": lambda card: float(card.open),
+    "local": lambda card: float(card.local),
+    "terse": lambda card: -log(card.answer_tokens) if card.answer_tokens else None,
+}
+_NUMBERS = ("quality", "usd", "seconds", "risk", "min_quality")
+_DECIMALS = 9  # scores closer than this are a tie: beyond it they differ by rounding only
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights, hard constraints and flags of one choice.
+
+    ``usd`` is quality points per USD: at 100, a cent is worth one full point of quality.  ``seconds`` is points per
+    second, ``risk`` points per standard deviation of the router's doubt.  ``min_quality`` removes models expected
+    below it (unless all are).  ``allowed`` names the only models to choose from.  ``flags`` weighs `FLAGS`, in the
+    manner of Tryage (Hari & Thomson 2023).  Equal scores are broken by cost, then by name.
+
+    >>> import numpy as np
+    >>> two = Prediction(("small", "large"), np.array([[0.7, 0.9]]), np.array([[0.001, 0.01]]),
+    ...                  np.zeros((1, 2)), np.zeros((1, 2)))
+    >>> cards = {name: ModelCard(name) for name in two.models}
+    >>> Objective().choose(two, cards).model, Objective(usd=30).choose(two, cards).model
+    ('large', 'small')
+    """
+
+    quality: float = 1.0
+    usd: float = 0.0
+    seconds: float = 0.0
+    risk: float = 0.0
+    min_quality: float = 0.0
+    allowed: tuple[str, ...] | None = None
+    flags: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any], base: Self | None = None) -> Self:
+        """An objective from a user's words, on top of ``base``.
+
+        Raises:
+            BadRequest: an unknown field or a value out of range; ``field`` names it.
+
+        >>> Objective.from_mapping({"usd": 100, "flags": {"local": 0.1}}).usd
+        100.0
+        """
+        known = (*_NUMBERS, "allowed", "flags")
+        for name in given:
+            if name not in known:
+                raise BadRequest(name, f"is not an objective; there is {', '.join(known)}.{nearest(name, known)}")
+        changes: dict[str, Any] = {name: _number(name, given[name]) for name in _NUMBERS if name in given}
+        if "allowed" in given:
+            changes["allowed"] = _names(given["allowed"])
+        if "flags" in given:
+            changes["flags"] = _flags(given["flags"])
+        return replace(base or cls(), **changes)
+
+    def choose(
+        self, prediction: Prediction, cards: Mapping[str, ModelCard], query: Query | None = None, router: str = ""
+    ) -> Decision:
+        """The decision for the first prompt of a prediction, with its reasons.
+
+        Raises:
+            UnknownModel: ``allowed`` names a model outside the pool.
+            NoModelLeft: the constraints removed every model; the sentence says what removed each.
+        """
+        for name in self.allowed or ():
+            if name not in cards:
+                raise UnknownModel(name, cards)
+        removed = self._removed(prediction.models, cards, query)
+        scores_M, order_M = (a[0] for a in self._rank(prediction, cards, removed))
+        ranking = [prediction.models[m] for m in order_M if isfinite(scores_M[m])]
+        if not ranking:
+            reasons = "; ".join(f"{name}: {why}" for name, why in removed.items())
+            raise NoModelLeft(f"no model is left to choose from ({reasons}); relax the constraints or name a model")
+        for m, name in enumerate(prediction.models):
+            if not isfinite(scores_M[m]) and name not in removed:
+                removed[name] = self._unscored(prediction.quality_NM[0, m])
+        facts = [dict(zip(prediction.models, map(float, a[0]), strict=True)) for a in prediction[1:4]]
+        scores = {name: float(scores_M[prediction.models.index(name)]) for name in ranking}
+        return Decision(
+            router=router,
+            ranking=tuple(ranking),
+            scores=scores,
+            quality=facts[0],
+            usd=facts[1],
+            seconds=facts[2],
+            removed=removed,
+            weights=self.weights,
+            why=_why(ranking, scores, facts[0], facts[1], len(prediction.models)),
+        )
+
+    def choose_many(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> NDArray[np.intp]:
+        """The column of the chosen model for every prompt, (N,).
+
+        Raises:
+            NoModelLeft: the constraints removed every model.
+        """
+        removed = self._removed(prediction.models, cards, None)
+        if len(removed) == len(prediction.models):
+            raise NoModelLeft(f"no model is left to choose from: {'; '.join(removed.values())}")
+        return self._rank(prediction, cards, removed)[1][:, 0]
+
+    def for_budget(self, prediction: Prediction, cards: Mapping[str, ModelCard], usd: float) -> Self:
+        """The same objective with the least ``usd`` weight whose mean cost on a sample is within ``usd`` per query.
+
+        The Lagrangian of max mean quality subject to mean USD ≤ budget: cost falls as the weight grows, so the
+        weight is found by bisection.
+
+        Raises:
+            BadInput: even the cheapest choices cost more, or no costs are known.
+        """
+        costs_NM = np.where(np.isnan(prediction.usd_NM), np.inf, prediction.usd_NM)
+
+        def mean_cost(weight: float) -> float:
+            chosen = replace(self, usd=weight).choose_many(prediction, cards)
+            return float(costs_NM[np.arange(len(chosen)), chosen].mean())
+
+        if mean_cost(self.usd) <= usd:
+            return self
+        low, high = self.usd, max(1.0, 2 * self.usd)
+        while mean_cost(high) > usd:
+            if high > 1e15:
+                raise BadInput(f"a budget of ${usd:g} per query is too small; the cheapest costs ${mean_cost(high):g}")
+            low, high = high, high * 4
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if mean_cost(middle) <= usd else (middle, high)
+        return replace(self, usd=high)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights that are in force, by name."""
+        costs = {"usd": self.usd, "seconds": self.seconds, "risk": self.risk, **self.flags}
+        return {"quality": self.quality, **{name: weight for name, weight in costs.items() if weight}}
+
+    def _removed(self, models: Sequence[str], cards: Mapping[str, ModelCard], query: Query | None) -> dict[str, str]:
+        reasons = {name: self._reason(name, cards.get(name), query) for name in models}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def _reason(self, name: str, card: ModelCard | None, query: Query | None) -> str:
+        if card is None:
+            return "not in the pool"
+        if self.allowed is not None and name not in self.allowed:
+            return "not among the allowed models"
+        if query is None:
+            return ""
+        missing = sorted(query.needs - card.capabilities)
+        if missing:
+            return f"cannot do {', '.join(missing)}"
+        tokens = query.size + int(query.parameters.get("max_tokens") or 0)
+        if card.context is not None and tokens > card.context:
+            return f"{tokens} tokens do not fit its context of {card.context}"
+        return ""
+
+    def _unscored(self, quality: float) -> str:
+        if not isfinite(quality):
+            return "the router knows nothing of its quality"
+        if quality < self.min_quality:
+            return f"expected quality {quality:.3f} is below {self.min_quality:g}"
+        return "its cost is unknown, and cost has a weight"
+
+    def _rank(
+        self, prediction: Prediction, cards: Mapping[str, ModelCard], removed: Mapping[str, str]
+    ) -> tuple[Floats, NDArray[np.intp]]:
+        """Scores (N, M), minus infinity where removed, and the columns best first (N, M)."""
+        models = prediction.models
+        score_NM = self.quality * prediction.quality_NM + self._bonus([cards.get(name) for name in models])
+        weights = (self.usd, self.seconds, self.risk)
+        for weight, term_NM in zip(weights, prediction[2:], strict=True):
+            if weight:  # an unknown cost (NaN) must not count where cost does not
+                score_NM = score_NM - weight * term_NM
+        score_NM = np.where(np.isnan(score_NM), -np.inf, score_NM)
+        score_NM[:, [name in removed for name in models]] = -np.inf
+        if self.min_quality > 0:
+            enough_NM = prediction.quality_NM >= self.min_quality
+            possible_NM = np.isfinite(score_NM)
+            # Where nobody reaches the bar the best expected quality has to do.
+            reachable_NM = np.where(possible_NM, prediction.quality_NM, -np.inf)
+            best_NM = possible_NM & (prediction.quality_NM >= reachable_NM.max(axis=1, keepdims=True))
+            keep_NM = np.where((enough_NM & possible_NM).any(axis=1, keepdims=True), enough_NM, best_NM)
+            score_NM = np.where(keep_NM, score_NM, -np.inf)
+        usd_NM = np.where(np.isnan(prediction.usd_NM), np.inf, prediction.usd_NM)
+        name_NM = np.broadcast_to(np.argsort(np.argsort(models)), score_NM.shape)
+        return score_NM, np.lexsort((name_NM, usd_NM, -score_NM.round(_DECIMALS)), axis=1)
+
+    def _bonus(self, cards: Sequence[ModelCard | None]) -> Floats:
+        total_M = np.zeros(len(cards))
+        for flag, weight in self.flags.items():
+            values = [None if card is None else FLAGS[flag](card) for card in cards]
+            raw_M = np.array([np.nan if v is None else v for v in values])
+            if flag not in ("open", "local") and np.isfinite(raw_M).any():
+                low, high = np.nanmin(raw_M), np.nanmax(raw_M)
+                raw_M = (raw_M - low) / (high - low) if high > low else raw_M * 0
+            total_M += weight * np.nan_to_num(raw_M)
+        return total_M
+
+
+def _why(
+    ranking: Sequence[str], scores: Mapping[str, float], quality: Mapping[str, float], usd: Mapping[str, float], n: int
+) -> str:
+    best = ranking[0]
+    cost = f"${usd[best]:.3g}" if isfinite(usd[best]) else "an unknown cost"
+    said = f"{best}: expected quality {quality[best]:.2f} at {cost}"
+    if len(ranking) == 1:
+        return f"{said}; the only one left of {n} models" if n > 1 else said
+    second = ranking[1]
+    if round(scores[best], _DECIMALS) > round(scores[second], _DECIMALS):
+        return f"{said}; score {scores[best]:.3f} against {scores[second]:.3f} of {second}, the next of {len(ranking)}"
+    cheaper = usd[best] < usd[second] or (isfinite(usd[best]) and not isfinite(usd[second]))
+    return f"{said}; tied with {second} on score, {'cheaper' if cheaper else 'first by name'}"
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise BadRequest(name, f"must be a number of zero or more, got {value!r}")
+    if name == "min_quality" and value > 1:
+        raise BadRequest(name, f"must be between 0 and 1, got {value!r}")
+    return float(value)
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
+        raise BadRequest("allowed", f"must be a list of model names, got {value!r}")
+    if not value:
+        raise BadRequest("allowed", "must name at least one model, got an empty list")
+    return tuple(value)
+
+
+def _flags(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise BadRequest("flags", f"must map flags to weights, such as {{'local': 0.1}}, got {value!r}")
+    for name in value:
+        if name not in FLAGS:
+            raise BadRequest("flags", f"has no '{name}'; there is {', '.join(FLAGS)}.{nearest(str(name), FLAGS)}")
+    return {name: _number("flags", weight) for name, weight in value.items()}

@@ -1,0 +1,63 @@
+"""What every learning router regresses: quality, USD and seconds of each model, side by side (N, 3M)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from waypost.errors import BadInput, NotFitted
+from waypost.outcomes import Outcomes
+from waypost.types import Floats, Prediction
+
+
+class Targets(NamedTuple):
+    """A training table in canonical order, so that the order of its rows changes nothing."""
+
+    models: tuple[str, ...]
+    prompts: tuple[str, ...]
+    groups: tuple[str, ...]
+    values_NK: Floats  # K = 3M: quality of each model, then USD, then seconds; NaN where missing
+    weight_N: Floats
+
+
+def targets(outcomes: Outcomes) -> Targets:
+    """The targets of a table."""
+    order = sorted(range(len(outcomes)), key=lambda i: (outcomes.prompts[i], outcomes.ids[i]))
+    return Targets(
+        outcomes.models,
+        tuple(outcomes.prompts[i] for i in order),
+        tuple(outcomes.groups[i] for i in order),
+        np.hstack([outcomes.quality_NM, outcomes.usd_NM, outcomes.seconds_NM])[order],
+        outcomes.weight_N[order],
+    )
+
+
+def column_means(values_NK: Floats, weight_N: Floats) -> Floats:
+    """Weighted mean of each column over its known cells; NaN where a column has none."""
+    known = ~np.isnan(values_NK)
+    total = (known * weight_N[:, None]).sum(axis=0)
+    sums = np.where(known, values_NK, 0.0).T @ weight_N
+    means_K: Floats = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    return means_K
+
+
+def check_prompts(models: tuple[str, ...], prompts: Sequence[str]) -> None:
+    """Refuse to predict before fit, or for a prompt without text.
+
+    Raises:
+        NotFitted: there are no models yet.
+        BadInput: a blank prompt, with its place.
+    """
+    if not models:
+        raise NotFitted("this router")
+    for place, prompt in enumerate(prompts):
+        if not prompt.strip():
+            raise BadInput(f"prompt {place} is empty; a router needs some text to look at (or name a model instead)")
+
+
+def prediction(models: tuple[str, ...], values_NK: Floats, spread_NM: Floats) -> Prediction:
+    """Split (N, 3M) estimates; quality is kept in 0..1 and costs at zero or more."""
+    quality_NM, usd_NM, seconds_NM = np.split(np.asarray(values_NK, dtype=np.float64), 3, axis=1)
+    return Prediction(models, np.clip(quality_NM, 0, 1), np.maximum(usd_NM, 0), np.maximum(seconds_NM, 0), spread_NM)

@@ -1,0 +1,125 @@
+"""A classifier of domains times what each model is known to do in each domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waypost.encoders import StaticEncoder, surface
+from waypost.errors import BadInput
+from waypost.outcomes import Outcomes
+from waypost.routers._targets import check_prompts, column_means, prediction, targets
+from waypost.types import Encoder, Floats, Prediction
+
+
+@dataclass
+class Domain:
+    """Multinomial logistic regression over the table's groups, then each group's shrunken mean (MoDEM, Simonds 2024).
+
+    A group's mean leans on the model's overall mean as on ``prior`` further rows, so that small groups do not
+    shout. ``c`` is the classifier's inverse penalty. A table without groups is given ``clusters`` of its own by
+    k-means on the vectors (seed 0). The spread joins the error of the means with the doubt between domains.
+
+    >>> from waypost.outcomes import example_table
+    >>> router = Domain().fit(example_table())
+    >>> router.domain(["What is 17 plus 26?", "Fix the bug in the method garden."])
+    ['maths', 'code']
+    """
+
+    when: ClassVar[str] = "before the answer"
+    looks_at: ClassVar[str] = "prompt vector"
+    learns: ClassVar[str] = "supervised"
+
+    c: float = 30.0
+    prior: float = 20.0
+    clusters: int = 8
+    encoder: Encoder = field(default_factory=StaticEncoder)
+    models: tuple[str, ...] = field(default=(), init=False)
+    trained_on: str = field(default="", init=False)
+    domains: tuple[str, ...] = field(default=(), init=False)
+    center_D: Floats = field(default_factory=lambda: np.empty(0), init=False)
+    scale_D: Floats = field(default_factory=lambda: np.empty(0), init=False)
+    weights_DG: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32), init=False)
+    bias_G: Floats = field(default_factory=lambda: np.empty(0), init=False)
+    means_GK: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+    errors_GM: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("c", "prior", "clusters"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Fit the classifier and the table of means."""
+        from sklearn.linear_model import LogisticRegression
+
+        table = targets(outcomes)
+        features_ND = np.hstack([self.encoder.encode(table.prompts), surface(table.prompts)])
+        groups = self._groups(table.groups, features_ND[:, : self.encoder.dim])
+        self.center_D = np.average(features_ND, axis=0, weights=table.weight_N)
+        self.scale_D = np.ones_like(self.center_D)
+        self.scale_D[self.encoder.dim :] = 16 * np.maximum(features_ND.std(axis=0)[self.encoder.dim :], 1e-9)
+        weight_N = table.weight_N / table.weight_N.mean()
+        model = LogisticRegression(C=self.c, max_iter=1000)
+        model.fit((features_ND - self.center_D) / self.scale_D, groups, sample_weight=weight_N)
+        coef_GD, bias_G = model.coef_, model.intercept_
+        if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes
+            coef_GD, bias_G = np.vstack([-coef_GD, coef_GD]) / 2, np.array([-bias_G[0], bias_G[0]]) / 2
+        self.domains = tuple(map(str, model.classes_))
+        self.weights_DG, self.bias_G = coef_GD.T.astype(np.float32), bias_G
+        self.models, self.trained_on = table.models, outcomes.fingerprint
+        self._fit_means(table.values_NK, weight_N, np.searchsorted(model.classes_, groups))
+        return self
+
+    def _groups(self, groups: Sequence[str], vectors_ND: Floats) -> NDArray[np.str_]:
+        if len(set(groups)) >= 2:
+            return np.array(groups)
+        from sklearn.cluster import KMeans
+
+        clusters = min(self.clusters, len(np.unique(vectors_ND, axis=0)))
+        if clusters < 2:
+            raise BadInput("the domain router needs prompts of at least two kinds; all of the table's are alike")
+        labels = KMeans(clusters, n_init=4, random_state=0).fit_predict(vectors_ND)
+        return np.array([f"cluster-{label}" for label in labels])
+
+    def _fit_means(self, values_NK: Floats, weight_N: Floats, group_N: NDArray[np.intp]) -> None:
+        m, overall_K = len(self.models), column_means(values_NK, weight_N)
+        known_NK = ~np.isnan(values_NK)
+        values_NK = np.where(known_NK, values_NK, 0)
+        onehot_GN = (group_N == np.arange(len(self.domains))[:, None]).astype(float)
+        # Rows of one group may weigh differently (several files); the prior counts rows, so weights mean 1 in it.
+        share_GN = onehot_GN * weight_N / np.maximum((onehot_GN @ weight_N / onehot_GN.sum(axis=1))[:, None], 1e-12)
+        count_GK = share_GN @ known_NK + self.prior
+        self.means_GK = (share_GN @ values_NK + self.prior * np.nan_to_num(overall_K)) / count_GK
+        self.means_GK[:, np.isnan(overall_K)] = np.nan
+        mean_GM = np.clip(self.means_GK[:, :m], 0, 1)
+        self.errors_GM = np.sqrt(mean_GM * (1 - mean_GM) / count_GK[:, :m])
+
+    def probabilities(self, prompts: Sequence[str]) -> Floats:
+        """Probability of each of ``domains`` for each prompt, (N, G)."""
+        check_prompts(self.models, prompts)
+        features_ND = np.hstack([self.encoder.encode(prompts), surface(prompts)])
+        logits_NG = ((features_ND - self.center_D) / self.scale_D) @ self.weights_DG + self.bias_G
+        odds_NG = np.exp(logits_NG - logits_NG.max(axis=1, keepdims=True))
+        return np.asarray(odds_NG / odds_NG.sum(axis=1, keepdims=True))
+
+    def domain(self, prompts: Sequence[str]) -> list[str]:
+        """The likeliest domain of each prompt."""
+        return [self.domains[g] for g in self.probabilities(prompts).argmax(axis=1)]
+
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """Mix the domains' means by their probability."""
+        share_NG = self.probabilities(prompts)
+        m = len(self.models)
+        mean_NK = share_NG @ self.means_GK
+        second_NM = share_NG @ (np.square(self.means_GK[:, :m]) + np.square(self.errors_GM))
+        return prediction(self.models, mean_NK, np.sqrt(np.maximum(second_NM - np.square(mean_NK[:, :m]), 0)))
+
+    @classmethod
+    def examples(cls) -> list[dict[str, object]]:
+        """Settings to try in `waypost.checks`."""
+        return [{}, {"c": 1.0, "prior": 5.0}]
