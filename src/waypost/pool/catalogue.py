@@ -1,0 +1,123 @@
+"""What is known of models before anyone calls them: cards of the local ones, list prices of the hosted ones.
+
+A local model costs machine time.  We take 0.05 USD an hour for two cores, 1.389e-5 USD a second, and divide by
+the throughput measured on two cores:
+
+=============  ============================  ===============================================================
+model          measured                      price
+=============  ============================  ===============================================================
+smollm2-135m   90 tokens/s out, 350 in       1.389e-5 / 90 = 0.154 USD a million tokens out, 0.0397 in
+gemma3-270m    60 tokens/s out, 480 in       1.389e-5 / 60 = 0.231 USD a million tokens out, 0.0289 in
+translate      15 ms a sentence              1.389e-5 · 0.015 = 2.08e-7 USD a call
+arithmetic     50 µs a call                  1.389e-5 · 5e-5 = 6.9e-10 USD a call
+=============  ============================  ===============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+
+from waypost.types import ModelCard
+
+_USD_PER_SECOND = 0.05 / 3600
+
+
+def _per_mtok(tokens_per_second: float) -> float:
+    return round(_USD_PER_SECOND / tokens_per_second * 1e6, 4)
+
+
+LOCAL: Mapping[str, ModelCard] = {
+    card.name: card
+    for card in (
+        ModelCard(
+            "smollm2-135m",
+            usd_per_mtok_in=_per_mtok(350),
+            usd_per_mtok_out=_per_mtok(90),
+            context=2048,
+            parameters=0.135,
+            released=date(2024, 10, 31),
+            open=True,
+            local=True,
+            domains=("chat", "facts", "rewriting"),
+            description="SmolLM2-135M-Instruct (Apache-2.0): small talk, short facts, rewriting; weak at numbers",
+        ),
+        ModelCard(
+            "gemma3-270m",
+            usd_per_mtok_in=_per_mtok(480),
+            usd_per_mtok_out=_per_mtok(60),
+            context=2048,
+            parameters=0.268,
+            released=date(2025, 8, 14),
+            open=True,
+            local=True,
+            domains=("completion",),
+            description="Gemma 3 270M, base model (Gemma terms): continues text, follows no instructions",
+        ),
+        ModelCard(
+            "arithmetic",
+            usd_per_mtok_in=0.0,
+            usd_per_mtok_out=0.0,
+            usd_per_call=_USD_PER_SECOND * 5e-5,
+            context=128,
+            parameters=0.0,
+            open=True,
+            local=True,
+            domains=("arithmetic", "units"),
+            description="Exact arithmetic, percentages and unit conversion; declines everything else",
+        ),
+        ModelCard(
+            "translate",
+            usd_per_mtok_in=0.0,
+            usd_per_mtok_out=0.0,
+            usd_per_call=_USD_PER_SECOND * 0.015,
+            context=512,
+            parameters=0.034,
+            open=True,
+            local=True,
+            domains=("translation",),
+            description="English and Brazilian Portuguese, both ways; declines everything else",
+        ),
+    )
+}
+
+
+def priced(card: ModelCard, upstream: str | None = None) -> ModelCard:
+    """The card with the provider's list price where it states none, found by the provider's name of the model.
+
+    A model that runs locally has no list price. A price that is not known stays None, which every table and report shows as unknown; it never becomes zero.
+    The prices are those shipped with ``genai-prices``; nothing is fetched.
+
+    >>> priced(ModelCard("fast"), "gpt-4o-mini").usd_per_mtok_out
+    0.6
+    >>> priced(ModelCard("mine", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0), "gpt-4o-mini").usd_per_mtok_out
+    2.0
+    >>> priced(ModelCard("home-made")).usd_per_mtok_in is None
+    True
+    """
+    if card.local or (card.usd_per_mtok_in is not None and card.usd_per_mtok_out is not None):
+        return card
+    price = _list_price(upstream or card.name)
+    if price is None:
+        return card
+    return replace(
+        card,
+        usd_per_mtok_in=price[0] if card.usd_per_mtok_in is None else card.usd_per_mtok_in,
+        usd_per_mtok_out=price[1] if card.usd_per_mtok_out is None else card.usd_per_mtok_out,
+    )
+
+
+def _list_price(upstream: str) -> tuple[float, float] | None:
+    """USD per million tokens in and out; "vendor/model" is looked up among OpenRouter's names."""
+    # Imported here: its price list takes a quarter of a second to load, and most pools state their prices.
+    from genai_prices import Usage, calc_price
+
+    # Price of a short request: long-context surcharges start at some hundred thousand tokens.
+    usage = Usage(input_tokens=1000, output_tokens=1000)
+    provider = "openrouter" if "/" in upstream else None
+    try:
+        price = calc_price(usage, upstream, provider_id=provider)
+    except LookupError:
+        return None
+    return float(price.input_price * 1000), float(price.output_price * 1000)

