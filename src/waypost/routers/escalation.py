@@ -1,2 +1,127 @@
+"""The head of a cascade: what to expect of every model once one of them has answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waypost.encoders import StaticEncoder, surface
+from waypost.errors import BadTable, UnknownModel
+from waypost.outcomes import Outcomes
+from waypost.routers._linear import Heads, fit_heads
+from waypost.routers._targets import check_prompts, prediction
+from waypost.types import Answer, Encoder, Floats, Prediction
+
+_REFUSAL = re.compile(
+    r"\b(sorry|cannot|can't|unable|as an ai|don't know|do not know|not sure|unclear)\b", re.IGNORECASE
+)
+_ENDS = (".", "!", "?", ")", '"', "'", "`", "”")
+
+
+@dataclass
 class Escalation:
-    pass
+    """Ridge heads on the prompt and cheap facts of one model's answer, for the quality and costs of all models.
+
+    SafeRoute (Lee et al. 2025) learns whether the large model would be right where the small one is wrong; we
+    predict every model's quality after seeing one answer, so that the gain of any next call is a difference, for
+    any number of models.  Head 0 has seen no answer; head 1 + i has seen model i's.  Facts of an answer: length,
+    digits, layout, refusal, whether it was cut or declined, its similarity to the prompt, and the mean
+    log-probability of its tokens where the model gives it.
+
+    Raises:
+        BadTable: the table holds no answers, so there is nothing to look at.
+    """
+
+    when: ClassVar[str] = "after an answer"
+    looks_at: ClassVar[str] = "prompt vector, answer"
+    learns: ClassVar[str] = "supervised"
+
+    alpha: float | None = None
+    encoder: Encoder = field(default_factory=StaticEncoder)
+    models: tuple[str, ...] = field(default=(), init=False)
+    trained_on: str = field(default="", init=False)
+    center_HD: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+    scale_HD: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+    heads_HDK: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0, 0), np.float32), init=False)
+    bias_HK: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+    sigma_HK: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Fit the head without an answer, and one for each model whose answers were kept."""
+        order = sorted(range(len(outcomes)), key=lambda n: (outcomes.prompts[n], outcomes.ids[n]))
+        table = outcomes.select(order)
+        values_NK = np.hstack([table.quality_NM, table.usd_NM, table.seconds_NM])
+        vectors_ND = self.encoder.encode(table.prompts)
+        heads = []
+        for model in (None, *table.models):
+            answers = [table.answer(n, model) if model else None for n in range(len(table))]
+            rows = np.array([a is not None for a in answers]) if model else np.ones(len(table), dtype=bool)
+            if not rows.any():
+                raise BadTable(f"no answers of {model!r} were kept, so nothing can be learnt from them; collect them "
+                               f"with waypost collect, or leave the model out of the cascade")  # fmt: skip
+            index = np.flatnonzero(rows)
+            features_ND = self._features(
+                [table.prompts[n] for n in index], vectors_ND[index], [answers[n] for n in index]
+            )
+            heads.append(fit_heads(features_ND, values_NK[index], table.weight_N[index],
+                                   dim=self.encoder.dim, alpha=self.alpha))  # fmt: skip
+        self.models, self.trained_on = table.models, outcomes.fingerprint
+        self.center_HD, self.scale_HD, self.heads_HDK, self.bias_HK, _, self.sigma_HK = (
+            np.stack(part) for part in zip(*heads, strict=True)
+        )
+        return self
+
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """What each model is expected to do before any answer."""
+        check_prompts(self.models, prompts)
+        return self._predict(0, self._features(prompts, self.encoder.encode(prompts), [None] * len(prompts)))
+
+    def revise(self, prompt: str, answer: Answer) -> Prediction:
+        """What each model is expected to do, given one model's answer.
+
+        Raises:
+            UnknownModel: the answer is of a model that the head was not trained on.
+        """
+        check_prompts(self.models, [prompt])
+        if answer.model not in self.models:
+            raise UnknownModel(answer.model, self.models)
+        features_ND = self._features([prompt], self.encoder.encode([prompt]), [answer])
+        return self._predict(1 + self.models.index(answer.model), features_ND)
+
+    def _predict(self, h: int, features_ND: Floats) -> Prediction:
+        heads = Heads(self.center_HD[h], self.scale_HD[h], self.heads_HDK[h], self.bias_HK[h],
+                      np.empty(0), self.sigma_HK[h])  # fmt: skip
+        m = len(self.models)
+        return prediction(self.models, heads(features_ND), np.tile(self.sigma_HK[h, :m], (len(features_ND), 1)))
+
+    def _features(
+        self, prompts: Sequence[str], vectors_ND: NDArray[np.float32], answers: Sequence[Answer | None]
+    ) -> Floats:
+        texts = [a.text if a else "" for a in answers]
+        alike_N1 = np.einsum("nd,nd->n", vectors_ND, self.encoder.encode(texts))[:, None]
+        facts = np.array([_facts(a) if a else (0.0,) * 8 for a in answers])
+        return np.hstack([vectors_ND, surface(prompts), surface(texts), facts, alike_N1])
+
+    @classmethod
+    def examples(cls) -> list[dict[str, object]]:
+        """Settings to try in `waypost.checks`."""
+        return [{}]
+
+
+def _facts(answer: Answer) -> tuple[float, ...]:
+    text = answer.text.strip()
+    return (
+        float(np.log1p(answer.tokens_out)),
+        float(bool(_REFUSAL.search(text))),
+        float(answer.declined is not None),
+        float(answer.finish == "length"),
+        float(text.endswith(_ENDS)),
+        float(len(text) <= 3),
+        0.0 if answer.logprob is None else answer.logprob,
+        float(answer.logprob is not None),
+    )

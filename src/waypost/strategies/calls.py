@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import Protocol
 
 from waypost.errors import BadInput
-from waypost.routers import Router
 from waypost.types import Answer, Call, Prediction, Query
+
+
+class Predictor(Protocol):
+    """The half of a router that a strategy needs."""
+
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """What each model is expected to do with each prompt."""
+        ...
 
 
 def ask(call: Call) -> Generator[Call | list[Call], Answer | list[Answer], Answer]:
@@ -17,7 +25,7 @@ def ask(call: Call) -> Generator[Call | list[Call], Answer | list[Answer], Answe
     return answer
 
 
-def predict(router: Router, query: Query) -> Prediction:
+def predict(router: Predictor, query: Query) -> Prediction:
     """What a router expects for a query's last user turn.
 
     Raises:
