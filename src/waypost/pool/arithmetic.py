@@ -61,8 +61,9 @@ def _bare(prompt: str) -> str:
 
 
 _OPENING = re.compile(
-    r"^(?:(?:please|can you|could you|tell me|hi|hello|hey|what is|what's|what does|what are|whats|how much is|calculate|"
-    r"compute|evaluate|work out|find|solve|simplify|the (?:value|result|answer|exact value) of|what do you get if you)"
+    r"^(?:(?:please|can you|could you|tell me|hi|hello|hey|what is|what's|what does|what are|whats|how much is|"
+    r"calculate|compute|evaluate|work out|find|solve|simplify|the (?:value|result|answer|exact value) of|"
+    r"what do you get if you)"
     r"\b[,:]?\s*)",
     re.IGNORECASE,
 )
@@ -87,7 +88,7 @@ def _convert(amount: str, unit: str) -> Quantity:
         return Quantity(value.plain() * 100, PERCENT)
     if value.unit is ONE:
         decline("the number to convert has no unit")
-    return value.to(target, worded=len(unit) > 2 and unit.lower() != target.symbol.lower())
+    return value.to(target, target.is_word(unit))
 
 
 def _changed(amount: str, by: str, sign: int) -> Quantity:

@@ -86,8 +86,8 @@ LOCAL: Mapping[str, ModelCard] = {
 def priced(card: ModelCard, upstream: str | None = None) -> ModelCard:
     """The card with the provider's list price where it states none, found by the provider's name of the model.
 
-    A model that runs locally has no list price. A price that is not known stays None, which every table and report shows as unknown; it never becomes zero.
-    The prices are those shipped with ``genai-prices``; nothing is fetched.
+    The prices are those shipped with ``genai-prices``; nothing is fetched.  A model that runs locally has none
+    there.  A price that is not known stays None, which tables and reports show as unknown; it is never zero.
 
     >>> priced(ModelCard("fast"), "gpt-4o-mini").usd_per_mtok_out
     0.6

@@ -62,8 +62,8 @@ class Expert(ABC):
         """None: there is nothing to load."""
         return None
 
-    async def close(self) -> None:
-        """Nothing to free."""
+    async def close(self) -> None:  # noqa: B027 (most experts hold nothing)
+        """Free what the expert holds."""
 
 
 def _check_obeyable(query: Query) -> None:

@@ -18,13 +18,11 @@ _MAX_TOKENS = 120
 _MAX_DEPTH = 40
 _MAX_DIGITS = 30
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_SMALL = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+_SMALL = {word: n for n, word in enumerate(_ONES.split())} | {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
 
 _OPERATORS = {
     "+": "+",
@@ -181,10 +179,15 @@ def _number_words(tokens: list[Token], i: int) -> tuple[Fraction, int]:
         elif token.kind == "words" and _fits(_SMALL[word], last):
             group += _SMALL[word]
             last = 10 if _SMALL[word] >= 20 else 1
-        elif not (follows and (token.kind == "and" and last >= 100 or token.text == "-" and last == 10)):
+        elif not (follows and _joins(token, last)):
             break
         i += 1
     return total + group, i
+
+
+def _joins(token: Token, last: int) -> bool:
+    """Whether this stands between number words: "hundred and five", "twenty-five"."""
+    return (token.kind == "and" and last >= 100) or (token.text == "-" and last == 10)
 
 
 def _fits(value: int, last: int) -> bool:

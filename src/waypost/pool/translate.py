@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from waypost.errors import Declined, ModelFailed
 from waypost.pool.expert import Expert
+from waypost.pool.language import language
 from waypost.types import ModelCard
 
 if TYPE_CHECKING:
@@ -93,22 +94,6 @@ def understand(prompt: str) -> Request:
     return Request(text, target)
 
 
-def language(text: str) -> str | None:
-    """The language whose commonest words the text has most of, or None when nothing tells; "?" for other scripts.
-
-    >>> language("Where is the house?"), language("Onde fica a casa?"), language("¿Dónde está la casa?"), language("ok")
-    ('en', 'pt', 'es', None)
-    """
-    letters = [c for c in text if c.isalpha()]
-    if sum(ord(c) > 0x24F for c in letters) * 2 > len(letters):
-        return "?"
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    counts = {name: sum(word in common for word in words) for name, common in _COMMON.items()}
-    best = max(counts.values())
-    leaders = [name for name, count in counts.items() if count == best]
-    return leaders[0] if best and len(leaders) == 1 else None
-
-
 def _code(name: str) -> str:
     return "en" if name.lower().startswith("ing") or name.lower() == "english" else "pt"
 
@@ -124,8 +109,11 @@ _TARGET = f"(?P<target>{_NAMES})"
 _SOURCE = f"(?P<source>{_NAMES})"
 _TEXT = "(?P<text>.+?)"
 _QUOTED = f"(?P<text>[{_QUOTES}].+[{_QUOTES}])"
-# A bare text is taken for one only when it is not a reference to something said elsewhere ("the poem above").
-_BARE = r"(?!(?:it|this|that|these|those|the|my|your|isto|isso|este|esta|esse|essa|o|a|meu|minha)\s+\w+(?:\s\w+)?\s+(?:in)?(?:to|para)\b)(?!(?:it|this|that|isto|isso)\s)"
+# A bare text is taken for one only when it does not point at something said elsewhere ("the poem", "this").
+_BARE = (
+    r"(?!(?:it|this|that|isto|isso)\s)"
+    r"(?!(?:these|those|the|my|your|este|esta|esse|essa|o|a|meu|minha)\s+\w+(?:\s\w+)?\s+(?:in)?(?:to|para)\b)"
+)
 _END = r"\s*[.?!]*"
 _THIS = (
     r"(?:(?:the following|this|these|the)(?: (?:english|portuguese))?"
@@ -170,35 +158,3 @@ _ASIDE = re.compile(
     r"|responda (?:apenas|só|somente) (?:com )?a tradução)[^\n:]{0,20}?[.!)\]]*$",
     re.IGNORECASE,
 )
-# The commonest words of each language that its neighbours here do not share.
-_COMMON = {
-    "en": frozenset(
-        "the is are was were be been of and to in it you that he she they we his her my your this these those with for on "
-        "at by from have has had do does did not will would can could there their what where when who how why which an "
-        "if but or so very i am me him them our us about after before please more some any all just like".split()
-    ),
-    "pt": frozenset(
-        "o os um uma uns umas do da dos das no na nos nas em ao aos à às não é são foi foram ser está estão estou eu você "
-        "vocês ele ela eles elas nós meu minha seu sua isso isto este esta com por para pelo pela mais muito muita também "
-        "já onde quando quem como qual porque que tem tenho temos há fica hoje ontem amanhã bom boa dia obrigado obrigada "
-        "depois antes ainda mas ou e se vai vou gosto".split()
-    ),
-    "es": frozenset(
-        "el los las un unos una unas del y en al está están estoy yo usted ustedes él ella ellos ellas nosotros mi su esto "
-        "este esta con por para muy también dónde cuándo quién cómo cuál porque que hay hoy ayer mañana bueno buena gracias "
-        "pero o la es son fue ser tiene tengo donde buenos buenas días hola".split()
-    ),
-    "fr": frozenset(
-        "le la les un une des du et en au aux est sont était suis je tu il elle nous vous ils elles mon ma mes son sa ses "
-        "ce cette ces avec pour par très aussi où quand qui comment que quoi pas ne il y a bonjour merci mais ou dans sur "
-        "le monde".split()
-    ),
-    "de": frozenset(
-        "der die das ein eine einen dem den des und ist sind war ich du er sie wir ihr mein meine sein seine mit für von zu "
-        "auf nicht auch sehr wo wann wer wie was warum hat haben habe guten morgen tag danke aber oder im am".split()
-    ),
-    "it": frozenset(
-        "il lo gli le un uno una del della dei delle e in al alla è sono era io tu lui lei noi voi loro mio mia suo sua "
-        "questo questa con per molto anche dove quando chi come quale perché che non ciao grazie ma o di buongiorno".split()
-    ),
-}

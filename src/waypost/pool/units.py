@@ -28,6 +28,10 @@ class Unit:
         """The same amount in another unit of the same dimension."""
         return (value * self.factor + self.offset - to.offset) / to.factor
 
+    def is_word(self, text: str) -> bool:
+        """Whether a spelling of this unit is a word ("kilometres") and not a symbol ("km")."""
+        return len(text) > 2 and text.lower() != self.symbol.lower()
+
 
 ONE = Unit("", "", "", (), Fraction(1))
 PERCENT = Unit("%", "percent", "percent", (), Fraction(1, 100))
@@ -72,8 +76,8 @@ _TABLE: tuple[tuple[Dimension, str, str, str, str, str], ...] = (
         "square centimetres",
         "square centimeter|square centimeters|cm2|cm^2",
     ),
-    (_AREA, "1", "m²", "square metre", "square metres", "square meter|square meters|m2|m^2|sq m|sqm"),
-    (_AREA, "1000000", "km²", "square kilometre", "square kilometres", "square kilometer|square kilometers|km2|km^2"),
+    (_AREA, "1", "m²", "square metre", "square metres", "square meters|m2|m^2|sq m|sqm"),
+    (_AREA, "1000000", "km²", "square kilometre", "square kilometres", "square kilometers|km2|km^2"),
     (_AREA, "10000", "ha", "hectare", "hectares", ""),
     (_AREA, "4046.8564224", "acre", "acre", "acres", ""),
     (_AREA, "0.09290304", "ft²", "square foot", "square feet", "ft2|ft^2|sq ft|sqft"),
