@@ -1,0 +1,75 @@
+"""What a way of choosing earned, question by question.  Shape suffixes: N questions, M models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from waypost.types import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Earned:
+    """Quality (0..1), USD and seconds on each question, and which models were called for it.
+
+    A question whose choice was never measured is NaN in all three: it is left out and counted, never zero.
+    ``calls_NM`` is how often each model was called, in expectation where the choice is random.
+
+    >>> earned = Earned(("a", "b"), np.array([1.0, np.nan]), np.array([0.1, np.nan]), np.full(2, np.nan), np.eye(2))
+    >>> earned.quality, earned.n, earned.missing, earned.share
+    (1.0, 1, 1, {'a': 1.0, 'b': 0.0})
+    """
+
+    models: tuple[str, ...]
+    quality_N: Floats
+    usd_N: Floats
+    seconds_N: Floats
+    calls_NM: Floats
+
+    @property
+    def n(self) -> int:
+        """How many questions were measured."""
+        return int((~np.isnan(self.quality_N)).sum())
+
+    @property
+    def missing(self) -> int:
+        """How many questions were left out because the choice was never measured."""
+        return len(self.quality_N) - self.n
+
+    @property
+    def quality(self) -> float:
+        """Mean over the measured questions, 0..1."""
+        return mean(self.quality_N)
+
+    @property
+    def usd(self) -> float:
+        """Mean USD per question; NaN where no cost is known."""
+        return mean(self.usd_N)
+
+    @property
+    def seconds(self) -> float:
+        """Mean seconds per question; NaN where no time is known."""
+        return mean(self.seconds_N)
+
+    @property
+    def share(self) -> Mapping[str, float]:
+        """Share of the measured questions sent to each model; several calls a question sum to more than 1."""
+        calls_NM = self.calls_NM[~np.isnan(self.quality_N)]
+        return {name: mean(calls_N) for name, calls_N in zip(self.models, calls_NM.T, strict=True)}
+
+
+def mean(values: Floats) -> float:
+    """Mean of what is not missing (NaN); NaN when all is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def gap_closed(quality: float, best_single: float, oracle: float) -> float:
+    """Share of the way from the best single model (0) to the oracle (1); NaN where the two are equal.
+
+    >>> gap_closed(0.75, 0.5, 1.0)
+    0.5
+    """
+    return (quality - best_single) / (oracle - best_single) if oracle > best_single else float("nan")

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from waypost.evaluation.metrics import Earned, gap_closed, mean
+
+NAN = np.nan
+
+
+def earned(quality, calls=((1, 0), (0, 1), (1, 1))):
+    known = np.array(quality, dtype=float)
+    return Earned(("a", "b"), known, known / 100, np.full(len(known), NAN), np.array(calls, dtype=float))
+
+
+def test_a_question_that_was_never_measured_is_no_zero():
+    value = earned([1, NAN, 0.5])
+    assert (value.quality, value.n, value.missing) == (0.75, 2, 1)
+    assert value.usd == pytest.approx(0.0075)
+
+
+def test_unknown_seconds_stay_unknown():
+    assert np.isnan(earned([1, 1, 1]).seconds)
+
+
+def test_the_shares_of_a_cascade_count_every_call():
+    assert earned([1, 0, 1]).share == {"a": pytest.approx(2 / 3), "b": pytest.approx(2 / 3)}
+
+
+def test_shares_are_of_the_measured_questions():
+    assert earned([1, NAN, NAN]).share == {"a": 1.0, "b": 0.0}
+
+
+def test_nothing_measured_gives_no_number():
+    value = earned([NAN, NAN, NAN])
+    assert value.n == 0
+    assert np.isnan([value.quality, value.usd, *value.share.values(), mean(np.array([]))]).all()
+
+
+@pytest.mark.parametrize(("quality", "share"), [(0.6, 0.0), (0.8, 1.0), (0.5, -0.5)])
+def test_the_gap_is_measured_from_best_single_to_oracle(quality, share):
+    assert gap_closed(quality, 0.6, 0.8) == pytest.approx(share)
+
+
+def test_there_is_no_gap_where_one_model_is_always_best():
+    assert np.isnan(gap_closed(0.5, 0.6, 0.6))
