@@ -260,7 +260,10 @@ Run = Generator[Call | list[Call], Answer | list[Answer], Answer]
 class Strategy(Protocol):
     """Decides which calls to make; does no I/O.  It yields calls and is sent their answers, in order."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What decisions and tables call it."""
+        ...
 
     def decide(self, query: Query, objective: Chooser) -> Decision:
         """What is expected of each model before any call, and whom to ask first.
