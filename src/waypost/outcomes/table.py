@@ -55,6 +55,7 @@ class Outcomes:
             array = np.asarray(getattr(self, name), dtype=np.float64)
             if array.size == 0 and empty is not None:
                 array = np.full(empty, np.nan if len(empty) == 2 else 1.0)
+            array = array.view()  # so that freezing it leaves the caller's own array as it was
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         self._check()
