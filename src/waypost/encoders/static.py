@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _WORD = re.compile("▁+[^▁]*")
 _CACHED_WORDS = 200_000
 _LONGEST_WORD = 64
+_SPACE = 29871  # the vocabulary's token for a "▁" alone
 
 
 class StaticEncoder:
@@ -63,6 +64,8 @@ class StaticEncoder:
         if len(text) > self.max_chars:
             half = self.max_chars // 2
             text = f"{text[:half]} {text[-half:]}"
+        if not text:
+            return []
         ids: list[int] = []
         words = self._words
         for word in _WORD.findall("▁" + text.replace(" ", "▁")):
@@ -71,8 +74,8 @@ class StaticEncoder:
         return ids
 
     def _tokenize(self, word: str) -> list[int]:
-        # The tokenizer puts a "▁" before every text; one is already there.
-        ids: list[int] = self._tokenizer.encode(word[1:], add_special_tokens=False).ids
+        # The tokenizer puts a "▁" before every text but the empty one; the word has its own already.
+        ids: list[int] = self._tokenizer.encode(word[1:], add_special_tokens=False).ids if word != "▁" else [_SPACE]
         if len(word) <= _LONGEST_WORD:
             if len(self._words) >= _CACHED_WORDS:
                 self._words.clear()

@@ -1,0 +1,107 @@
+"""The outcomes table refuses what cannot be true and keeps what is missing missing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waypost.errors import BadTable, UnknownModel
+from waypost.outcomes import Outcomes, example_table
+from waypost.types import Outcome
+
+
+def table(quality, usd=None, models=("a", "b")):
+    quality = np.array(quality, dtype=float)
+    usd = np.full(quality.shape, 0.1) if usd is None else np.array(usd, dtype=float)
+    n = range(len(quality))
+    return Outcomes(
+        tuple(f"q{i}" for i in n), tuple(f"prompt {i}" for i in n), ("",) * len(quality), models, quality, usd
+    )
+
+
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda: table([[np.nan, np.nan]]), "no row has a score"),
+    (lambda: table([[1, np.nan]]), "model 'b' has no score in any of the 1 rows"),
+    (lambda: table([[1]], models=("a",)), "1 model .a.; a choice needs at least 2"),
+    (lambda: table([[0, 1], [0, 1]], [[0, 1], [0, -2]]), r"row 1 .id 'q1'., model 'b': cost in USD is -2"),
+    (lambda: table([[0, 1], [3, 1]]), "row 1 .id 'q1'., model 'a': quality is 3"),
+    (lambda: table([[0, 1]], [[np.inf, 0]]), "finite"),
+    (lambda: table([[0, 1]], models=("a", "a")), "must differ"),
+    (lambda: table([[0, 1]], [[0, 1, 2]]), "shape"),
+    (lambda: Outcomes((), (), (), ("a", "b"), np.empty((0, 2)), np.empty((0, 2))), "no rows"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused_with_its_place(make, said):
+    with pytest.raises(BadTable, match=said):
+        make()
+
+
+@pytest.mark.parametrize("column", ["quality", "usd", "seconds"])
+def test_nan_in_a_row_is_refused_with_the_row(column):
+    good = Outcome("x", "Hi", "", "a", 1.0, 0.1, 0.1)
+    bad = Outcome("x", "Hi", "", "b", **{"quality": 1.0, "usd": 0.1, "seconds": 0.1, column: float("nan")})
+    with pytest.raises(BadTable, match=f"row 1 .id 'x', model 'b'.: {column} is nan"):
+        Outcomes.from_rows([good, bad])
+
+
+def test_one_id_for_two_prompts_is_refused():
+    rows = [Outcome("x", p, "", "a", 1.0, 0.1, 0.1) for p in ("Hi", "Bye")]
+    with pytest.raises(BadTable, match="two different prompts"):
+        Outcomes.from_rows(rows)
+
+
+def test_missing_cells_stay_missing_and_do_not_move_the_mean():
+    rows = [Outcome("1", "x", "", "a", 1.0, 0.1, 0.1), Outcome("2", "y", "", "a", 0.0, None, 0.1),
+            Outcome("2", "y", "", "b", 1.0, 0.3, 0.1)]  # fmt: skip
+    wide = Outcomes.from_rows(rows)
+    assert np.isnan(wide.quality_NM[0, 1])
+    assert np.isnan(wide.usd_NM[1, 0])
+    assert wide.means() == {"a": (0.5, 0.1), "b": (1.0, 0.3)}
+    assert list(wide.rows()) == rows
+
+
+def test_a_later_row_replaces_the_earlier():
+    rows = [Outcome("1", "x", "", "a", 0.0, 0.1, 0.1), Outcome("1", "x", "", "b", 0.0, 0.1, 0.1),
+            Outcome("1", "x", "", "a", 1.0, 0.1, 0.1)]  # fmt: skip
+    assert Outcomes.from_rows(rows).quality_NM.tolist() == [[1.0, 0.0]]
+
+
+@given(seed=st.integers(0, 50), share=st.floats(0.2, 0.8))
+def test_a_split_keeps_equal_prompts_together_and_loses_nothing(seed, share):
+    whole = example_table(120)
+    train, test = whole.split(share, seed)
+    assert sorted(train.ids + test.ids) == sorted(whole.ids)
+    assert not set(train.prompts) & set(test.prompts)
+
+
+def test_a_split_does_not_depend_on_the_order_of_rows():
+    whole = example_table(120)
+    backwards = whole.select(np.arange(120)[::-1])
+    assert set(whole.split()[0].ids) == set(backwards.split()[0].ids)
+
+
+def test_files_weigh_equally_when_asked():
+    joined = Outcomes.concat([example_table(30), example_table(90, seed=1)], equal=True)
+    assert np.isclose(joined.weight_N[:30].sum(), joined.weight_N[30:].sum())
+    assert np.isclose(joined.weight_N.mean(), 1)
+
+
+def test_joining_needs_the_same_models():
+    with pytest.raises(BadTable, match="different models"):
+        Outcomes.concat([example_table(30), example_table(30).only(("tiny", "large"))])
+
+
+def test_only_names_the_unknown_model():
+    with pytest.raises(UnknownModel, match="Did you mean 'tiny'"):
+        example_table().only(["tinny"])
+
+
+def test_the_fingerprint_sees_every_number():
+    one, other = table([[0, 1], [1, 1]]), table([[0, 1], [1, 0.5]])
+    assert one.fingerprint != other.fingerprint
+    assert one.fingerprint == table([[0, 1], [1, 1]]).fingerprint
+
+
+def test_the_callers_arrays_stay_writable():
+    quality = np.array([[0.0, 1.0]])
+    table(quality)
+    quality[0, 0] = 1.0

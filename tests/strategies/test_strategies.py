@@ -1,0 +1,131 @@
+"""Single and cascade, driven by hand and by recorded answers."""
+
+import numpy as np
+import pytest
+
+from waypost.errors import BadInput, BadTable, NoModelLeft
+from waypost.objective import Objective
+from waypost.outcomes import Outcomes
+from waypost.routers import Escalation, load, make, save
+from waypost.strategies import Cascade, Single, replay
+from waypost.types import Answer, ModelCard, Outcome, Query
+
+
+def recorded(n=400, seed=0):
+    """Answers whose text tells whether they are right: "small" says "perhaps" when it guesses."""
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        prompt = f"Question {i} about {rng.choice(['tides', 'trade', 'trees'])}"
+        sure = rng.random() < 0.5
+        right = rng.random() < (0.95 if sure else 0.1)
+        text = "It is certainly the moon." if sure else "I am not sure, perhaps the wind"
+        yield Outcome(str(i), prompt, "all", "small", float(right), 1e-6, 0.1, 9, 6, text)
+        yield Outcome(str(i), prompt, "all", "large", float(rng.random() < 0.9), 1e-3, 1.0, 9, 20, "It is the moon.")
+
+
+TABLE = Outcomes.from_rows(recorded())
+DOUBT = "I am not sure, perhaps the wind"
+CARDS = {name: ModelCard(name) for name in TABLE.models}
+
+
+@pytest.fixture(scope="module")
+def head():
+    return Escalation().fit(TABLE)
+
+
+def test_single_goes_down_the_ranking_until_one_answers():
+    single = Single(make("best_single").fit(TABLE), CARDS)
+    query = Query.of("Question about trees")
+    decision = single.decide(query, Objective())
+    run = single.run(query, decision)
+    assert next(run).model == "large"
+    second = run.send(Answer("large", error="502"))
+    assert (second.model, second.final) == ("small", True)
+    with pytest.raises(StopIteration) as end:
+        run.send(Answer("small", "yes"))
+    assert end.value.value.text == "yes"
+
+
+def test_single_returns_the_last_failure_when_nobody_answers():
+    single = Single(make("best_single").fit(TABLE), CARDS)
+    _, given, paid = replay(single, Query.of("Hi"), Objective(), lambda c: Answer(c.model, error=f"{c.model} is down"))
+    assert given.error == "small is down"
+    assert [a.model for a in paid] == ["large", "small"]
+
+
+def test_a_query_without_text_cannot_be_routed():
+    with pytest.raises(BadInput, match="no text to route on"):
+        Single(make("best_single").fit(TABLE), CARDS).decide(Query.of("  "), Objective())
+
+
+def test_cascade_starts_cheap_and_escalates_on_a_doubtful_answer_only(head):
+    cascade = Cascade(head, CARDS)
+    query = Query.of("Question 7 about tides")
+    decision = cascade.decide(query, Objective(usd=100))
+    assert decision.ranking == ("small", "large")
+
+    def after(text):
+        run = cascade.run(query, decision)
+        first = next(run)
+        assert (first.model, first.final) == ("small", False)
+        try:
+            return run.send(Answer("small", text, 9, 6))
+        except StopIteration as done:
+            return done.value
+
+    assert after("It is certainly the moon.").text == "It is certainly the moon."
+    call = after("I am not sure, perhaps the wind")
+    assert (call.model, call.final) == ("large", True)
+
+
+def test_cascade_beats_both_models_at_less_than_the_large_ones_cost(head):
+    test = Outcomes.from_rows(recorded(seed=1))
+    quality, usd = [], []
+    for n, prompt in enumerate(test.prompts):
+        answer_of = lambda call, n=n: test.answer(n, call.model)  # noqa: E731
+        _, given, paid = replay(Cascade(head, CARDS), Query.of(prompt), Objective(usd=100), answer_of)
+        quality.append(test.quality_NM[n, test.models.index(given.model)])
+        usd.append(sum(a.usd for a in paid))
+    means = test.means()
+    assert np.mean(quality) > means["large"][0] > means["small"][0]
+    assert np.mean(usd) < 0.7 * means["large"][1]
+
+
+def test_cascade_keeps_the_earlier_answer_when_the_larger_model_fails(head):
+    def answer_of(call):
+        return Answer("small", DOUBT, 9, 6) if call.model == "small" else Answer("large", error="timeout")
+
+    _, given, paid = replay(Cascade(head, CARDS), Query.of("Question about trade"), Objective(), answer_of)
+    assert given.text == DOUBT
+    assert len(paid) == 2
+
+
+def test_cascade_goes_on_when_the_first_declines_or_fails(head):
+    for problem in ({"declined": "not mine"}, {"error": "reset"}):
+
+        def answer_of(call, problem=problem):
+            return Answer("small", **problem) if call.model == "small" else Answer("large", "yes")
+
+        _, given, _ = replay(Cascade(head, CARDS), Query.of("Question about trade"), Objective(usd=1e6), answer_of)
+        assert given.text == "yes"
+
+
+def test_constraints_bind_the_cascade_too(head):
+    with pytest.raises(NoModelLeft):
+        Cascade(head, CARDS).decide(Query((*Query.of("x").messages,), {}, frozenset({"vision"})), Objective())
+    decision = Cascade(head, CARDS).decide(Query.of("x"), Objective(allowed=("large",)))
+    assert decision.ranking == ("large",)
+
+
+def test_the_head_survives_a_trip_to_disk(head, tmp_path):
+    save(head, tmp_path)
+    answer = Answer("small", "I am not sure", 9, 5, logprob=-0.4)
+    one, other = head.revise("Question about trees", answer), load(tmp_path).revise("Question about trees", answer)
+    assert np.array_equal(one.quality_NM, other.quality_NM)
+
+
+def test_a_table_without_answers_cannot_train_a_cascade():
+    from waypost.outcomes import example_table
+
+    with pytest.raises(BadTable, match="no answers of 'tiny' were kept"):
+        Escalation().fit(example_table())

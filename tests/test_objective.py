@@ -1,0 +1,153 @@
+"""The objective weighs, constrains, breaks ties, and says why."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waypost.errors import BadInput, BadRequest, NoModelLeft, UnknownModel
+from waypost.objective import Objective
+from waypost.types import ModelCard, Prediction, Query
+
+NAMES = ("a-large", "b-small", "c-free")
+CARDS = {
+    "a-large": ModelCard("a-large", context=1000, parameters=70, capabilities=frozenset({"tools", "vision"})),
+    "b-small": ModelCard("b-small", context=100, parameters=7, capabilities=frozenset({"tools"})),
+    "c-free": ModelCard("c-free", local=True, open=True),
+}
+
+
+def expect(quality, usd=(0.01, 0.001, 0.0), seconds=(2.0, 1.0, 0.1), spread=(0.0, 0.0, 0.0)):
+    return Prediction(NAMES, *(np.array([row], dtype=float) for row in (quality, usd, seconds, spread)))
+
+
+def test_quality_alone_takes_the_best():
+    assert Objective().choose(expect((0.9, 0.8, 0.1)), CARDS).model == "a-large"
+
+
+@pytest.mark.parametrize(("weights", "model"), [
+    ({"usd": 5}, "a-large"), ({"usd": 50}, "b-small"), ({"usd": 1000}, "c-free"),
+    ({"seconds": 0.2}, "b-small"), ({"quality": 0.0, "seconds": 1.0}, "c-free"),
+])  # fmt: skip
+def test_weights_trade_quality_for_money_and_time(weights, model):
+    assert Objective(**weights).choose(expect((0.9, 0.8, 0.1)), CARDS).model == model
+
+
+def test_risk_prefers_the_sure_model():
+    prediction = expect((0.9, 0.85, 0.1), spread=(0.3, 0.01, 0.0))
+    assert Objective(risk=1).choose(prediction, CARDS).model == "b-small"
+
+
+def test_ties_go_to_the_cheaper_and_say_so():
+    decision = Objective().choose(expect((0.8, 0.8, 0.1)), CARDS)
+    assert decision.ranking == ("b-small", "a-large", "c-free")
+    assert decision.why.endswith("tied with a-large on score, cheaper")
+
+
+def test_ties_of_equal_cost_go_by_name():
+    decision = Objective().choose(expect((0.8, 0.8, 0.8), usd=(np.nan, np.nan, np.nan)), CARDS)
+    assert decision.ranking == tuple(sorted(NAMES))
+    assert decision.why.endswith("first by name")
+
+
+def test_min_quality_takes_the_cheapest_that_is_good_enough():
+    decision = Objective(usd=1000, min_quality=0.7).choose(expect((0.9, 0.8, 0.1)), CARDS)
+    assert decision.model == "b-small"
+    assert decision.removed["c-free"] == "expected quality 0.100 is below 0.7"
+
+
+def test_min_quality_beyond_reach_takes_the_best():
+    assert Objective(usd=1000, min_quality=0.95).choose(expect((0.9, 0.8, 0.1)), CARDS).model == "a-large"
+
+
+def test_constraints_remove_models_and_say_why():
+    query = Query(({"role": "user", "content": "x" * 800},), {"max_tokens": 50}, frozenset({"tools"}))
+    decision = Objective().choose(expect((0.9, 0.8, 0.1)), CARDS, query)
+    assert decision.ranking == ("a-large",)
+    assert decision.removed == {
+        "b-small": "251 tokens do not fit its context of 100",
+        "c-free": "cannot do tools",
+    }
+    assert "only one left" in decision.why
+
+
+def test_nobody_left_names_each_reason():
+    query = Query.of("hi")
+    with pytest.raises(NoModelLeft, match="a-large: not among the allowed models"):
+        Objective(allowed=("c-free",)).choose(
+            expect((0.9, 0.8, 0.1)), CARDS, Query(query.messages, {}, frozenset({"audio"}))
+        )
+
+
+def test_allowed_must_be_in_the_pool():
+    with pytest.raises(UnknownModel, match="Did you mean 'b-small'"):
+        Objective(allowed=("b-smal",)).choose(expect((0.9, 0.8, 0.1)), CARDS)
+
+
+def test_an_unknown_cost_counts_only_where_cost_has_a_weight():
+    prediction = expect((0.9, 0.8, 0.1), usd=(np.nan, 0.001, 0.0))
+    assert Objective().choose(prediction, CARDS).model == "a-large"
+    decision = Objective(usd=1).choose(prediction, CARDS)
+    assert decision.model == "b-small"
+    assert "unknown" in decision.removed["a-large"]
+
+
+@pytest.mark.parametrize(("flag", "model"), [("smaller", "b-small"), ("local", "c-free"), ("open", "c-free")])
+def test_flags_add_their_weight_to_the_card(flag, model):
+    assert Objective(flags={flag: 1.0}).choose(expect((0.5, 0.5, 0.4)), CARDS).model == model
+
+
+@pytest.mark.parametrize(("given", "problem"), [
+    ({"usdd": 1}, "Did you mean 'usd'"), ({"usd": "much"}, "'usd' must be a number"), ({"usd": -1}, "'usd'"),
+    ({"min_quality": 2}, "between 0 and 1"), ({"flags": {"smal": 1}}, "Did you mean 'smaller'"),
+    ({"allowed": "a"}, "list of model names"), ({"allowed": []}, "at least one"), ({"usd": float("nan")}, "'usd'"),
+    ({"usd": True}, "'usd'"), ({"flags": [1]}, "map flags"),
+])  # fmt: skip
+def test_bad_words_name_the_field(given, problem):
+    with pytest.raises(BadRequest, match=problem):
+        Objective.from_mapping(given)
+
+
+def test_words_go_on_top_of_a_base():
+    objective = Objective.from_mapping({"usd": 3}, Objective(seconds=2, allowed=("c-free",)))
+    assert objective == Objective(usd=3, seconds=2, allowed=("c-free",))
+
+
+arrays = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+def sample(rng, n=60):
+    quality, usd = rng.random((n, 3)), rng.random((n, 3)) * (0.01, 0.001, 0.0001)
+    return Prediction(NAMES, quality, usd, usd * 100, quality * 0)
+
+
+@given(rng=arrays, weight=st.floats(0, 1e4))
+def test_many_choices_equal_single_ones(rng, weight):
+    prediction, objective = sample(rng, 8), Objective(usd=weight)
+    many = objective.choose_many(prediction, CARDS)
+    for n in range(8):
+        one = Prediction(NAMES, *(a[n : n + 1] for a in prediction[1:]))
+        assert objective.choose(one, CARDS).model == NAMES[many[n]]
+
+
+@given(rng=arrays, share=st.floats(0.05, 1.0))
+def test_a_budget_is_kept_and_a_larger_one_is_never_worse(rng, share):
+    prediction = sample(rng)
+    cheapest = prediction.usd_NM.min(axis=1).mean()
+    dearest = prediction.usd_NM.max(axis=1).mean()
+    row = np.arange(60)
+
+    def spend(budget):
+        chosen = Objective().for_budget(prediction, CARDS, budget).choose_many(prediction, CARDS)
+        return prediction.usd_NM[row, chosen].mean(), prediction.quality_NM[row, chosen].mean()
+
+    budget = cheapest + share * (dearest - cheapest)
+    usd, quality = spend(budget)
+    assert usd <= budget
+    assert spend(budget * 1.5)[1] >= quality - 1e-12
+
+
+def test_an_impossible_budget_says_what_the_cheapest_costs():
+    prediction = sample(np.random.default_rng(0))
+    with pytest.raises(BadInput, match="too small; the cheapest costs"):
+        Objective().for_budget(prediction, CARDS, 1e-9)
