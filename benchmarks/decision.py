@@ -10,19 +10,16 @@ depend on them.  Everything runs in one thread.
 
 from __future__ import annotations
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-    os.environ[variable] = "1"  # before numpy is imported, or it starts threads
-
 import argparse
 import json
+import os
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 import numpy as np
-import rows
+from threadpoolctl import threadpool_limits
 
+import rows
 from waypost import ModelCard, Query, routers
 from waypost.embedded.prompts import generate
 from waypost.objective import Objective
@@ -85,6 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the prompts, and no row is kept")
     quick = parser.parse_args().quick
+    threadpool_limits(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     batch, decisions = (1000, 300) if quick else (10_000, 2000)
