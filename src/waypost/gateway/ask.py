@@ -1,0 +1,177 @@
+"""What a client asks for: the body and headers of a chat request, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from waypost.errors import BadRequest, UnknownModel
+from waypost.gateway.wire import Headers, kind, unknown
+from waypost.objective import Objective
+from waypost.types import Query
+
+AUTO = "auto"
+_PREFIX = b"x-waypost-"
+_OBJECTIVE = tuple(f.name for f in fields(Objective))
+# Where a call goes, and with whose key, is the config's alone to say.
+_REFUSED = ("api_base", "base_url", "api_key")
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "waypost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A chat request; without an ``objective`` it names its model and nothing is to be chosen."""
+
+    query: Query
+    model: str
+    objective: Objective | None
+    stream: bool
+    include_usage: bool
+
+
+def parse(body: Mapping[str, Any], headers: Headers, models: Iterable[str], profiles: Mapping[str, Objective]) -> Ask:
+    """A chat request out of its JSON body and its headers.
+
+    Raises:
+        BadRequest: a field is missing, of the wrong type, or may not come from a client; the error names it.
+        UnknownModel: neither a model of the pool, nor ``auto``, nor ``auto:`` and a profile.
+    """
+    _check(body)
+    query = Query(
+        messages=tuple(body["messages"]),
+        parameters={name: value for name, value in body.items() if name not in _OURS and value is not None},
+        needs=_needs(body),
+    )
+    options = body.get("stream_options") or {}
+    return Ask(
+        query=query,
+        model=body["model"],
+        objective=_objective(body, headers, models, profiles),
+        stream=bool(body.get("stream")),
+        include_usage=bool(options.get("include_usage")),
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is(*kinds: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+_TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "stream": (_is(bool), "true or false"),
+    "stream_options": (_is(dict), "an object"),
+    "waypost": (_is(dict), "an object"),
+    "temperature": (_is_number, "a number"),
+    "top_p": (_is_number, "a number"),
+    "presence_penalty": (_is_number, "a number"),
+    "frequency_penalty": (_is_number, "a number"),
+    "max_tokens": (_is_count, "a whole number of at least 1"),
+    "max_completion_tokens": (_is_count, "a whole number of at least 1"),
+    "n": (_is_count, "a whole number of at least 1"),
+    "seed": (_is(int), "a whole number"),
+    "stop": (_is(str, list), "a text or a list of texts"),
+    "tools": (_is(list), "a list"),
+    "response_format": (_is(dict), "an object"),
+    "logprobs": (_is(bool), "true or false"),
+    "user": (_is(str), "a text"),
+}
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    for name in _REFUSED:
+        if name in body:
+            raise BadRequest(name, "cannot come with a request; providers and keys stand in the server's config")
+    if not isinstance(body.get("model"), str):
+        got = f"got {kind(body['model'])}" if "model" in body else "and is missing"
+        raise BadRequest("model", f"must be the name of a model or 'auto', {got}")
+    for name, (fits, wanted) in _TYPES.items():
+        value = body.get(name)
+        if value is not None and not fits(value):
+            raise BadRequest(name, f"must be {wanted}, got {kind(value)}")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        got = f"got {kind(messages)}" if "messages" in body else "and is missing"
+        raise BadRequest("messages", f"must be a list of at least one message, {got}")
+    for i, message in enumerate(messages):
+        _check_message(f"messages[{i}]", message)
+
+
+def _check_message(name: str, message: object) -> None:
+    if not isinstance(message, dict):
+        raise BadRequest(name, f"must be an object with role and content, got {kind(message)}")
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str):
+        raise BadRequest(f"{name}.role", f"must be a text such as 'user', got {kind(role)}")
+    if isinstance(content, list):
+        for i, part in enumerate(content):
+            if not isinstance(part, dict):
+                raise BadRequest(f"{name}.content[{i}]", f"must be an object with a type, got {kind(part)}")
+    elif content is not None and not isinstance(content, str):
+        raise BadRequest(f"{name}.content", f"must be a text or a list of parts, got {kind(content)}")
+
+
+def _needs(body: Mapping[str, Any]) -> frozenset[str]:
+    """The capabilities without which a model cannot serve this request."""
+    needs = set()
+    if body.get("tools") or body.get("functions"):
+        needs.add("tools")
+    if (body.get("response_format") or {}).get("type", "text") != "text":
+        needs.add("json")
+    contents = (message.get("content") for message in body["messages"])
+    if any(part.get("type") == "image_url" for content in contents if isinstance(content, list) for part in content):
+        needs.add("vision")
+    return frozenset(needs)
+
+
+def _objective(
+    body: Mapping[str, Any], headers: Headers, models: Iterable[str], profiles: Mapping[str, Objective]
+) -> Objective | None:
+    wishes = {**_header_wishes(headers), **(body.get("waypost") or {})}
+    model, _, profile = body["model"].partition(":")
+    named = body["model"] in models
+    if not named and (model != AUTO or (profile or "default") not in profiles):
+        choices = [AUTO, *(f"{AUTO}:{name}" for name in profiles)]
+        raise UnknownModel(body["model"], [*models, *choices])
+    base = None if named else profiles[profile or "default"]
+    if not wishes:
+        return base
+    try:
+        objective = Objective.from_mapping(wishes, base)
+    except BadRequest as error:
+        raise BadRequest(f"waypost.{error.field}", str(error).removeprefix(f"'{error.field}' ")) from None
+    return None if named else objective
+
+
+def _header_wishes(headers: Headers) -> dict[str, Any]:
+    """``x-waypost-usd: 200`` and its like, as the ``waypost`` object would say it; the body has the last word."""
+    wishes: dict[str, Any] = {}
+    for header, raw in headers:
+        if not header.startswith(_PREFIX):
+            continue
+        name, value = header[len(_PREFIX) :].decode("latin-1").replace("-", "_"), raw.decode("latin-1").strip()
+        if name not in _OBJECTIVE:
+            raise unknown(name.replace("_", "-"), [f.replace("_", "-") for f in _OBJECTIVE], _PREFIX.decode())
+        if name == "allowed":
+            wishes[name] = [word.strip() for word in value.split(",") if word.strip()]
+        elif name == "flags":
+            pairs = (word.partition("=") for word in value.split(",") if word.strip())
+            wishes[name] = {flag.strip(): _number(weight) for flag, _, weight in pairs}
+        else:
+            wishes[name] = _number(value)
+    return wishes
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text  # left for the objective to refuse, which names field and value

@@ -1,0 +1,149 @@
+"""One chat request: from the decision to the last byte, and the row that tells of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from waypost.errors import ModelFailed, WaypostError
+from waypost.gateway.ask import Ask
+from waypost.gateway.drive import Drive
+from waypost.gateway.reply import EVENT_STREAM, Stream, completion, decision_headers, event
+from waypost.gateway.wire import Headers, Send, error_body, error_headers, error_status, send_json
+from waypost.store import Attempt, Decided
+from waypost.strategies.calls import ask
+from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
+
+GONE = 499  # as nginx calls it: the client left before the answer was whole
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A decided chat request and what has become of it; ``status`` is 499 until something was sent."""
+
+    asked: Ask
+    decision: Decision
+    run: Run
+    drive: Drive
+    id: str = field(default_factory=lambda: secrets.token_hex(12))
+    began: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.perf_counter)
+    status: int = GONE
+    answer: Answer | None = None
+
+    @classmethod
+    def begin(cls, asked: Ask, strategy: Strategy, models: Mapping[str, Model]) -> Exchange:
+        """Decide; nothing is called yet.
+
+        Raises:
+            NoModelLeft: the request's constraints removed every model.
+            BadInput: there is no text to route on.
+        """
+        if asked.objective is None:
+            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models))
+        decision = strategy.decide(asked.query, asked.objective)
+        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models))
+
+    @property
+    def served(self) -> str | None:
+        """The model whose answer the client gets, or is getting."""
+        return self.answer.model if self.answer is not None else self.drive.showing
+
+    async def send(self, send: Send) -> None:
+        """Make the calls and send what comes of them, an error included."""
+        try:
+            await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
+        except WaypostError as error:
+            self.status = error_status(error)
+            await send_json(send, self.status, error_body(error), error_headers(error) + self._headers())
+
+    def row(self) -> Decided:
+        """What the log keeps."""
+        answer = self.answer
+        return Decided(
+            id=self.id,
+            time=self.began,
+            prompt=self.asked.query.text,
+            requested=self.asked.model,
+            decision=self.decision,
+            attempts=tuple(self.drive.attempts),
+            served=self.served,
+            usd=self.drive.usd(),
+            seconds=time.perf_counter() - self.clock,
+            tokens_in=answer.tokens_in if answer else 0,
+            tokens_out=answer.tokens_out if answer else 0,
+            status=self.status,
+        )
+
+    async def _send_whole(self, send: Send) -> None:
+        answer = await self._answered(send, None)
+        self.status = 200
+        body = completion(f"chatcmpl-{self.id}", int(self.began), answer)
+        await send_json(send, 200, body, self._headers(self.drive.usd()))
+
+    async def _send_stream(self, send: Send) -> None:
+        stream = Stream(f"chatcmpl-{self.id}", int(self.began), self.asked.include_usage)
+        try:
+            answer = await self._answered(send, stream)
+        except ModelFailed as error:
+            if not stream.begun:
+                raise
+            # The status line is gone, so the log and the metrics carry the failure, and the client an event of it.
+            self.status = error_status(error)
+            await send({"type": "http.response.body", "body": event(error_body(error))})
+            return
+        if not stream.begun:
+            await self._send_piece(send, stream, Delta(answer.text))
+        self.status = 200
+        last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
+        await send({"type": "http.response.body", "body": last})
+
+    async def _answered(self, send: Send, stream: Stream | None) -> Answer:
+        """Make the calls, showing the pieces on a stream; closing what makes them cancels what is under way."""
+        async with aclosing(self.drive.pieces(self.run, show=stream is not None)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Answer):
+                    answer = piece
+                elif stream is not None:
+                    await self._send_piece(send, stream, piece)
+        if not answer.ok:
+            raise self.drive.failure()
+        self.answer = answer
+        return answer
+
+    async def _send_piece(self, send: Send, stream: Stream, delta: Delta) -> None:
+        first = not stream.begun
+        body = stream.piece(self.served or "", delta)
+        if not body:
+            return
+        if first:
+            headers = EVENT_STREAM + self._headers()
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def _headers(self, usd: float | None = None) -> Headers:
+        attempts = list(self.drive.attempts)
+        if self.drive.showing and self.answer is None:
+            attempts.append(Attempt(self.drive.showing, "ok"))
+        return decision_headers(self.id, self.decision, self.served, attempts, usd)
+
+
+def _named(model: str) -> Decision:
+    return Decision(
+        router="named",
+        ranking=(model,),
+        scores={},
+        quality={},
+        usd={},
+        seconds={},
+        removed={},
+        weights={},
+        why=f"the request names {model}",
+    )
+
+
+def _call(model: str, query: Query) -> Run:
+    return (yield from ask(Call(model, query)))

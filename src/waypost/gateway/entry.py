@@ -1,0 +1,164 @@
+"""A value of a config file together with its place, so that every error can name file, line and field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+from waypost.errors import BadConfig, nearest
+
+Scalar = str | int | float | bool | date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value: a scalar, a list of entries, or named entries.
+
+    ``written`` is the text of a scalar with its ``${VARIABLE}`` references filled in; ``names`` are the variables
+    it refers to, ``unset`` those that the environment lacks; ``whole`` says that it is one reference and no more.
+
+    >>> Entry(Path("waypost.yaml"), 3, "server.port", "high").whole_number()
+    Traceback (most recent call last):
+    waypost.errors.BadConfig: waypost.yaml:3: 'server.port' must be a whole number, got 'high'
+    """
+
+    file: Path
+    line: int
+    field: str
+    value: Scalar | list[Self] | dict[str, Self]
+    written: str = ""
+    names: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+    whole: bool = False
+
+    def error(self, problem: str) -> BadConfig:
+        """The error of this value: its place, its field, and the problem."""
+        return BadConfig(f"{self.where}: '{self.field}' {problem}")
+
+    @property
+    def where(self) -> str:
+        """File and line, as editors and terminals link them."""
+        return f"{self.file}:{self.line}"
+
+    def fields(self, allowed: Iterable[str] | None = None) -> dict[str, Self]:
+        """The named values; with ``allowed``, an unknown name is refused with the nearest one."""
+        if not isinstance(self.value, dict):
+            raise self._wanted("fields of the form `name: value`")
+        if allowed is not None:
+            names = list(allowed)
+            for name, entry in self.value.items():
+                if name not in names:
+                    close = nearest(name, names)
+                    raise entry.error(f"is unknown; allowed here are {', '.join(names)}.{close}")
+        return self.value
+
+    def items(self) -> list[Self]:
+        """The values of a list."""
+        if not isinstance(self.value, list):
+            raise self._wanted("a list")
+        return self.value
+
+    def text(self) -> str:
+        """A text that is not empty."""
+        value = self._scalar()
+        if self.names and self.written:
+            return self.written
+        if not isinstance(value, str) or not value:
+            raise self._wanted("text", " (put it in quotes to make it text)" if value not in (None, "") else "")
+        return value
+
+    def one_of(self, allowed: Iterable[str]) -> str:
+        """One of the allowed words."""
+        names, value = list(allowed), self.text()
+        if value not in names:
+            raise self.error(f"must be one of {', '.join(names)}; got '{value}'.{nearest(value, names)}")
+        return value
+
+    def number(self, least: float = -math.inf) -> float:
+        """A finite number of at least ``least``."""
+        value = self._scalar()
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._wanted("a number")
+        if value < least:
+            raise self.error(f"must be at least {least:g}, got {value}")
+        return value
+
+    def whole_number(self, least: int = 0, most: int | None = None) -> int:
+        """A whole number from ``least`` to ``most``."""
+        value = self._scalar()
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._wanted("a whole number")
+        if value < least or (most is not None and value > most):
+            raise self.error(f"must be {f'at least {least}' if most is None else f'{least} to {most}'}, got {value}")
+        return value
+
+    def flag(self) -> bool:
+        """True or false."""
+        value = self._scalar()
+        if not isinstance(value, bool):
+            raise self._wanted("true or false")
+        return value
+
+    def day(self) -> date:
+        """A date, written 2024-10-31."""
+        value = self._scalar()
+        # The reader of YAML gives a datetime, which is a date too, where a time of day is written.
+        if type(value) is not date:
+            raise self._wanted("a date like 2024-10-31")
+        return value
+
+    def path(self) -> Path:
+        """A path; ``~`` is the user's folder, and a relative one starts at the config file."""
+        return self.file.parent / Path(self.text()).expanduser()
+
+    def is_null(self) -> bool:
+        """Whether nothing is given, or null."""
+        return self.value is None and not self.names
+
+    def plain(self) -> Any:
+        """The value without its places, as JSON would give it."""
+        if isinstance(self.value, dict):
+            return {name: entry.plain() for name, entry in self.value.items()}
+        if isinstance(self.value, list):
+            return [entry.plain() for entry in self.value]
+        return self._scalar()
+
+    def variables(self) -> tuple[str, ...]:
+        """The variables that the environment lacks, here and inside."""
+        inside: Iterable[Self] = ()
+        if isinstance(self.value, dict):
+            inside = self.value.values()
+        elif isinstance(self.value, list):
+            inside = self.value
+        return self.unset + tuple(name for entry in inside for name in entry.variables())
+
+    def _scalar(self) -> Scalar:
+        if self.unset:
+            raise self.error(f"refers to the environment variable {self.unset[0]}, which is not set")
+        if isinstance(self.value, dict | list):
+            raise self._wanted("a single value")
+        return self.value
+
+    def _wanted(self, what: str, hint: str = "") -> BadConfig:
+        got = {dict: "named fields", list: "a list", type(None): "nothing"}.get(type(self.value))
+        # A value out of the environment may be a key, so only what stands in the file is repeated.
+        shown = got or ("the value of " + ", ".join(self.names) if self.names else _shown(self.value))
+        return self.error(f"must be {what}, got {shown}{hint}")
+
+
+Reader = Callable[[Entry], Any]
+
+
+def read(entries: Mapping[str, Entry], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """The values of those fields that are there and not null, each by its own reader."""
+    return {name: readers[name](entry) for name, entry in entries.items() if name in readers and not entry.is_null()}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, str) else str(value)

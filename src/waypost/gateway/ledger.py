@@ -1,0 +1,95 @@
+"""What the gateway remembers of its decisions: the latest in memory, all in the store where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Full
+from typing import Any
+
+from waypost.errors import NotInstalled
+from waypost.gateway.wire import Busy, NotFound
+from waypost.store import Decided, Feedback, Writer
+
+_KEPT = 1000
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Takes rows without waiting; explains decisions and keeps feedback with waiting.
+
+    What is told as stored is on disk: a decision that still waits in the queue is waited for.
+    """
+
+    writer: Writer | None
+    keep_prompts: bool = False
+    _recent: OrderedDict[str, Decided] = field(default_factory=OrderedDict)
+
+    @property
+    def dropped(self) -> int:
+        """How many rows the store could not take."""
+        return self.writer.dropped if self.writer else 0
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait to be written."""
+        return len(self.writer) if self.writer else 0
+
+    def put(self, row: Decided) -> None:
+        """Keep a row; never waits."""
+        self._recent[row.id] = row
+        if len(self._recent) > _KEPT:
+            self._recent.popitem(last=False)
+        if self.writer is not None:
+            self.writer.put(row)
+
+    async def explain(self, decision: str) -> dict[str, Any]:
+        """A decision in full; ``stored`` says whether it outlives the process.
+
+        Raises:
+            NotFound: no such decision, or it is no longer kept.
+            Busy: the store does not answer.
+        """
+        recent = self._recent.get(decision)
+        if self.writer is not None:
+            if recent is not None:
+                await self._durable(self.writer.settled)
+            stored = await asyncio.to_thread(self.writer.find, decision)
+            if stored is not None:
+                return {**stored, "stored": True}
+        if recent is None:
+            raise NotFound(f"no decision '{decision}'; its id stands in a response's x-waypost-decision header")
+        return {**recent.row(keep_prompt=self.keep_prompts), "feedback": [], "stored": False}
+
+    async def feedback(self, said: Feedback) -> None:
+        """Keep what a user says; on return it is on disk.
+
+        Raises:
+            NotFound: there is no such decision.
+            NotInstalled: no store is configured.
+            Busy: the store does not answer; nothing is promised.
+        """
+        writer = self.writer
+        if writer is None:
+            raise NotInstalled("feedback is not kept: the config has no `store`; give it a file and start again")
+        if said.decision not in self._recent:
+            await self.explain(said.decision)
+        await self._durable(lambda: writer.put_feedback(said))
+
+    async def _durable(self, put: Any) -> None:
+        try:
+            future: Future[None] = put()
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await asyncio.wrap_future(future)
+        except Full:
+            raise Busy("the store's queue is full; try again") from None
+        except TimeoutError:
+            raise Busy(f"the store did not answer in {_PATIENCE_SECONDS:g} s; try again") from None
+
+    def close(self) -> None:
+        """Write what waits."""
+        if self.writer is not None:
+            self.writer.close()

@@ -1,0 +1,44 @@
+"""A few numbers about the gateway, in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Chat requests by status and by the model that served them ("-" where none did), and those under way.
+
+    >>> metrics = Metrics()
+    >>> metrics.count(200, "small")
+    >>> metrics.render(dropped=0, waiting=3).splitlines()[2]
+    'waypost_requests_total{status="200",model="small"} 1'
+    """
+
+    in_flight: int = 0
+    requests: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def count(self, status: int, model: str | None) -> None:
+        """Count one request that has ended."""
+        self.requests[status, model or "-"] += 1
+
+    def render(self, *, dropped: int, waiting: int) -> str:
+        """The page at ``/metrics``."""
+        return "".join(f"{line}\n" for line in self._lines(dropped, waiting))
+
+    def _lines(self, dropped: int, waiting: int) -> Iterator[str]:
+        yield "# HELP waypost_requests_total Chat requests by status (499: the client left) and serving model."
+        yield "# TYPE waypost_requests_total counter"
+        for (status, model), count in sorted(self.requests.items()):
+            yield f'waypost_requests_total{{status="{status}",model="{model}"}} {count}'
+        yield "# HELP waypost_requests_in_flight Chat requests under way."
+        yield "# TYPE waypost_requests_in_flight gauge"
+        yield f"waypost_requests_in_flight {self.in_flight}"
+        yield "# HELP waypost_log_rows_dropped_total Rows that the store could not take."
+        yield "# TYPE waypost_log_rows_dropped_total counter"
+        yield f"waypost_log_rows_dropped_total {dropped}"
+        yield "# HELP waypost_log_queue_length Rows that wait to be written."
+        yield "# TYPE waypost_log_queue_length gauge"
+        yield f"waypost_log_queue_length {waiting}"

@@ -1,0 +1,122 @@
+"""What a client gets: OpenAI's shapes, with the name of the model that really answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from waypost.gateway.wire import Headers
+from waypost.store import Attempt
+from waypost.types import Answer, Decision, Delta
+
+Json = dict[str, Any]
+
+DONE = b"data: [DONE]\n\n"
+EVENT_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+def event(payload: object) -> bytes:
+    """One server-sent event."""
+    return b"data: " + orjson.dumps(payload) + b"\n\n"
+
+
+def decision_headers(
+    decision_id: str, decision: Decision, served: str | None, attempts: Iterable[Attempt], usd: float | None = None
+) -> Headers:
+    """What was decided and what came of it: ``x-waypost-…``; what is not known is left out.
+
+    ``x-waypost-quality`` and ``x-waypost-usd`` are the router's expectations of the model that served,
+    ``x-waypost-cost`` is what the request did cost in USD.
+    """
+    made = ",".join(f"{a.model}={a.outcome}" for a in attempts)
+    model = served or decision.model
+    facts: list[tuple[bytes, str]] = [
+        (b"x-waypost-decision", decision_id),
+        (b"x-waypost-router", decision.router),
+        (b"x-waypost-attempts", made),
+    ]
+    if served:
+        facts.append((b"x-waypost-model", served))
+    numbers = (
+        (b"x-waypost-quality", decision.quality.get(model)),
+        (b"x-waypost-usd", decision.usd.get(model)),
+        (b"x-waypost-cost", usd),
+    )
+    facts += [(name, f"{value:.6g}") for name, value in numbers if value is not None and math.isfinite(value)]
+    return [(name, value.encode("latin-1", "replace")) for name, value in facts]
+
+
+def completion(completion_id: str, created: int, answer: Answer) -> Json:
+    """The whole answer; a provider's own fields pass through untouched but for ``model``."""
+    if answer.body is not None and "choices" in answer.body:
+        return {"usage": usage(answer), **answer.body, "model": answer.model}
+    message = {"role": "assistant", "content": answer.text}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}
+    return {
+        "id": completion_id,
+        "object": "chat.completion",
+        "created": created,
+        "model": answer.model,
+        "choices": [choice],
+        "usage": usage(answer),
+    }
+
+
+def usage(answer: Answer) -> Json:
+    """Token counts as OpenAI writes them."""
+    total = answer.tokens_in + answer.tokens_out
+    return {"prompt_tokens": answer.tokens_in, "completion_tokens": answer.tokens_out, "total_tokens": total}
+
+
+@dataclass(slots=True)
+class Stream:
+    """Writes one streamed answer, event by event."""
+
+    id: str
+    created: int
+    include_usage: bool
+    begun: bool = False
+    finished: bool = False
+    provider_usage: Mapping[str, Any] | None = None
+
+    def piece(self, model: str, delta: Delta) -> bytes:
+        """The event of one piece: the provider's own chunk with the model's name in it, or one made of the text."""
+        chunk = delta.chunk
+        if chunk is not None and "choices" in chunk:
+            self.provider_usage = chunk.get("usage") or self.provider_usage
+            choices: Sequence[Mapping[str, Any]] = chunk["choices"]
+            if not choices:
+                return b""  # the provider's usage, which `end` repeats if the client wants it
+            self.begun = True
+            self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
+            return event({**chunk, "model": model})
+        fields = {"content": delta.text} if self.begun else {"role": "assistant", "content": delta.text}
+        self.begun = True
+        return event(self._chunk(model, [{"index": 0, "delta": fields, "finish_reason": None}]))
+
+    def end(self, answer: Answer, waypost: Mapping[str, Any]) -> bytes:
+        """The last events: the reason of the end if no chunk has told it, usage if it was asked for, ``[DONE]``.
+
+        ``waypost`` (cost, decision) rides on the usage.
+        """
+        events = []
+        if not self.finished:
+            last = {"index": 0, "delta": {}, "finish_reason": answer.finish}
+            events.append(event(self._chunk(answer.model, [last])))
+        if self.include_usage:
+            counts = self.provider_usage or usage(answer)
+            events.append(event({**self._chunk(answer.model, []), "usage": counts, "waypost": waypost}))
+        return b"".join(events) + DONE
+
+    def _chunk(self, model: str, choices: list[Json]) -> Json:
+        return {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": model,
+            "choices": choices,
+        }

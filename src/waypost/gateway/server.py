@@ -1,0 +1,180 @@
+"""From settings to a listening server: the models, the router, the strategy, the store, and uvicorn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+
+from waypost import pool, routers
+from waypost.errors import BadConfig, BadInput, NotInstalled
+from waypost.gateway.app import App
+from waypost.gateway.ledger import Ledger
+from waypost.gateway.readiness import Readiness
+from waypost.gateway.settings import EMBEDDED, ModelSettings, Settings
+from waypost.routers import Cheapest, Escalation, Router
+from waypost.store import Writer
+from waypost.strategies import Cascade, Single
+from waypost.types import Model, ModelCard, Strategy
+
+BUILTIN = EMBEDDED / "router"
+
+_GRACE_SECONDS = 10
+# Longer than the pools of common clients keep an idle connection, so that they close it, and not we under their feet.
+_KEEP_ALIVE_SECONDS = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What there is to say when the server listens.
+
+    ``missing`` are models that cannot be built, with the reason; ``unchosen`` those that the router knows nothing
+    of, which are called by name only.
+    """
+
+    url: str
+    cards: Mapping[str, ModelCard]
+    strategy: str
+    router: str
+    missing: Mapping[str, str]
+    unchosen: tuple[str, ...]
+
+
+class Gateway(uvicorn.Server):
+    """A server that listens already: ``run`` serves until a signal or `stop`.
+
+    Raises:
+        BadInput: the port is in use, the address is not ours, or a model's settings are refused.
+        BadConfig: the store cannot be used.
+        NotInstalled: a saved router is missing.
+    """
+
+    def __init__(self, settings: Settings, announce: Callable[[Started], None]) -> None:
+        # First the port: it is the likeliest to fail, and nothing has to be closed again.
+        self._socket = _listen(settings.server.host, settings.server.port)
+        try:
+            app, self.about = _build(settings, _url(self._socket))
+        except Exception:
+            self._socket.close()
+            raise
+        self._announce = announce
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        super().__init__(config)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal or `stop`."""
+        super().run([*(sockets or ()), self._socket])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the door, then say so."""
+        await super().startup(sockets)
+        self._announce(self.about)
+
+    def stop(self) -> None:
+        """End gracefully; from any thread."""
+        self.should_exit = True
+
+
+def _build(settings: Settings, url: str) -> tuple[App, Started]:
+    models = {model.name: _model(model) for model in settings.models if model.missing is None}
+    missing = {model.name: model.missing for model in settings.models if model.missing is not None}
+    cards = {name: model.card for name, model in models.items()}
+    if not cards:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise BadConfig(f"{settings.file}: no model can be called ({reasons})")
+    strategy, router, known = _strategy(settings, cards)
+    app = App(
+        models=models,
+        strategy=strategy,
+        profiles=settings.profiles,
+        ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
+        readiness=Readiness(models, missing),
+        max_body_bytes=settings.server.max_body_bytes,
+        max_in_flight=settings.server.max_in_flight,
+    )
+    unchosen = tuple(name for name in cards if name not in known)
+    return app, Started(url, cards, strategy.name, router, missing, unchosen)
+
+
+def _model(model: ModelSettings) -> Model:
+    try:
+        return pool.make(model.kind, model.card, model.settings)
+    except BadInput as error:
+        raise BadConfig(f"{model.where}: model '{model.name}': {error}") from error
+
+
+def _strategy(settings: Settings, cards: Mapping[str, ModelCard]) -> tuple[Strategy, str, Sequence[str]]:
+    """The strategy, the name of what it decides by, and the models that this knows."""
+    if settings.strategy == "cascade" and settings.head is not None:
+        head = routers.load(settings.head)
+        if not isinstance(head, Escalation):
+            raise BadConfig(f"{settings.file}: 'head' must hold a cascade's head, {settings.head} holds a router")
+        return Cascade(head, cards), str(settings.head), head.models
+    router, name = _router(settings, cards)
+    return Single(router, cards), name, router.models
+
+
+def _router(settings: Settings, cards: Mapping[str, ModelCard]) -> tuple[Router, str]:
+    if settings.router is None:
+        # A router that knows nothing of half the pool would never choose it, and nobody has asked for that.
+        router = _builtin()
+        if router is not None and set(cards) <= set(router.models):
+            return router, "builtin"
+        return Cheapest.from_cards(cards), "cheapest"
+    if settings.router == "cheapest":
+        return Cheapest.from_cards(cards), "cheapest"
+    folder = BUILTIN if settings.router == "builtin" else settings.router
+    loaded: Router | Escalation = routers.load(folder)
+    if not isinstance(router, Router):
+        raise BadConfig(
+            f"{settings.file}: 'router' must hold a router, {folder} holds a cascade's head; see `strategy`"
+        )
+    return router, str(settings.router)
+
+
+def _builtin() -> Router | None:
+    try:
+        router: Router = routers.load(BUILTIN)
+    except NotInstalled:
+        return None
+    return router
+
+
+def _writer(settings: Settings) -> Writer | None:
+    return Writer(settings.store, keep_prompts=settings.log_prompts) if settings.store else None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # Now and not in the event loop, so that nobody can take the port while the models are made.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise BadInput(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "stop what listens there, or choose another with --port or --host"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
