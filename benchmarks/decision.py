@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
@@ -40,14 +40,11 @@ def table(prompts: Sequence[str], groups: Sequence[str]) -> Outcomes:
     return Outcomes(ids, tuple(prompts), tuple(groups), MODELS, rng.random(shape), costs, costs * 1000)
 
 
-def joined(prompts: Sequence[str], size: int = 500) -> Iterator[str]:
-    """Prompts of exactly ``size`` characters, each made of several of the generators'."""
-    text = ""
-    for prompt in prompts:
-        text = f"{text} {prompt}".lstrip()
-        if len(text) >= size:
-            yield text[:size]
-            text = ""
+def long_prompts(prompts: Sequence[str], count: int, size: int = 500) -> list[str]:
+    """Prompts of exactly ``size`` characters, each of other prompts in another order."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(prompts), size=(count, size // 10))
+    return [" ".join(prompts[n] for n in row)[:size] for row in drawn]
 
 
 def decide(router: routers.Router, prompt: str) -> str:
@@ -89,7 +86,7 @@ def main() -> None:
     known = generate(TRAINING, seed=0)
     trained_on = table([sample.prompt for sample in known], [sample.group for sample in known])
     own = [sample.prompt for sample in generate(batch, seed=1)]
-    long = list(joined([sample.prompt for sample in generate(batch * 20, seed=2)]))[:batch]
+    long = long_prompts(own, batch)
     for name in routers.ROUTERS:
         router = routers.make(name).fit(trained_on)
         times = milliseconds(router, long[: decisions + 50])
