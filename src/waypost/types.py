@@ -80,7 +80,7 @@ class Query:
     @property
     def size(self) -> int:
         """Length of the whole conversation in tokens, estimated as a quarter of its UTF-8 bytes."""
-        return sum(len(message_text(m).encode()) for m in self.messages) // 4 + 1
+        return sum(len(message_text(m).encode(errors="replace")) for m in self.messages) // 4 + 1
 
 
 def message_text(message: Message) -> str:

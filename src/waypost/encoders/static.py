@@ -68,6 +68,8 @@ class StaticEncoder:
             return []
         ids: list[int] = []
         words = self._words
+        if not text.isascii():
+            text = text.encode(errors="replace").decode()  # half a surrogate pair is no text
         for word in _WORD.findall("▁" + text.replace(" ", "▁")):
             known = words.get(word)
             ids += self._tokenize(word) if known is None else known

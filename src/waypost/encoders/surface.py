@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,10 +18,15 @@ SURFACE = (
     "log_lines",
     "is_question",
 )
-_DIGIT = re.compile(r"\d")
-_OPERATOR = re.compile(r"[-+*/=<>%^(){}\[\]]")
-_FOREIGN = re.compile(r"[^\x00-\x7f]")
-_UPPER = re.compile(r"[A-Z]")
+# What each byte of UTF-8 counts as; a character beyond ASCII is counted by its first byte.
+_OTHER, _DIGIT, _OPERATOR, _FOREIGN, _UPPER, _SPACE, _LINE = range(7)
+_KIND = np.zeros(256, dtype=np.uint8)
+_KIND[list(b"0123456789")] = _DIGIT
+_KIND[list(b"+-*/=<>%^(){}[]")] = _OPERATOR
+_KIND[0xC0:] = _FOREIGN
+_KIND[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")] = _UPPER
+_KIND[list(b" ")] = _SPACE
+_KIND[list(b"\n")] = _LINE
 
 
 def surface(texts: Sequence[str]) -> Floats:
@@ -33,9 +37,12 @@ def surface(texts: Sequence[str]) -> Floats:
     """
     rows = np.zeros((len(texts), len(SURFACE)))
     for row, text in zip(rows, texts, strict=True):
-        n = len(text)
-        if n:
-            counts = [len(pattern.findall(text)) / n for pattern in (_DIGIT, _OPERATOR, _FOREIGN, _UPPER)]
-            row[:] = (n, text.count(" ") + 1, *counts, text.count("\n"), text.rstrip().endswith("?"))
+        if text:
+            counts = np.bincount(_KIND[np.frombuffer(text.encode(errors="replace"), np.uint8)], minlength=7).tolist()
+            row[0] = n = len(text)
+            row[1] = counts[_SPACE] + 1
+            row[2:6] = counts[_DIGIT] / n, counts[_OPERATOR] / n, counts[_FOREIGN] / n, counts[_UPPER] / n
+            row[6] = counts[_LINE]
+            row[7] = text.rstrip().endswith("?")
     rows[:, (0, 1, 6)] = np.log1p(rows[:, (0, 1, 6)])
     return rows
