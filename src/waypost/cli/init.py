@@ -46,7 +46,7 @@ PROVIDERS = (
     Provider(
         "Anthropic",
         "ANTHROPIC_API_KEY",
-        "https://api.anthropic.com/v1",
+        "https://api.anthropic.com",
         ("claude-haiku-5-5", "claude-sonnet-5-5"),
         kind="anthropic",
     ),
@@ -93,12 +93,11 @@ TAIL = """
 # then waypost train, and here the folder that it saved.
 # router: my-router
 
-# What "auto" weighs: score = quality - usd * (USD of the call) - seconds * (seconds it takes).
+# What "auto" weighs: score = quality - usd * (USD of the call). A trained router knows `seconds` as well.
 # A client asks for a profile with the model name "auto:cheap".
 profiles:
   default: {usd: 10}
   cheap: {usd: 1000}
-  fast: {seconds: 0.1}
 
 # Decisions and feedback; prompts are kept as hashes unless `log_prompts: true`.
 store: waypost.sqlite
