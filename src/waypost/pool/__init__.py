@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from waypost.errors import BadInput, nearest
+from waypost.pool.anthropic import Anthropic
 from waypost.pool.arithmetic import Arithmetic
 from waypost.pool.gguf import Gguf
+from waypost.pool.openai_http import OpenAI
 from waypost.pool.replay import Replay
 from waypost.pool.translate import Translate
 from waypost.types import Model, ModelCard
 
 KINDS: Mapping[str, type] = {
+    "openai": OpenAI,
+    "anthropic": Anthropic,
     "gguf": Gguf,
     "arithmetic": Arithmetic,
     "translate": Translate,

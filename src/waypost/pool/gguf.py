@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from waypost.errors import BadInput, Declined, ModelFailed, NotInstalled, nearest
 from waypost.pool.download import PACKAGES
 from waypost.pool.templates import NATIVE, TEMPLATES, Template
+from waypost.pool.written import Written
 from waypost.types import Answer, Delta, ModelCard, Query
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ class Gguf:
 
         job = loop.run_in_executor(self._threads, self._generate, _request(query, self._template), receive)
         job.add_done_callback(lambda _: chunks.put_nowait(None))
-        written = _Written()
+        written = Written(trim=True)
         try:
             while (chunk := await chunks.get()) is not None:
+                if error := chunk.get("error"):
+                    _refuse(error)
                 if text := written.take(chunk):
                     yield Delta(text)
             await job
@@ -170,49 +172,9 @@ def _request(query: Query, template: Template | None) -> Json:
     return request | {"prompt": template.render(query.messages), "stop": [*template.stop, *stops], "logprobs": 1}
 
 
-@dataclass(slots=True)
-class _Written:
-    """What has been written so far, gathered from the engine's chunks."""
-
-    texts: list[str] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    usage: Json = field(default_factory=dict)
-    finish: str = ""
-
-    def take(self, chunk: Json) -> str:
-        """Note a chunk and return its text.
-
-        Raises:
-            Declined: the conversation does not fit.
-            ModelFailed: any other error.
-        """
-        if error := chunk.get("error"):
-            if error.get("type") == "exceed_context_size_error":
-                raise Declined(
-                    f"the conversation has {error['n_prompt_tokens']} tokens, the model reads at most {error['n_ctx']}"
-                )
-            raise ModelFailed(f"llama.cpp refused the request: {error.get('message')}", upstream=error.get("code"))
-        self.usage = chunk.get("usage") or self.usage
-        if not chunk["choices"]:
-            return ""
-        choice = chunk["choices"][0]
-        self.finish = choice["finish_reason"] or self.finish
-        self.logprobs += [token["logprob"] for token in (choice.get("logprobs") or {}).get("content") or ()]
-        text: str = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
-        text = text if self.texts else text.lstrip()
-        self.texts += [text] if text else []
-        return text
-
-    def answer(self, card: ModelCard, seconds: float) -> Answer:
-        """The whole; ``logprob`` is the mean over all tokens written, the end of turn included."""
-        tokens_in, tokens_out = self.usage.get("prompt_tokens", 0), self.usage.get("completion_tokens", 0)
-        return Answer(
-            card.name,
-            "".join(self.texts),
-            tokens_in,
-            tokens_out,
-            seconds=seconds,
-            usd=card.usd(tokens_in, tokens_out),
-            finish=self.finish,
-            logprob=sum(self.logprobs) / len(self.logprobs) if self.logprobs else None,
+def _refuse(error: Json) -> NoReturn:
+    if error.get("type") == "exceed_context_size_error":
+        raise Declined(
+            f"the conversation has {error['n_prompt_tokens']} tokens, the model reads at most {error['n_ctx']}"
         )
+    raise ModelFailed(f"llama.cpp refused the request: {error.get('message')}", upstream=error.get("code"))

@@ -1,0 +1,72 @@
+"""An answer in the making, gathered from chunks of OpenAI's shape (``delta``, ``message`` or ``text``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from waypost.types import Answer, ModelCard
+
+
+@dataclass(slots=True)
+class Written:
+    """What the first choice has said so far; ``trim`` drops white space before its first word.
+
+    >>> written = Written()
+    >>> written.take({"choices": [{"delta": {"content": "Hi"}, "finish_reason": None}]})
+    'Hi'
+    >>> written.take({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}})
+    ''
+    >>> written.answer(ModelCard("m", usd_per_mtok_in=1, usd_per_mtok_out=2), seconds=0.1).usd
+    2e-06
+    """
+
+    trim: bool = False
+    finish: str = ""
+    tokens: tuple[int, int] | None = None
+    texts: list[str] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+    def take(self, chunk: Mapping[str, Any]) -> str:
+        """Note a chunk and return the first choice's text.
+
+        Raises:
+            ValueError: the chunk is not of that shape.
+        """
+        try:
+            if usage := chunk.get("usage"):
+                self.tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+            first = (choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0)
+            return "".join([self._take_choice(choice) for choice in first])
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError("a chunk that is no chat completion") from error
+
+    def _take_choice(self, choice: Mapping[str, Any]) -> str:
+        part = choice.get("delta") or choice.get("message") or {}
+        text = str(choice.get("text") or part.get("content") or "")
+        if self.trim and not self.texts:
+            text = text.lstrip()
+        self.texts += [text] if text else []
+        self.finish = choice.get("finish_reason") or self.finish
+        tokens = (choice.get("logprobs") or {}).get("content") or ()
+        self.logprobs += [float(token["logprob"]) for token in tokens]
+        return text
+
+    def answer(self, card: ModelCard, seconds: float, body: Mapping[str, Any] | None = None) -> Answer:
+        """The whole: cost is the usage at the card's price, cached tokens included; unknown without a usage.
+
+        ``logprob`` is the mean over all tokens, the end of turn included.
+        """
+        tokens_in, tokens_out = self.tokens or (0, 0)
+        return Answer(
+            card.name,
+            "".join(self.texts),
+            tokens_in,
+            tokens_out,
+            seconds=seconds,
+            usd=card.usd(tokens_in, tokens_out) if self.tokens else None,
+            finish=self.finish or "stop",
+            logprob=sum(self.logprobs) / len(self.logprobs) if self.logprobs else None,
+            body=body,
+        )
