@@ -2,17 +2,19 @@
 
 In each document, from top to bottom and in one empty folder: ```python blocks run (with ``>>>`` as doctests) and share
 their names; in ```console blocks the lines after ``$`` run and must succeed, and what is shown below such a line
-must be what it prints (``...`` stands for anything).  A block that talks to 127.0.0.1:8080 finds a gateway with the
+must be what it prints (``...`` stands for anything).  A block that names 127.0.0.1:8080 finds a gateway with the
 embedded pool.  A ```yaml block that begins with ``# waypost.yaml`` is loaded as a config.  ```sh blocks are not run.
 """
 
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ from waypost.gateway import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+GATEWAY = "127.0.0.1:8080"
 BLOCK = re.compile(r"^```(?P<language>python|console|yaml)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -43,6 +47,17 @@ def blocks(document: Path) -> list[Block]:
         for m in BLOCK.finditer(text)
         for line in [text.count("\n", 0, m.start()) + 2]
     ]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a gateway with the embedded pool."""
+    command = [sys.executable, "-m", "waypost", "serve", "--port", "0", "--json"]
+    folder = tmp_path_factory.mktemp("gateway")
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        yield json.loads(server.stdout.readline())["url"].removeprefix("http://")
+        server.terminate()
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:
@@ -80,16 +95,29 @@ def load_yaml(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_code_of_a_document_runs(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_document_runs(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(document):
+        if GATEWAY in block.code:
+            block = block._replace(code=block.code.replace(GATEWAY, request.getfixturevalue("gateway")))
         if block.language == "python":
             run_python(block, names)
         elif block.language == "console":
             run_console(block, tmp_path)
         else:
             load_yaml(block, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs(example: Path, gateway: str, tmp_path: Path) -> None:
+    script = tmp_path / example.name
+    script.write_text(example.read_text().replace(GATEWAY, gateway))
+    done = subprocess.run([sys.executable, "-W", "error", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
