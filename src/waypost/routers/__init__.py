@@ -73,7 +73,16 @@ def name_of(router: object) -> str:
 
 
 def save(router: Router | Escalation, folder: str | Path) -> None:
-    """Save a fitted router of ours as JSON and safetensors."""
+    """Save a fitted router of the registry as JSON and safetensors.
+
+    Raises:
+        NotFitted: there is nothing to save yet.
+        BadInput: the router's class is not in the registry, so that no other process could load it.
+    """
+    if type(router) not in _SAVED.values():
+        raise BadInput(
+            f"'{type(router).__name__}' is not a router of the registry ({', '.join(_SAVED)}); save it yourself"
+        )
     storage.save(router, Path(folder), kind=name_of(router))
 
 

@@ -70,7 +70,10 @@ def load(folder: Path, kinds: Mapping[str, type]) -> Any:
         raise BadInput(f"{folder} holds a '{kind}', known are {', '.join(kinds)}.{nearest(kind, kinds)}")
     if "encoder" in settings:
         settings["encoder"] = named(settings["encoder"])
-    router = kinds[kind](**settings)
+    try:
+        router = kinds[kind](**settings)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{folder / 'router.json'} has settings that a '{kind}' does not take: {error}") from error
     for name, value in learned.items():
         setattr(router, name, tuple(value) if isinstance(value, list) else value)
     for name, array in load_file(folder / "weights.safetensors").items():

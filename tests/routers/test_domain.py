@@ -1,0 +1,50 @@
+"""The domain router: probabilities times shrunken means."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from waypost.errors import BadInput
+from waypost.outcomes import Outcomes, example_table
+from waypost.routers import Domain
+
+
+def test_quality_is_the_mix_of_the_domains_shrunken_means():
+    table = example_table(200)
+    router = Domain(prior=10).fit(table)
+    share = router.probabilities(["What is 3 plus 4?"])[0]
+    means = []
+    for group in router.domains:
+        rows = np.array([g == group for g in table.groups])
+        overall, n = table.quality_NM.mean(axis=0), rows.sum()
+        means.append((table.quality_NM[rows].sum(axis=0) + 10 * overall) / (n + 10))
+    assert np.allclose(router.predict(["What is 3 plus 4?"]).quality_NM[0], share @ np.array(means), atol=1e-6)
+
+
+def test_probabilities_sum_to_one_and_find_the_domain():
+    table = example_table(400)
+    router = Domain().fit(table)
+    train, test = table.split()
+    assert np.allclose(router.probabilities(test.prompts).sum(axis=1), 1)
+    right = np.mean([a == b for a, b in zip(Domain().fit(train).domain(test.prompts), test.groups, strict=True)])
+    assert right > 0.9
+
+
+def test_two_domains_work_as_three_do():
+    table = example_table(300)
+    two = table.select([g != "code" for g in table.groups])
+    assert Domain().fit(two).domain(["What is 3 plus 4?", "Say hello to Elm for me."]) == ["maths", "chat"]
+
+
+def test_a_table_without_groups_gets_clusters():
+    table = example_table(300)
+    router = Domain(clusters=4).fit(replace(table, groups=("",) * len(table)))
+    assert router.domains == ("cluster-0", "cluster-1", "cluster-2", "cluster-3")
+
+
+def test_prompts_that_are_all_alike_are_refused():
+    ones = np.ones((5, 2))
+    same = Outcomes(tuple("abcde"), ("Hi",) * 5, ("",) * 5, ("x", "y"), ones, ones)
+    with pytest.raises(BadInput, match="at least two kinds"):
+        Domain().fit(same)

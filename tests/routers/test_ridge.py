@@ -1,0 +1,66 @@
+"""Ridge heads equal the textbook solution, with weights, missing cells and the chosen penalty."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge as Reference
+
+from waypost.outcomes import example_table
+from waypost.routers import Ridge
+from waypost.routers._linear import ALPHAS, fit_heads
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(80, 12))
+Y = X[:, :3] @ RNG.normal(size=(3, 4)) + RNG.normal(size=(80, 4))
+W = RNG.uniform(0.2, 3.0, 80)
+
+
+def test_heads_equal_weighted_ridge():
+    heads = fit_heads(X, Y, W, dim=12, alpha=7.0)
+    reference = Reference(alpha=7.0).fit(X, Y, sample_weight=W)
+    assert np.allclose(heads(X), reference.predict(X), atol=1e-5)
+
+
+def test_a_head_uses_only_the_rows_where_its_model_was_measured():
+    holes = Y.copy()
+    holes[::3, 1] = np.nan
+    heads = fit_heads(X, holes, W, dim=12, alpha=7.0)
+    known = ~np.isnan(holes[:, 1])
+    reference = Reference(alpha=7.0).fit(X[known], holes[known, 1], sample_weight=W[known])
+    assert np.allclose(heads(X)[:, 1], reference.predict(X), atol=1e-5)
+    assert np.allclose(heads(X)[:, 0], fit_heads(X, Y, W, dim=12, alpha=7.0)(X)[:, 0], atol=1e-6)
+
+
+def test_the_chosen_penalty_has_the_least_leave_one_out_error():
+    heads = fit_heads(X, Y, np.ones(80), dim=12, alpha=None)
+
+    def left_out(alpha, k):
+        errors = [
+            Reference(alpha=alpha).fit(np.delete(X, i, 0), np.delete(Y[:, k], i)).predict(X[i : i + 1])[0] - Y[i, k]
+            for i in range(80)
+        ]
+        return np.mean(np.square(errors))
+
+    for k in range(4):
+        errors = [left_out(alpha, k) for alpha in ALPHAS]
+        assert heads.alpha_K[k] == ALPHAS[int(np.argmin(errors))]
+        assert heads.sigma_K[k] == pytest.approx(np.sqrt(min(errors)), rel=0.02)
+
+
+def test_a_model_without_any_cost_has_an_unknown_cost():
+    table = example_table()
+    unpriced = replace(table, usd_NM=np.full(table.usd_NM.shape, np.nan))
+    expected = Ridge().fit(unpriced).predict(["Hello"])
+    assert np.isnan(expected.usd_NM).all()
+    assert np.isfinite(expected.quality_NM).all()
+
+
+def test_the_spread_shrinks_with_more_rows():
+    few, many = (Ridge(alpha=30.0).fit(example_table(n)).predict(["What is 3 plus 4?"]) for n in (60, 2000))
+    assert (many.spread_NM < few.spread_NM).all()
+
+
+def test_a_bad_penalty_is_refused():
+    with pytest.raises(ValueError, match="alpha must be above 0"):
+        Ridge(alpha=0)

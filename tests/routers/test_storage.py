@@ -1,0 +1,60 @@
+"""Saved routers: plain files, clear refusals."""
+
+import json
+
+import pytest
+
+from waypost.errors import BadInput, NotFitted, NotInstalled
+from waypost.outcomes import example_table
+from waypost.routers import Ridge, load, make, save
+
+
+@pytest.fixture
+def saved(tmp_path):
+    save(Ridge(alpha=3.0).fit(example_table(60)), tmp_path / "router")
+    return tmp_path / "router"
+
+
+def test_what_is_saved_names_its_settings_and_what_it_was_trained_on(saved):
+    facts = json.loads((saved / "router.json").read_text())
+    assert facts["router"] == "ridge"
+    assert facts["settings"] == {"alpha": 3.0, "encoder": "static-256"}
+    assert facts["learned"]["trained_on"] == example_table(60).fingerprint
+    assert {p.name for p in saved.iterdir()} == {"router.json", "weights.safetensors"}
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"router": "rigde"}, "Did you mean 'ridge'"), ({"format": 99}, "has format 99"),
+    ({"settings": {"alhpa": 1}}, "alhpa"),
+])  # fmt: skip
+def test_a_file_that_does_not_fit_is_refused(saved, change, said):
+    facts = json.loads((saved / "router.json").read_text())
+    (saved / "router.json").write_text(json.dumps(facts | change))
+    with pytest.raises(BadInput, match=said):
+        load(saved)
+
+
+def test_broken_json_and_missing_files_are_sentences(saved, tmp_path):
+    with pytest.raises(NotInstalled, match="waypost train"):
+        load(tmp_path)
+    (saved / "router.json").write_text("{")
+    with pytest.raises(BadInput, match="not a saved router"):
+        load(saved)
+
+
+def test_an_unfitted_router_and_a_strangers_class_are_not_saved(tmp_path):
+    with pytest.raises(NotFitted, match="fit"):
+        save(Ridge(), tmp_path)
+
+    class Mine(Ridge):
+        pass
+
+    with pytest.raises(BadInput, match="'Mine' is not a router of the registry"):
+        save(Mine().fit(example_table(60)), tmp_path)
+
+
+def test_a_mistyped_name_or_setting_is_met_with_the_nearest():
+    with pytest.raises(BadInput, match="Did you mean 'ridge'"):
+        make("rigde")
+    with pytest.raises(BadInput, match=r"has no setting 'alhpa'; it has alpha\. Did you mean 'alpha'"):
+        make("ridge", alhpa=1)
