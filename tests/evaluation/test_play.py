@@ -117,3 +117,12 @@ def test_a_router_whose_arrays_do_not_fit_is_refused():
 
     with pytest.raises(BadInput, match=r"quality_NM has shape \(9, 2\), expected \(prompts, models\) = \(10, 2\)"):
         play(Short(("large", "tiny"), (1.0, 0.0)), example_table(10), Objective())
+
+
+def test_a_router_that_returns_something_else_is_refused():
+    class Scores(Fixed):
+        def predict(self, prompts):
+            return np.zeros((len(prompts), 2))
+
+    with pytest.raises(BadInput, match=r"must return a waypost\.Prediction, got a ndarray"):
+        play(Scores(("large", "tiny"), (1.0, 0.0)), example_table(10), Objective())

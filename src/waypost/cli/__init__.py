@@ -1,0 +1,47 @@
+"""The ``waypost`` command: one file a subcommand.  What is heavy is imported when a command runs, never here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from waypost.cli import output
+from waypost.cli.argv import spread
+from waypost.cli.eval import eval_
+from waypost.cli.init import init
+from waypost.cli.route import route
+from waypost.cli.train import train
+from waypost.errors import WaypostError
+
+app = typer.Typer(
+    name="waypost",
+    help="Sends each prompt to the model that answers it well enough for the least.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("eval")(eval_)
+app.command("train")(train)
+app.command("route")(route)
+app.command("init")(init)
+
+
+@app.callback(invoke_without_command=True)
+def _root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        import waypost
+
+        typer.echo(waypost.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; an error of ours, or of a file, is one line on stderr and exit code 2."""
+    argv = spread(sys.argv[1:])
+    try:
+        app(argv)
+    except (WaypostError, OSError) as error:
+        output.fail(error, json="--json" in argv)
+        sys.exit(2)

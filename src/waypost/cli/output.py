@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from time import perf_counter
 from typing import Any
 
@@ -20,14 +21,18 @@ def emit(rows: Iterable[Mapping[str, Any]], json: bool, title: str = "") -> None
             _write_line(row)
         return
     from rich.table import Table
+    from rich.text import Text
 
     listed = list(rows)
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     for name in listed[0] if listed else ():
         numbers = all(isinstance(row[name], int | float | None) for row in listed)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in listed:
-        table.add_row(*map(shown, row.values()))
+        # As plain text: a prompt or a model's name may hold what would be markup.
+        table.add_row(*(Text(shown(value)) for value in row.values()))
     _console(sys.stdout).print(table)
 
 
@@ -56,9 +61,11 @@ def say(text: str) -> None:
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Show on stderr that something runs, and how long it took when it is done."""
+    from rich.markup import escape
+
     console = _console(sys.stderr)
     started = perf_counter()
-    with console.status(what) if console.is_terminal else _silent():
+    with console.status(escape(what)) if console.is_terminal else _silent():
         yield
     say(f"{what} ({perf_counter() - started:.1f} s)")
 
@@ -87,4 +94,5 @@ def _write_line(row: Mapping[str, Any]) -> None:
 def _console(file: Any) -> Any:
     from rich.console import Console
 
-    return Console(file=file)
+    # A file has no width of its own: wide enough that a table is not folded.
+    return Console(file=file, width=get_terminal_size((200, 24)).columns)

@@ -1,5 +1,6 @@
 """Choices turned into numbers: what routers and strategies earn on a recorded table, against baselines."""
 
+from waypost.evaluation.baselines import cheapest
 from waypost.evaluation.bootstrap import interval
 from waypost.evaluation.compare import Comparison, Line, compare, seen_in_training
 from waypost.evaluation.metrics import Earned, gap_closed
@@ -9,6 +10,7 @@ __all__ = [
     "Comparison",
     "Earned",
     "Line",
+    "cheapest",
     "compare",
     "gap_closed",
     "interval",

@@ -52,8 +52,7 @@ def play_router(router: Router, table: Outcomes, objective: Objective, cards: Ma
     Raises:
         BadInput: the prediction does not fit the table.
     """
-    prediction = router.predict(table.prompts)
-    _check(prediction, table)
+    prediction = _checked(router.predict(table.prompts), table)
     column_M = np.array([table.models.index(name) for name in prediction.models])
     earned = chosen(table, column_M[objective.choose_many(prediction, cards)])
     return _replayed(Single(router, cards), table, objective, _declined(table, earned), earned)
@@ -114,10 +113,14 @@ def _declined(table: Outcomes, earned: Earned) -> list[int]:
     return [n for n, cell in enumerate(cells) if cell is not None and cell.declined]
 
 
-def _check(prediction: Prediction, table: Outcomes) -> None:
+def _checked(prediction: object, table: Outcomes) -> Prediction:
+    """The same, or BadInput: a user's own router may return anything."""
+    if not isinstance(prediction, Prediction):
+        raise BadInput(f"a router's predict must return a waypost.Prediction, got a {type(prediction).__name__}")
     if unknown := [name for name in prediction.models if name not in table.models]:
         raise BadInput(f"the router predicts for {unknown[0]!r}; the test table has {', '.join(table.models)}")
     shape = (len(table), len(prediction.models))
     for name, array in zip(prediction._fields[1:], prediction[1:], strict=True):
         if np.shape(array) != shape:
             raise BadInput(f"the router's {name} has shape {np.shape(array)}, expected (prompts, models) = {shape}")
+    return prediction

@@ -1,0 +1,234 @@
+"""``waypost eval``: measure routers and strategies on recorded outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from waypost.cli import named, output
+from waypost.errors import BadInput
+
+if TYPE_CHECKING:
+    from waypost.evaluation import Comparison, Line
+    from waypost.outcomes import Outcomes
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The training table (None when nothing is to be fitted) and the test tables by name."""
+
+    train: Outcomes | None
+    tests: Mapping[str, Outcomes]
+
+
+def eval_(
+    table: Annotated[Path | None, typer.Argument(help="An outcomes table; default: the shipped one.")] = None,
+    format: Annotated[str, typer.Option(help="waypost, routerdc or routerbench.")] = "waypost",
+    train: Annotated[list[str] | None, typer.Option(help="Training files, each weighing the same.")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="Test files, measured one by one.")] = None,
+    router: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Such as knn,ridge; also folders saved by train, or package.module:Class; default: all of ours."
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="cascade, or a folder saved by train; default: cascade, if no --router is named and answers were kept."
+        ),
+    ] = None,
+    objective: Annotated[list[str] | None, typer.Option(help="The trade-off, such as usd=100,seconds=0.1.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the routers and the resamples.")] = 0,
+    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap behind the intervals.")] = 2000,
+    json: Annotated[bool, typer.Option("--json", help="One object a line for each router and test file.")] = False,
+) -> None:
+    """Measure routers and strategies on recorded outcomes, beside each single model, chance and the oracle.
+
+    Without --train and --test a table is split 70 to 30 by prompt.
+    """
+    from waypost.evaluation import compare, play, seen_in_training
+
+    data = _read(table, format, train or [], test or [], seed)
+    trade_off = named.objective(objective or [])
+    asked = _asked(data, named.words(router or []), named.words(strategy or []), seed)
+    comparisons: dict[str, Comparison] = {}
+    for name, tested in data.tests.items():
+        if data.train is not None and (seen := seen_in_training(tested, data.train)):
+            output.say(f"{name}: {seen} of {len(tested)} test prompts are also in training, which flatters routers")
+        with output.step(f"measuring on {name}, {len(tested):,} questions"):
+            earned = {key: play(made, tested, trade_off) for key, made in asked.items()}
+            comparisons[name] = compare(tested, earned, train=data.train, resamples=resamples, seed=seed)
+        if json:
+            output.emit(_rows(name, comparisons[name]), json=True)
+        else:
+            output.emit(_people(comparisons[name]), json=False, title=_title(name, comparisons[name]))
+    if len(comparisons) > 1 and not json:
+        title = f"\nmean of {len(comparisons)} test files"
+        output.emit(_macro(list(comparisons.values())), json=False, title=title)
+
+
+def _read(table: Path | None, format: str, train: list[str], test: list[str], seed: int) -> _Data:
+    from waypost.outcomes import Outcomes, readers
+
+    if train and not test:
+        raise BadInput("--train without --test: name test files too, or give one TABLE, which is split")
+    if table is not None and test:
+        raise BadInput(f"give either the table {table} to be split, or --train and --test")
+    if not test:
+        name, whole = named.table(table, format)
+        part, rest = whole.split(seed=seed)
+        return _Data(part, {name: rest})
+    with output.step(f"reading {', '.join(Path(file).name for file in (*train, *test))}"):
+        tables = readers.read(format, [*train, *test], output.say)
+    names = [Path(file).stem for file in test]
+    if len(set(names)) < len(names):
+        raise BadInput(f"test files must have different names, got {', '.join(names)}")
+    joined = Outcomes.concat(tables[: len(train)], equal=True) if train else None
+    return _Data(joined, dict(zip(names, tables[len(train) :], strict=True)))
+
+
+def _asked(data: _Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:
+    """What was asked for by name, ready to be measured; each is fitted once, when all names are known to be good."""
+    from waypost.evaluation import cheapest
+    from waypost.routers import ROUTERS
+
+    if not routers and not strategies and all(table.cells_NM is not None for table in data.tests.values()):
+        strategies = ["cascade"]
+    made = {spec: _router(spec, seed) for spec in routers or ROUTERS}
+    made |= {spec: _strategy(spec, seed) for spec in strategies}
+    if "cheapest" in made and all(cheapest(table) is None for table in data.tests.values()):
+        output.say("the tables have no costs, so 'cheapest' is only the first model by name")
+    return {spec: one if _saved(spec) else _fitted(spec, one, data.train) for spec, one in made.items()}
+
+
+def _saved(spec: str) -> bool:
+    from waypost.routers import ROUTERS
+
+    return spec not in (*ROUTERS, "cascade") and Path(spec).is_dir()
+
+
+def _router(spec: str, seed: int) -> Any:
+    from waypost import routers
+
+    if _saved(spec):
+        saved = routers.load(spec)
+        if isinstance(saved, routers.Escalation):
+            raise BadInput(f"{spec} holds the head of a cascade; give it with --strategy {spec}")
+        return saved
+    if ":" in spec:
+        return named.own_class(spec)
+    if spec == "cascade":
+        raise BadInput("'cascade' looks at answers, so it is a strategy: --strategy cascade")
+    return named.new_router(spec, {}, seed)
+
+
+def _strategy(spec: str, seed: int) -> Any:
+    from waypost import routers
+
+    if _saved(spec):
+        return routers.load(spec)
+    if spec == "cascade":
+        return named.new_router(spec, {}, seed)
+    raise BadInput(f"no strategy '{spec}'; there is cascade, or a folder saved by train --router cascade")
+
+
+def _fitted(spec: str, router: Any, train: Outcomes | None) -> Any:
+    if train is None:
+        raise BadInput(f"'{spec}' has to be fitted: give --train files, or a folder saved by waypost train")
+    with output.step(f"fitting {spec} on {len(train):,} prompts × {len(train.models)} models"):
+        fitted = router.fit(train)
+    return router if fitted is None else fitted  # a user's own fit may well return nothing
+
+
+def _rows(test: str, found: Comparison) -> Iterator[dict[str, Any]]:
+    """What machines get: one row for each router and strategy that was asked for."""
+    best, oracle = found.line(found.best_single, "model"), found.line("oracle", "bound")
+    for line in found.lines:
+        if line.kind == "asked":
+            yield {
+                "router": line.name,
+                "test": test,
+                "n": line.n,
+                "missing": line.missing,
+                "quality": line.quality,
+                "usd": line.usd,
+                "seconds": line.seconds,
+                "best_single": best.quality,
+                "best_single_model": best.name,
+                "best_single_usd": best.usd,
+                "oracle": oracle.quality,
+                "ci95": line.ci95,
+                "gain": line.gain,
+                "gain_ci95": line.gain_ci95,
+                "gap_closed": line.gap_closed,
+                "verdict": line.verdict,
+                "share": line.share,
+            }
+
+
+def _people(found: Comparison) -> list[dict[str, Any]]:
+    """What people get: everything that was measured, best first."""
+    best = found.line(found.best_single, "model")
+    return [
+        {
+            "": line.name,
+            "quality %": f"{100 * line.quality:.2f}",
+            "95 %": _points(line.ci95),
+            "vs best single": _points(line.gain_ci95, sign="+"),
+            "$ / 1,000": None if math.isnan(line.usd) else f"{1000 * line.usd:.4g}",
+            "seconds": line.seconds,
+            "verdict": _verdict(line, best, found),
+        }
+        for line in sorted(found.lines, key=lambda line: -line.quality)
+    ]
+
+
+def _verdict(line: Line, best: Line, found: Comparison) -> str:
+    """A plain sentence: beats, matches or loses against the best single model, and at which cost."""
+    marks = {
+        "the best single model in hindsight": found.best_single,
+        "best in training": found.best_single_in_training,
+        "the cheapest": found.cheapest,
+    }
+    if line.kind == "model":
+        return "; ".join(mark for mark, name in marks.items() if name == line.name)
+    if line.kind == "bound":
+        return {"oracle": "the best of each question in hindsight", "chance": "any model, in expectation"}[line.name]
+    cost = f" at {line.usd / best.usd:.0%} of its cost" if line.usd >= 0 and best.usd > 0 else ""
+    left_out = f"; {line.missing} left out, never measured" if line.missing else ""
+    return f"{line.verdict} the best single model{cost}{left_out}"
+
+
+def _title(name: str, found: Comparison) -> str:
+    return f"\n{name}: {found.n:,} questions, best single model {found.best_single}"
+
+
+def _points(bounds: tuple[float, float], sign: str = "") -> str:
+    return "–" if math.isnan(bounds[0]) else " … ".join(f"{100 * bound:{sign}.2f}" for bound in bounds)
+
+
+def _macro(found: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """The plain mean over test files, for what every file has."""
+    columns = [{(line.kind, line.name): line for line in one.lines} for one in found]
+    common = [key for key in columns[0] if all(key in column for column in columns)]
+    rows = [(name, [column[kind, name] for column in columns]) for kind, name in common]
+    best = sum(one.line(one.best_single, "model").quality for one in found) / len(found)
+    rows.sort(key=lambda row: -sum(line.quality for line in row[1]))
+    return [
+        {
+            "": name,
+            "quality %": f"{100 * sum(line.quality for line in lines) / len(lines):.2f}",
+            "vs best single of each": f"{100 * (sum(line.quality for line in lines) / len(lines) - best):+.2f}",
+            "$ / 1,000": 1000 * sum(line.usd for line in lines) / len(lines),
+            "beats": sum(line.verdict == "beats" for line in lines),
+            "matches": sum(line.verdict == "matches" for line in lines),
+            "loses": sum(line.verdict == "loses" for line in lines),
+        }
+        for name, lines in rows
+    ]

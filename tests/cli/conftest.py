@@ -1,0 +1,75 @@
+"""Small files in the published formats, and the commands run as a user runs them."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from waypost import cli
+from waypost.outcomes import example_table
+
+
+@pytest.fixture
+def waypost(monkeypatch, capsys):
+    """Run a command: stdout and stderr of one that must succeed, or with ``fails`` must not."""
+
+    def run(*words, fails=False):
+        monkeypatch.setattr(sys, "argv", ["waypost", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == (2 if fails else 0)
+        shown = capsys.readouterr()
+        return shown.out, shown.err
+
+    return run
+
+
+@pytest.fixture
+def rows(waypost):
+    """The JSON objects that a command prints."""
+
+    def run(*words, **options):
+        return [json.loads(line) for line in waypost(*words, "--json", **options)[0].splitlines()]
+
+    return run
+
+
+@pytest.fixture
+def routerdc(tmp_path):
+    """Write a part of the example table in RouterDC's format."""
+
+    def write(name, n=120, seed=0, scores=None):
+        table = example_table(n, seed=seed)
+        path = tmp_path / f"{name}.json"
+        quality = table.quality_NM.tolist() if scores is None else [scores] * n
+        asked = [f"{name}: {prompt}" for prompt in table.prompts]
+        content = [
+            {"question": prompt, "scores": dict(zip(table.models, row, strict=True))}
+            for prompt, row in zip(asked, quality, strict=True)
+        ]
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def routerbench(tmp_path):
+    """Write a part of the example table in RouterBench's format, with made-up answers."""
+
+    def write(name, n=120, seed=0):
+        table = example_table(n, seed=seed)
+        path = tmp_path / f"{name}.csv"
+        with path.open("w", newline="") as file:
+            out = csv.writer(file)
+            parts = ("", "|model_response", "|total_cost")
+            out.writerow(["sample_id", "prompt", "eval_name", *(m + part for part in parts for m in table.models)])
+            for i, prompt in enumerate(table.prompts):
+                answers = [str(["A fine answer." if q else "I am not sure"]) for q in table.quality_NM[i]]
+                usd = np.round(table.usd_NM[i], 9).tolist()
+                out.writerow([i, str([f"{name}: {prompt}"]), table.groups[i], *table.quality_NM[i], *answers, *usd])
+        return path
+
+    return write

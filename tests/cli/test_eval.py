@@ -1,0 +1,160 @@
+import re
+
+import pytest
+
+ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
+FIELDS = {"router", "test", "n", "quality", "usd", "seconds", "best_single", "best_single_model", "oracle", "ci95",
+          "gain", "gain_ci95", "gap_closed", "missing", "share", "verdict", "best_single_usd"}  # fmt: skip
+
+
+@pytest.fixture
+def dc(routerdc):
+    return (
+        "eval", "--format", "routerdc", "--resamples", "100",
+        "--train", routerdc("a_train", 300), routerdc("b_train", 100, seed=1),
+        "--test", routerdc("a_test", 80, seed=2), routerdc("b_test", 50, seed=3),
+    )  # fmt: skip
+
+
+def test_one_object_a_line_for_each_router_and_test_file(dc, rows):
+    found = rows(*dc, "--router", ",".join(ROUTERS))
+    assert [(row["test"], row["router"]) for row in found] == [(t, r) for t in ("a_test", "b_test") for r in ROUTERS]
+    assert {frozenset(row) for row in found} == {frozenset(FIELDS)}
+    assert {row["n"] for row in found} == {80, 50}
+
+
+def test_a_row_says_how_good_and_against_what(dc, rows):
+    for row in rows(*dc, "--router", "domain,best_single"):
+        low, high = row["ci95"]
+        assert 0 <= low <= row["quality"] <= high <= 1
+        assert row["gain_ci95"][0] <= row["quality"] - row["best_single"] <= row["gain_ci95"][1]
+        assert row["best_single"] <= row["oracle"]
+        assert row["best_single_model"] == "large"
+        assert (row["usd"], row["seconds"], row["best_single_usd"]) == (None, None, None)
+        assert sum(row["share"].values()) == pytest.approx(1)
+
+
+def test_the_same_command_gives_the_same_rows(dc, rows):
+    assert rows(*dc, "--router", "random,ridge") == rows(*dc, "--router", "random,ridge")
+
+
+def test_people_get_a_ranked_table_with_baselines_and_a_verdict(dc, waypost):
+    out, err = waypost(*dc, "--router", "domain,random,cheapest")
+    assert "a_test: 80 questions, best single model large" in out
+    assert "mean of 2 test files" in out
+    words = ("oracle", "chance", "tiny", "maths-expert", "the best single model in hindsight", "loses the best single")
+    assert [word for word in words if word not in out] == []
+    assert out.index("oracle") < out.index("chance")
+    assert "fitting domain on 400 prompts × 3 models" in err
+    assert "no costs" in err
+
+
+def test_training_files_weigh_the_same(routerdc, rows):
+    """Forty questions that only the small model answers outweigh four hundred where the large one is best."""
+    large, small = routerdc("large_train", 400), routerdc("small_train", 40, scores=[1, 0, 0])
+    words = ("--format", "routerdc", "--test", routerdc("t_test", 30, seed=5), "--router", "best_single")
+    assert rows("eval", "--train", large, *words)[0]["share"]["large"] == 1
+    assert rows("eval", "--train", large, small, *words)[0]["share"]["tiny"] == 1
+
+
+def test_a_table_is_split_by_prompt(routerbench, rows):
+    path = routerbench("own", 200)
+    (row,) = rows("eval", path, "--format", "routerbench", "--router", "ridge")
+    assert row["test"] == "own"
+    assert 20 < row["n"] < 120
+    assert row["usd"] > 0
+
+
+def test_the_objective_trades_quality_for_money(routerbench, rows):
+    path = routerbench("own", 200)
+    words = ("eval", path, "--format", "routerbench", "--router", "domain")
+    dear, frugal = rows(*words)[0], rows(*words, "--objective", "usd=100000")[0]
+    assert frugal["usd"] < dear["usd"]
+
+
+def test_a_cascade_stands_beside_routers_at_the_cost_of_all_its_calls(routerbench, rows):
+    path = routerbench("own", 250)
+    found = rows("eval", path, "--format", "routerbench", "--router", "cheapest", "--strategy", "cascade")
+    assert [row["router"] for row in found] == ["cheapest", "cascade"]
+    cheapest, cascade = found
+    assert cascade["quality"] > cheapest["quality"]
+    assert cascade["usd"] > cheapest["usd"]
+    assert cascade["share"]["tiny"] == 1
+    assert 0 < sum(cascade["share"].values()) - 1 < 2
+
+
+def test_without_names_every_router_and_the_cascade_are_measured(routerbench, rows):
+    found = rows("eval", routerbench("own", 150), "--format", "routerbench", "--resamples", "50")
+    assert [row["router"] for row in found] == [*ROUTERS, "cascade"]
+
+
+def test_a_saved_router_and_a_saved_head_need_no_training_file(routerbench, rows, tmp_path):
+    path = routerbench("own", 200)
+    test = routerbench("t_test", 30, seed=1)
+    for router in ("ridge", "cascade"):
+        rows("train", path, "--format", "routerbench", "--router", router, "--out", tmp_path / router)
+    found = rows(
+        "eval", "--format", "routerbench", "--test", test,
+        "--router", tmp_path / "ridge", "--strategy", tmp_path / "cascade",
+    )  # fmt: skip
+    assert [row["n"] for row in found] == [30, 30]
+
+
+OWN = """
+import numpy as np
+from waypost import Prediction
+
+class Always:
+    def fit(self, outcomes):
+        self.models = outcomes.models
+    def predict(self, prompts):
+        shape = (len(prompts), len(self.models))
+        return Prediction(self.models, np.tile([1.0, 0.0, 0.0], (len(prompts), 1)), *np.zeros((3, *shape)))
+"""
+
+
+def test_a_class_of_the_users_own_is_measured(dc, rows, tmp_path, monkeypatch):
+    (tmp_path / "my_router.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    found = rows(*dc, "--router", "my_router:Always")
+    assert [row["share"]["tiny"] for row in found] == [1, 1]
+
+
+def test_prompts_that_are_also_in_training_are_said(routerdc, waypost):
+    path = routerdc("a_train", 60)
+    _, err = waypost("eval", "--format", "routerdc", "--train", path, "--test", path, "--router", "best_single")
+    assert "a_train: 60 of 60 test prompts are also in training" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--router", "rigde"), "no router 'rigde'; .* Did you mean 'ridge'"),
+        (("--router", "cascade"), "it is a strategy: --strategy cascade"),
+        (("--strategy", "casacde"), "no strategy 'casacde'"),
+        (("--router", "os.path:join"), "must be a class with fit and predict"),
+        (("--router", "no_such_module:Router"), "cannot import 'no_such_module'"),
+        (("--objective", "usd"), "'usd' must be written name=value"),
+        (("--objective", "usdd=3"), "'usdd' is not an objective; .* Did you mean 'usd'"),
+        (("--strategy", "cascade"), "no answers|keeps none"),
+        (("--format", "routerd"), "no format 'routerd'"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(dc, waypost, words, sentence):
+    out, err = waypost(*dc, *words, fails=True)
+    assert out == ""
+    last = err.splitlines()[-1]
+    assert last.startswith("waypost: ")
+    assert re.search(sentence, last), last
+    assert "fitting" not in err or "keeps none" in sentence  # names are looked up before anything takes long
+
+
+def test_the_ways_to_name_tables_do_not_mix(routerdc, waypost):
+    path = routerdc("a_train")
+    assert "--train without --test" in waypost("eval", "--train", path, "--format", "routerdc", fails=True)[1]
+    words = ("eval", path, "--format", "routerdc", "--test", path)
+    assert "give either the table" in waypost(*words, fails=True)[1]
+    words = ("eval", "--format", "routerdc", "--test", path, "--router", "knn")
+    assert "'knn' has to be fitted" in waypost(*words, fails=True)[1]
+    words = ("eval", "--format", "routerdc", "--train", path, "--test", path, path)
+    assert "test files must have different names" in waypost(*words, fails=True)[1]

@@ -1,0 +1,76 @@
+"""The command as a user runs it: quick to start, one clear line on errors."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+import waypost
+from waypost import cli
+
+
+def run(monkeypatch, capsys, *words):
+    """Exit code, stdout and stderr of a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["waypost", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    shown = capsys.readouterr()
+    return ended.value.code, shown.out, shown.err
+
+
+def test_help_names_every_command(monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, "--help")
+    assert code == 0
+    for command in ("eval", "train", "route", "init"):
+        assert f" {command} " in out
+
+
+def test_every_command_has_help_and_json(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    for command in ("eval", "train", "route", "init"):
+        code, out, _ = run(monkeypatch, capsys, command, "-h")
+        assert code == 0
+        assert "--json" in out
+
+
+def test_version(monkeypatch, capsys):
+    assert run(monkeypatch, capsys, "--version")[:2] == (0, f"{waypost.__version__}\n")
+
+
+def test_an_error_is_one_line_on_stderr_and_exit_code_2(monkeypatch, capsys, tmp_path):
+    code, out, err = run(monkeypatch, capsys, "eval", tmp_path / "gone.parquet")
+    assert (code, out) == (2, "")
+    assert (
+        err == f"waypost: no file {tmp_path}/gone.parquet; give the path of an outcomes table in the waypost format\n"
+    )
+
+
+def test_machines_also_get_the_error_as_an_object(monkeypatch, capsys, tmp_path):
+    code, out, _ = run(monkeypatch, capsys, "eval", tmp_path / "gone.parquet", "--json")
+    assert code == 2
+    assert json.loads(out)["error"]["type"] == "BadTable"
+
+
+def test_a_mistyped_command_names_the_nearest(monkeypatch, capsys):
+    code, _, err = run(monkeypatch, capsys, "evil")
+    assert code == 2
+    assert "Did you mean 'eval'?" in err
+
+
+def test_help_comes_at_once():
+    def once():
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "waypost", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - started
+
+    assert statistics.median(once() for _ in range(5)) < 0.8
+
+
+def test_starting_the_command_imports_nothing_heavy():
+    code = "import sys, waypost.cli; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    heavy = {"sklearn", "scipy", "duckdb", "yaml", "uvicorn", "pyreqwest", "wordllama", "tokenizers", "plotly"}
+    assert not heavy & set(done.stdout.split())
