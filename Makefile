@@ -39,7 +39,7 @@ bench: .venv/.dev
 .venv/.made:
 	@for python in $(PYTHON); do \
 	  version=$$($$python -V 2>&1) || continue; \
-	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old="$$version"; continue; }; \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old="$${version#Python }"; continue; }; \
 	  $$python -c 'import ensurepip, venv' 2>/dev/null || { bare="$$version"; continue; }; \
 	  echo "Making .venv with $$version"; \
 	  $$python -m venv .venv && touch $@; exit; \
