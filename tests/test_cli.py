@@ -1,10 +1,10 @@
 """The command as a user runs it: quick to start, one clear line on errors."""
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -24,13 +24,13 @@ def run(monkeypatch, capsys, *words):
 def test_help_names_every_command(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "--help")
     assert code == 0
-    for command in ("eval", "train", "route", "init"):
+    for command in ("eval", "train", "route", "serve", "init"):
         assert f" {command} " in out
 
 
 def test_every_command_has_help_and_json(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
-    for command in ("eval", "train", "route", "init"):
+    for command in ("eval", "train", "route", "serve", "init"):
         code, out, _ = run(monkeypatch, capsys, command, "-h")
         assert code == 0
         assert "--json" in out
@@ -62,11 +62,13 @@ def test_a_mistyped_command_names_the_nearest(monkeypatch, capsys):
 
 def test_help_comes_at_once():
     def once():
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "waypost", "--help"], check=True, capture_output=True)
-        return time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert statistics.median(once() for _ in range(5)) < 0.8
+    # Processor time, which other programs of a busy machine do not stretch.
+    assert statistics.median(once() for _ in range(5)) < 0.5
 
 
 def test_starting_the_command_imports_nothing_heavy():

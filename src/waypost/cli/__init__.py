@@ -11,6 +11,7 @@ from waypost.cli.argv import spread
 from waypost.cli.eval import eval_
 from waypost.cli.init import init
 from waypost.cli.route import route
+from waypost.cli.serve import serve
 from waypost.cli.train import train
 from waypost.errors import WaypostError
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command("eval")(eval_)
 app.command("train")(train)
 app.command("route")(route)
+app.command("serve")(serve)
 app.command("init")(init)
 
 

@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from waypost.gateway.settings import Settings
     from waypost.objective import Objective
     from waypost.outcomes import Outcomes
-    from waypost.routers import Router
-    from waypost.types import ModelCard
+    from waypost.types import ModelCard, Strategy
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Models to choose from, the router that knows them, and the trade-off when none is given."""
+    """What decides for a pool, what that expects of the models, and the trade-off when none is given."""
 
-    router: Router
-    cards: Mapping[str, ModelCard]
+    router: Any
+    strategy: Strategy
     default: Objective
 
 
@@ -79,35 +78,35 @@ def table(path: Path | None, format: str) -> tuple[str, Outcomes]:
 
 
 def pool(config: Path | None, folder: Path | None) -> Pool:
-    """The models of a config with its router, or with one saved in a folder.
+    """The models of a config with its strategy, or with a router (or a cascade's head) saved in a folder.
 
     A folder without a config brings its own models, of which only the names may be known.
     """
     from waypost import routers
     from waypost.gateway import settings
+    from waypost.strategies import Cascade, Single
     from waypost.types import ModelCard
 
     found = settings.load(config)
-    cards = {model.name: model.card for model in found.models}
-    default = found.profiles["default"]
-    if folder is None:
-        return Pool(_configured(found, cards), cards, default)
-    router = routers.load(folder)
-    if config is None:
+    cards = {model.name: model.card for model in found.models if model.missing is None}
+    router = routers.load(folder) if folder else _configured(found, cards)
+    if folder and config is None:
         cards = {name: cards.get(name, ModelCard(name)) for name in router.models}
-    return Pool(router, cards, default)
+    kind = Cascade if isinstance(router, routers.Escalation) else Single
+    return Pool(router, kind(router, cards), found.profiles["default"])
 
 
-def _configured(found: Settings, cards: Mapping[str, ModelCard]) -> Router:
-    """The router that a config asks for: the built-in one knows the embedded models only."""
+def _configured(found: Settings, cards: Mapping[str, ModelCard]) -> Any:
+    """The router or head that a config asks for; unsaid, the built-in one if it knows every model of the config."""
     from waypost import routers
     from waypost.gateway.settings import EMBEDDED
 
+    if found.strategy == "cascade" and found.head is not None:
+        return routers.load(found.head)
     if isinstance(found.router, Path):
-        saved: Router = routers.load(found.router)
-        return saved
-    if found.router != "cheapest":
-        builtin: Router = routers.load(EMBEDDED / "router")
+        return routers.load(found.router)
+    if found.router == "builtin" or (found.router is None and (EMBEDDED / "router").is_dir()):
+        builtin = routers.load(EMBEDDED / "router")
         if found.router == "builtin" or set(cards) <= set(builtin.models):
             return builtin
     return routers.Cheapest.from_cards(cards)

@@ -24,18 +24,17 @@ def route(
     json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
 ) -> None:
     """Explain one decision: what was expected of each model, what it scored, and why it was chosen or removed."""
-    from waypost.strategies import Single
     from waypost.types import Query
 
     pool = named.pool(config, router)
     trade_off = named.objective(objective or [], pool.default)
-    decision = Single(pool.router, pool.cards).decide(Query.of(prompt), trade_off)
+    decision = pool.strategy.decide(Query.of(prompt), trade_off)
     rows = list(_rows(decision, pool.router.predict([prompt])))
     if json:
         facts = {"model": decision.model, "router": decision.router, "why": decision.why, "weights": decision.weights}
         output.emit([{**facts, "models": rows}], json=True)
         return
-    output.emit([{key: _short(key, value) for key, value in row.items()} for row in rows], json=False)
+    output.emit([{**row, "removed": row["removed"] or ""} for row in rows], json=False)
     typer.echo(f"\n{decision.why}")
 
 
@@ -52,7 +51,3 @@ def _rows(decision: Decision, prediction: Prediction) -> Iterator[dict[str, Any]
             "score": decision.scores.get(name),
             "removed": decision.removed.get(name),
         }
-
-
-def _short(key: str, value: Any) -> Any:
-    return value if key != "removed" else value or ""

@@ -1,0 +1,81 @@
+import json
+
+import numpy as np
+import pytest
+
+from waypost import routers
+
+
+@pytest.fixture
+def table(routerbench):
+    return routerbench("own", 200)
+
+
+def test_a_router_is_fitted_on_the_training_part_and_saved(table, rows, tmp_path):
+    out = tmp_path / "deep" / "router"
+    (report,) = rows("train", table, "--format", "routerbench", "--router", "ridge", "--out", out)
+    assert report["rows"] + report["held_out"] == 200
+    assert report["verdict"] in {"beats", "matches", "loses"}
+    assert [model["model"] for model in report["models"]] == ["tiny", "maths-expert", "large"]
+    expected = routers.load(out).predict(["What is 17 plus 26?"])
+    assert expected.models == ("tiny", "maths-expert", "large")
+
+
+def test_all_fits_on_every_row_and_measures_nothing(table, rows, tmp_path):
+    words = ("train", table, "--format", "routerbench", "--router", "best_single", "--out", tmp_path / "r")
+    (report,) = rows(*words, "--all")
+    assert report["rows"] == 200
+    assert "held_out" not in report
+    expected = routers.load(tmp_path / "r").predict(["any"]).quality_NM[0]
+    np.testing.assert_allclose(expected, [model["quality"] for model in report["models"]])
+
+
+def test_settings_reach_the_router(table, rows, tmp_path):
+    rows("train", table, "--format", "routerbench", "--router", "knn", "--out", tmp_path / "r", "--set", "k=7")
+    assert json.loads((tmp_path / "r" / "router.json").read_text())["settings"]["k"] == 7
+
+
+def test_the_seed_reaches_a_router_that_draws(table, rows, tmp_path):
+    words = ("train", table, "--format", "routerbench", "--router", "random", "--out", tmp_path / "r", "--seed", "5")
+    rows(*words)
+    assert routers.load(tmp_path / "r").seed == 5
+
+
+def test_the_head_of_a_cascade_is_trained_alike(table, rows, tmp_path):
+    (report,) = rows("train", table, "--format", "routerbench", "--router", "cascade", "--out", tmp_path / "r")
+    assert 0 < report["quality"] <= 1
+    assert isinstance(routers.load(tmp_path / "r"), routers.Escalation)
+
+
+def test_people_are_told_what_was_learned_and_what_to_do_next(table, waypost, tmp_path):
+    words = ("train", table, "--format", "routerbench", "--router", "domain", "--out", tmp_path / "r")
+    out, err = waypost(*words)
+    assert "maths-expert" in out
+    assert f"waypost route --router {tmp_path / 'r'}" in out
+    assert "prompts held out its quality is" in out
+    assert "the best single model there, large with" in out
+    assert "fitting domain on" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--router", "rigde"), "no router 'rigde'; there are cheapest"),
+        (("--router", "knn", "--set", "kk=3"), "'knn' has no setting 'kk'; it has"),
+        (("--router", "knn", "--set", "k"), "'k' must be written name=value"),
+        (("--router", "ridge", "--set", "encoder=sttic"), "encoder"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_any_work(table, waypost, tmp_path, words, sentence):
+    words = ("train", table, "--format", "routerbench", "--out", tmp_path / "r", *words)
+    _, err = waypost(*words, fails=True)
+    assert sentence in err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(table, waypost, tmp_path):
+    (tmp_path / "file").touch()
+    words = ("train", table, "--format", "routerbench", "--router", "best_single", "--out", tmp_path / "file" / "r")
+    _, err = waypost(*words, fails=True)
+    assert err.splitlines()[-1].startswith("waypost: ")
+    assert "Traceback" not in err
