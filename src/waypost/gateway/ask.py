@@ -17,7 +17,7 @@ _PREFIX = b"x-waypost-"
 _OBJECTIVE = tuple(f.name for f in fields(Objective))
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "waypost"})
+_OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 
 @dataclass(frozen=True, slots=True)

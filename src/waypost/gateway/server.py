@@ -138,11 +138,9 @@ def _router(settings: Settings, cards: Mapping[str, ModelCard]) -> tuple[Router,
         return Cheapest.from_cards(cards), "cheapest"
     folder = BUILTIN if settings.router == "builtin" else settings.router
     loaded: Router | Escalation = routers.load(folder)
-    if not isinstance(router, Router):
-        raise BadConfig(
-            f"{settings.file}: 'router' must hold a router, {folder} holds a cascade's head; see `strategy`"
-        )
-    return router, str(settings.router)
+    if isinstance(loaded, Escalation):
+        raise BadConfig(f"{settings.file}: {folder} holds a cascade's head; say `strategy: cascade`, `head: {folder}`")
+    return loaded, str(settings.router)
 
 
 def _builtin() -> Router | None:

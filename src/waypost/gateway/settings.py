@@ -17,7 +17,7 @@ from waypost.errors import BadConfig, BadInput, BadRequest
 from waypost.gateway.entry import Entry, Reader, Scalar, read
 from waypost.objective import Objective
 from waypost.pool import KINDS
-from waypost.pool.catalogue import LOCAL, priced
+from waypost.pool.catalogue import LOCAL
 from waypost.pool.download import cache_folder, location
 from waypost.pool.secret import Secret
 from waypost.types import ModelCard
@@ -228,7 +228,7 @@ def _model(entry: Entry, env: Mapping[str, str]) -> ModelSettings:
     return ModelSettings(
         name=name,
         kind=kind,
-        card=card if missing else priced(card, settings.get("upstream")),
+        card=card,
         settings=MappingProxyType(settings),
         where=entry.where,
         missing=f"the environment variable {missing[0]} is not set" if missing else None,
