@@ -70,6 +70,9 @@ class Provider:
     async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
         """The events of a streamed answer as they arrive; leaving early closes the connection.
 
+        Before the answer's first byte the library cannot abort: then the connection closes when that byte comes,
+        at the latest at the total timeout.
+
         Raises:
             ModelTimeout: nothing came within the first-byte or idle time, or not everything within the total.
             ModelFailed: as for `post`, or the connection broke.
@@ -126,7 +129,8 @@ class Provider:
         if self._client is None:
             # A redirect would carry the key to an address that nobody configured.
             builder = ClientBuilder().follow_redirects(False).connect_timeout(timedelta(seconds=self._timeouts.connect))
-            self._client = builder.timeout(timedelta(seconds=self._timeouts.total)).build()
+            # The library calls its own deadline before the first byte a connect timeout, so ours comes first.
+            self._client = builder.timeout(timedelta(seconds=self._timeouts.total + 1)).build()
         return self._client
 
     def _prepared(self, request: RequestBuilder) -> RequestBuilder:

@@ -1,0 +1,278 @@
+"""An OpenAI-compatible model: everything passes untouched, every failure is told apart, nothing leaks."""
+
+import asyncio
+import socket
+
+import pytest
+
+from waypost.errors import BadInput, ModelFailed, ModelTimeout
+from waypost.pool.openai_http import OpenAI
+from waypost.pool.secret import Secret
+from waypost.types import Answer, Delta, ModelCard, Query
+
+CARD = ModelCard("near", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0)
+KEY = "sk-very-secret-key"
+
+
+def model(upstream, **settings):
+    return OpenAI(CARD, **{"base_url": upstream.url, "api_key": Secret(KEY), "upstream": "far-1", **settings})
+
+
+def chunk(text, finish=None):
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}], "vendor": "kept"}
+
+
+USAGE = {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 500}}
+
+
+async def pieces(stream):
+    return [piece async for piece in stream]
+
+
+async def test_a_whole_answer_keeps_the_providers_json_and_costs_what_its_usage_says(upstream):
+    reply = {
+        "id": "x",
+        "choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "length", "odd": 1}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 500},
+    }
+    upstream.handler = lambda exchange: exchange.answer(reply)
+    answer = await model(upstream).complete(Query.of("Hello", temperature=0.5, tools=[{"type": "function"}]))
+    assert (answer.text, answer.finish, answer.tokens_in, answer.tokens_out) == ("Hi", "length", 1000, 500)
+    assert answer.usd == pytest.approx(0.002)
+    assert answer.model == "near"
+    assert answer.body == reply
+    sent = upstream.exchanges[0]
+    assert sent.path == "/v1/chat/completions"
+    assert sent.headers["authorization"] == f"Bearer {KEY}"
+    assert sent.body == {
+        "temperature": 0.5,
+        "tools": [{"type": "function"}],
+        "model": "far-1",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": False,
+    }
+
+
+async def test_a_stream_gives_the_providers_chunks_one_by_one_and_then_the_whole(upstream):
+    upstream.handler = lambda exchange: stream_of(
+        exchange, chunk("Hel"), chunk("lo"), chunk("", "stop"), USAGE, "[DONE]"
+    )
+    *deltas, answer = await pieces(model(upstream).stream(Query.of("Hi")))
+    assert deltas == [Delta("Hel", chunk("Hel")), Delta("lo", chunk("lo")), Delta("", chunk("", "stop"))]
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.tokens_in, answer.tokens_out, answer.finish) == ("Hello", 1000, 500, "stop")
+    assert upstream.exchanges[0].body["stream_options"] == {"include_usage": True}
+
+
+async def test_the_usage_chunk_is_shown_only_to_a_client_that_asked_for_it(upstream):
+    upstream.handler = lambda exchange: stream_of(exchange, chunk("a", "stop"), USAGE, "[DONE]")
+    query = Query.of("Hi", stream_options={"include_usage": True})
+    *deltas, _ = await pieces(model(upstream).stream(query))
+    assert [d.chunk for d in deltas] == [chunk("a", "stop"), USAGE]
+
+
+async def test_each_piece_arrives_before_the_next_is_sent(upstream):
+    seen = asyncio.Event()
+
+    async def handler(exchange):
+        await exchange.begin_stream()
+        await exchange.event(chunk("first"))
+        await seen.wait()
+        await exchange.event(chunk("second", "stop"))
+
+    upstream.handler = handler
+    stream = model(upstream).stream(Query.of("Hi"))
+    assert (await anext(stream)).text == "first"
+    seen.set()
+    assert [p.text for p in await pieces(stream)] == ["second", "firstsecond"]
+
+
+async def test_without_usage_the_cost_is_unknown_and_not_zero(upstream):
+    upstream.handler = lambda exchange: stream_of(exchange, chunk("a", "stop"), "[DONE]")
+    *_, answer = await pieces(model(upstream).stream(Query.of("Hi")))
+    assert answer.usd is None
+
+
+async def test_a_refusal_carries_status_wait_and_the_providers_words_without_the_key(upstream):
+    error = {"error": {"message": f"Incorrect key {KEY} given"}}
+    upstream.handler = lambda exchange: exchange.answer(error, 429, Retry_After="7")
+    for call in (model(upstream).complete(Query.of("Hi")), pieces(model(upstream).stream(Query.of("Hi")))):
+        with pytest.raises(ModelFailed) as caught:
+            await call
+        assert (caught.value.upstream, caught.value.retry_after) == (429, 7.0)
+        assert "Incorrect key *** given" in str(caught.value)
+
+
+async def test_a_retry_date_is_told_in_seconds_and_nonsense_is_not_told(upstream):
+    for header, expected in (("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)):
+        upstream.handler = lambda exchange, header=header: exchange.answer(b"<html>", 503, Retry_After=header)
+        with pytest.raises(ModelFailed, match="HTTP 503: no reason given") as caught:
+            await model(upstream).complete(Query.of("Hi"))
+        assert caught.value.retry_after == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"", b"[1]", b"null", b"{}", b'{"choices": []}', b'{"choices": 3}', b'{"choices": [{"message": 1}]}',
+     b'{"choices": [{"message": {}, "logprobs": 7}]}', b'{"choices": [{"message": {}}], "usage": 5}'],
+)  # fmt: skip
+async def test_garbage_with_status_200_is_a_failure(upstream, body):
+    upstream.handler = lambda exchange: exchange.answer(body)
+    with pytest.raises(ModelFailed, match="answered 200 with something else"):
+        await model(upstream).complete(Query.of("Hi"))
+
+
+@pytest.mark.parametrize("data", ["oops", "[]", '{"choices": [7]}', '{"choices": [{"delta": 4}]}'])
+async def test_garbage_inside_a_stream_is_a_failure(upstream, data):
+    upstream.handler = lambda exchange: stream_of(exchange, chunk("a"), data)
+    with pytest.raises(ModelFailed, match="answered 200 with something else"):
+        await pieces(model(upstream).stream(Query.of("Hi")))
+
+
+async def test_an_error_inside_a_stream_is_raised_with_its_words(upstream):
+    upstream.handler = lambda exchange: stream_of(exchange, chunk("a"), {"error": {"message": "overloaded"}})
+    with pytest.raises(ModelFailed, match="broke off: overloaded"):
+        await pieces(model(upstream).stream(Query.of("Hi")))
+
+
+async def test_a_stream_that_ends_before_the_answer_does_is_a_failure(upstream):
+    upstream.handler = lambda exchange: stream_of(exchange, chunk("half an ans"))
+    stream = model(upstream).stream(Query.of("Hi"))
+    assert (await anext(stream)).text == "half an ans"
+    with pytest.raises(ModelFailed, match="before the answer was complete"):
+        await pieces(stream)
+
+
+async def test_a_connection_that_is_reset_is_a_failure(upstream):
+    async def handler(exchange):
+        await exchange.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\ndata: ")
+        exchange.writer.transport.abort()
+
+    upstream.handler = handler
+    with pytest.raises(ModelFailed, match=r"the exchange with 127\.0\.0\.1:\d+ broke"):
+        await pieces(model(upstream).stream(Query.of("Hi")))
+
+
+async def test_a_server_that_never_answers_runs_into_the_first_byte_timeout(upstream):
+    upstream.handler = lambda exchange: exchange.gone()
+    with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.1 s"):
+        await pieces(model(upstream, first_byte_timeout=0.1).stream(Query.of("Hi")))
+
+
+async def test_a_whole_answer_that_never_comes_runs_into_the_total_timeout(upstream):
+    upstream.handler = lambda exchange: exchange.gone()
+    with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.1 s"):
+        await model(upstream, timeout=0.1).complete(Query.of("Hi"))
+
+
+async def test_a_stream_that_falls_silent_runs_into_the_idle_timeout_and_is_closed(upstream):
+    closed = asyncio.get_running_loop().create_future()
+
+    async def handler(exchange):
+        await exchange.begin_stream()
+        await exchange.event(chunk("a"))
+        closed.set_result(await exchange.gone())
+
+    upstream.handler = handler
+    with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.1 s"):
+        await pieces(model(upstream, idle_timeout=0.1).stream(Query.of("Hi")))
+    assert await asyncio.wait_for(closed, 5)
+
+
+@pytest.mark.parametrize("leave", ["aclose", "cancel"])
+async def test_leaving_a_stream_closes_the_connection_to_the_provider(upstream, leave):
+    closed = asyncio.get_running_loop().create_future()
+
+    async def handler(exchange):
+        await exchange.begin_stream()
+        await exchange.event(chunk("a"))
+        closed.set_result(await exchange.gone())
+
+    upstream.handler = handler
+    stream = model(upstream).stream(Query.of("Hi"))
+    assert (await anext(stream)).text == "a"
+    if leave == "aclose":
+        await stream.aclose()
+    else:
+        rest = asyncio.create_task(pieces(stream))
+        await asyncio.wait([rest], timeout=0.05)
+        rest.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rest
+    assert await asyncio.wait_for(closed, 5)
+
+
+@pytest.mark.parametrize("kind", ["stream", "complete"])
+async def test_leaving_before_the_first_byte_closes_the_connection_when_it_comes(upstream, kind):
+    closed, begun, left = asyncio.get_running_loop().create_future(), asyncio.Event(), asyncio.Event()
+
+    async def handler(exchange):
+        begun.set()
+        await left.wait()
+        await exchange.begin_stream()
+        await exchange.event(chunk("a"))
+        closed.set_result(await exchange.gone())
+
+    upstream.handler = handler
+    client = model(upstream)
+    call = pieces(client.stream(Query.of("Hi"))) if kind == "stream" else client.complete(Query.of("Hi"))
+    task = asyncio.create_task(call)
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    left.set()
+    assert await asyncio.wait_for(closed, 5)
+
+
+async def test_a_server_that_is_not_there_is_named_without_the_urls_password():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    client = OpenAI(CARD, base_url=f"http://user:hunter2@127.0.0.1:{port}/v1", api_key=Secret(KEY))
+    with pytest.raises(ModelFailed, match=rf"near: cannot connect to 127\.0\.0\.1:{port}") as caught:
+        await client.complete(Query.of("Hi"))
+    shown = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert "hunter2" not in shown and KEY not in shown
+    assert f"cannot connect to 127.0.0.1:{port}" in await client.ready()
+
+
+async def test_a_key_that_no_header_may_hold_is_refused_without_being_shown(upstream):
+    with pytest.raises(ModelFailed) as caught:
+        await model(upstream, api_key=Secret("sk-broken\nkey")).complete(Query.of("Hi"))
+    assert "broken" not in str(caught.value)
+
+
+async def test_ready_tells_a_refused_key_and_is_content_with_any_other_answer(upstream):
+    upstream.handler = lambda exchange: exchange.answer({}, 401)
+    assert "refuses the key" in await model(upstream).ready()
+    upstream.handler = lambda exchange: exchange.answer({}, 404)
+    assert await model(upstream).ready() is None
+
+
+async def test_a_redirect_is_not_followed_with_the_key(upstream):
+    upstream.handler = lambda exchange: exchange.answer({}, 307, Location=upstream.url + "/elsewhere")
+    with pytest.raises(ModelFailed, match="HTTP 307"):
+        await model(upstream).complete(Query.of("Hi"))
+    assert len(upstream.exchanges) == 1
+
+
+async def test_a_closed_model_opens_again_when_it_is_asked(upstream):
+    reply = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    upstream.handler = lambda exchange: exchange.answer(reply)
+    client = model(upstream)
+    await client.complete(Query.of("Hi"))
+    await client.close()
+    assert (await client.complete(Query.of("Hi"))).text == "Hi"
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(BadInput, match="'idle' must be more than 0"):
+        OpenAI(CARD, idle_timeout=0)
+    with pytest.raises(BadInput, match="base_url must begin with http"):
+        OpenAI(CARD, base_url="localhost:8000")
+
+
+async def stream_of(exchange, *events):
+    await exchange.begin_stream()
+    for event in events:
+        await exchange.event(event)
