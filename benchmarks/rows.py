@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def append(name: str, figures: Mapping[str, Any]) -> None:
     """Print a row, and add it to ``benchmarks/results/<name>.jsonl``."""
     line = json.dumps({**origin(), **figures})
     print(line)
-    with (HERE / "results" / f"{name}.jsonl").open("a") as out:
+    with (ROOT / "benchmarks" / "results" / f"{name}.jsonl").open("a") as out:
         out.write(line + "\n")
 
 
@@ -33,7 +33,7 @@ def origin() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=HERE.parent, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor() -> str:
