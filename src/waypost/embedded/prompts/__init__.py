@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from waypost.embedded.prompts import (
+    advice,
     arithmetic,
     classification,
     code_small,
+    explain,
     facts,
     instructions,
     lists,
@@ -22,15 +24,18 @@ from waypost.embedded.prompts import (
     to_portuguese,
     units,
     word_problems,
+    writing,
 )
 from waypost.embedded.prompts.draft import Draft
 from waypost.errors import BadInput
 from waypost.types import Sample
 
 GROUPS: Mapping[str, Callable[[Random], Draft]] = {
+    "advice": advice.draft,
     "arithmetic": arithmetic.draft,
     "classification": classification.draft,
     "code_small": code_small.draft,
+    "explain": explain.draft,
     "facts": facts.draft,
     "instructions": instructions.draft,
     "lists": lists.draft,
@@ -43,10 +48,11 @@ GROUPS: Mapping[str, Callable[[Random], Draft]] = {
     "to_portuguese": to_portuguese.draft,
     "units": units.draft,
     "word_problems": word_problems.draft,
+    "writing": writing.draft,
 }
 # People do not only ask; a router must see past this.
 _LEAD_INS = ("Hi! ", "Quick question: ", "Please help me with this. ", "Hello, can you help? ", "One more thing: ")
-_LED = 0.12
+_LED = 0.08
 _TRIES = 200
 
 
@@ -59,7 +65,7 @@ def generate(n: int = 2400, seed: int = 0) -> list[Sample]:
         BadInput: fewer than 1 prompt asked for, or more than there are.
 
     >>> [sample.group for sample in generate(3)]
-    ['arithmetic', 'classification', 'code_small']
+    ['advice', 'arithmetic', 'classification']
     """
     if n < 1:
         raise BadInput(f"n is {n}; ask for at least 1 prompt")

@@ -55,7 +55,7 @@ def _number(prompt: str, value: float) -> Draft:
 
 
 def _ask(rng: Random, expression: str, value: float) -> Draft:
-    return _number(rng.choice(_ASKS).format(expression) + tail(rng, _ENDINGS), value)
+    return _number(rng.choice(_ASKS).format(expression) + tail(rng, _ENDINGS, 0.1), value)
 
 
 def _symbols(rng: Random) -> Draft:
@@ -135,7 +135,7 @@ def _spoken(rng: Random) -> Draft:
     )
     if prompt.startswith("Round"):
         value = round(int(prompt.split()[1]), -1)
-    return _number(prompt + tail(rng, _ENDINGS, 0.2), value)
+    return _number(prompt + tail(rng, _ENDINGS, 0.1), value)
 
 
 def _in_words(rng: Random) -> Draft:

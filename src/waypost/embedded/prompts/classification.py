@@ -135,6 +135,9 @@ def _sentiment(rng: Random) -> Draft:
     ask = rng.choice(
         (
             'Is this review positive or negative? "{}"',
+            "Is the sentiment of this sentence positive or negative? {}",
+            'What is the sentiment of the following sentence, positive or negative? "{}"',
+            "Does this sentence have a positive or a negative sentiment? {}",
             "Classify the sentiment as positive or negative: {}",
             "Review: {}\nSentiment (positive or negative):",
             'Decide whether the writer is positive or negative. "{}" Answer with one word.',

@@ -145,6 +145,7 @@ def _value(rng: Random) -> Draft:
 def _write(rng: Random) -> Draft:
     name = rng.choice(("add", "greet", "double", "area", "is_even", "first", "total", "shout"))
     variable, value = rng.choice(("x", "count", "price", "age", "total")), rng.randint(1, 99)
+    module = rng.choice(("math", "random", "json", "os"))
     prompt, wanted = rng.choice(
         (
             (
@@ -154,8 +155,8 @@ def _write(rng: Random) -> Draft:
             (f"Write Python code that sets the variable {variable} to {value}.", rf"\b{variable}\s*=\s*{value}\b"),
             (f"Write a line of Python that prints the number {value}.", rf"print\(\s*[\"']?{value}[\"']?\s*\)"),
             (
-                f"Write a Python import line for the module {rng.choice(('math', 'random', 'json', 'os'))}.",
-                r"import \w+",
+                f"Write a Python import line for the module {module}.",
+                rf"import {module}\b",
             ),
             (f"Write a Python for loop that runs {value} times.", rf"for \w+ in range\(\s*(?:0, ?|1, ?)?{value}"),
             (f"Make a Python list of the numbers 1, 2 and {value + 2}.", rf"\[\s*1,\s*2,\s*{value + 2}\s*\]"),

@@ -7,7 +7,7 @@ from random import Random
 from waypost.embedded.prompts.draft import Draft, table, words
 
 _TOPICS = words("summer dogs rain coffee books cities trees winter music friendship bread mountains sleep chess")
-_WORDS = words("lantern window river garden blue orange piano castle winter bridge candle sailor yellow forest honey")
+_WORDS = words("lantern window river garden bottle orange piano castle mirror bridge candle sailor table forest kite")
 # question | answer
 _YES_NO = table("""
     Is the Sun a star? | yes
@@ -78,7 +78,7 @@ _SAY_ONE = (
 
 def draft(rng: Random) -> Draft:
     """One task with a form."""
-    return rng.choice((_yes_no, _yes_no, _one_word, _one_word, _words, _start, _use, _repeat))(rng)
+    return rng.choice((_yes_no, _one_word, _words, _start, _start, _use, _use, _repeat))(rng)
 
 
 def _yes_no(rng: Random) -> Draft:
@@ -89,9 +89,8 @@ def _yes_no(rng: Random) -> Draft:
 def _one_word(rng: Random) -> Draft:
     question, answer = rng.choice(_ONE_WORD)
     one = "|".join(answer.split(" || "))
-    # A short sentence with the word is forgiven half of the time by no scorer here: one word was asked for, but
-    # "It is white" still answers the question, so that up to four words count.
-    return Draft(rng.choice(_SAY_ONE).format(question), "regex", rf"(?i)^\W*(?:\w+\W+){{0,4}}(?:{one})\W*$")
+    # Three words before it are forgiven ("It is white"): the answer is short, as it was meant to be.
+    return Draft(rng.choice(_SAY_ONE).format(question), "regex", rf"(?i)^\W*(?:\w+\W+){{0,3}}(?:{one})\W*$")
 
 
 def _words(rng: Random) -> Draft:

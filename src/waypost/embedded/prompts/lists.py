@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from waypost.embedded.prompts.draft import Draft, table
+from waypost.embedded.prompts.draft import Draft, table, words
+from waypost.embedded.prompts.marks import several
 
 # kind | members (as regular expressions without the plural's s)
 _KINDS = table("""
@@ -78,14 +79,4 @@ def draft(rng: Random) -> Draft:
             f"What are {number} {kind}?",
         )
     )
-    return Draft(ask, "regex", _distinct(members.split(), n))
-
-
-def _distinct(members: list[str], n: int) -> str:
-    """A regular expression for ``n`` different members in any order."""
-    one = "|".join(members)
-    steps = [rf"\b({one})(?:e?s)?\b"]
-    for k in range(1, n):
-        others = "|".join(rf"\{i}" for i in range(1, k + 1))
-        steps.append(rf"\b(?!(?:{others})(?:e?s)?\b)({one})(?:e?s)?\b")
-    return "(?is)" + ".*?".join(steps)
+    return Draft(ask, "regex", several(words(members), n))

@@ -20,7 +20,7 @@ def draft(rng: Random) -> Draft:
     """One percentage."""
     make = rng.choice((_share, _share, _change, _which_rate, _shop, _people, _backwards))
     prompt, value = make(rng)
-    return Draft(prompt + tail(rng, _ENDINGS, 0.2), "number", value if isinstance(value, str) else show(value))
+    return Draft(prompt + tail(rng, _ENDINGS, 0.1), "number", value if isinstance(value, str) else show(value))
 
 
 def _share(rng: Random) -> tuple[str, float]:

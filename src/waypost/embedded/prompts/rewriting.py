@@ -82,6 +82,28 @@ _RUDE = table("""
     Answer my question. | question
     Pass me the bread. | bread
 """)
+_WRONG = table("""
+    He have two dogs. | He has two dogs
+    She go to school every day. | She goes to school every day
+    They was late yesterday. | They were late yesterday
+    I has a cold. | I have a cold
+    We is very happy. | We are very happy
+    The cats is hungry. | The cats are hungry
+    He don't like tea. | He doesn't like tea || He does not like tea
+    She have a red car. | She has a red car
+    I seen him last week. | I saw him last week || I have seen him last week
+    There is five apples on the table. | There are five apples on the table
+    My brother work in a bank. | My brother works in a bank
+    You was right. | You were right
+    The children plays in the park. | The children play in the park
+    I am agree with you. | I agree with you
+    She can sings well. | She can sing well
+    He buyed a new coat. | He bought a new coat
+    We goed home at six. | We went home at six
+    This are my shoes. | These are my shoes
+    It rain a lot in April. | It rains a lot in April
+    Yesterday I eat fish. | Yesterday I ate fish
+""")
 _ADJECTIVES = words("old small red quiet heavy lovely broken cold clever young green tired")
 _NOUNS = words("house dog chair boat teacher garden bicycle ring clock farmer river letter")
 _VERBS = table("""
@@ -200,6 +222,19 @@ def _plural(rng: Random) -> Draft:
         )
     )
     return Draft(prompt, "contains", answer)
+
+
+def _correct(rng: Random) -> Draft:
+    wrong, right = rng.choice(_WRONG)
+    ask = rng.choice(
+        (
+            "Correct this sentence: {}",
+            "Correct the grammar: {}",
+            'Find and fix the mistake: "{}"',
+            "What is the correct form of this sentence? {}",
+        )
+    )
+    return Draft(ask.format(wrong), "contains", right)
 
 
 def _question(rng: Random) -> Draft:

@@ -9,51 +9,53 @@ from waypost.embedded.prompts.draft import table
 
 
 class Pair(NamedTuple):
-    """A sentence in both languages; ``portuguese`` holds every accepted form."""
+    """A sentence in both languages, each with every accepted form; the first is the usual one."""
 
-    english: str
+    english: tuple[str, ...]
     portuguese: tuple[str, ...]
 
 
-# English | Portuguese with its article
+# English | Portuguese with its article; " / " parts forms that mean the same.
 _WHO = table("""
     my brother | meu irmão
     my sister | minha irmã
     the teacher | o professor
     the doctor | o médico
-    our neighbour | nosso vizinho
+    our neighbour / our neighbor | nosso vizinho
     the girl | a menina
     the boy | o menino
     my mother | minha mãe
-    the old man | o velho
+    the old man | o velho / o homem velho / o idoso
     the baker | o padeiro
     my friend | meu amigo
-    the nurse | a enfermeira
+    the nurse | a enfermeira / o enfermeiro
     the driver | o motorista
-    her cousin | o primo dela
-    the children's aunt | a tia das crianças
+    her cousin | o primo dela / seu primo
+    the children's aunt / the aunt of the children | a tia das crianças
 """)
 _DOES = table("""
     bought a new car | comprou um carro novo
     lost the keys | perdeu as chaves
     lives near the river | mora perto do rio
-    works in a hospital | trabalha em um hospital
-    is reading a book about birds | está lendo um livro sobre pássaros
+    works in a hospital | trabalha em um hospital / trabalha num hospital
+    is reading a book about birds | está lendo um livro sobre pássaros / está lendo um livro sobre aves
     wants to learn French | quer aprender francês
     cooks very well | cozinha muito bem
-    forgot the umbrella at home | esqueceu o guarda-chuva em casa
-    never drinks coffee at night | nunca bebe café à noite
-    sold the old house | vendeu a casa velha
-    is waiting for the bus | está esperando o ônibus
-    found a small dog in the street | encontrou um cachorro pequeno na rua
-    closed the door and went away | fechou a porta e foi embora
+    forgot the umbrella at home / left the umbrella at home | esqueceu o guarda-chuva em casa
+    never drinks coffee at night | nunca bebe café à noite / nunca toma café à noite
+    sold the old house | vendeu a casa velha / vendeu a antiga casa / vendeu a velha casa
+    is waiting for the bus | está esperando o ônibus / está à espera do ônibus / está esperando pelo ônibus
+    found a small dog in the street / found a small dog on the street | \
+        encontrou um cachorro pequeno na rua / encontrou um pequeno cachorro na rua
+    closed the door and went away / closed the door and left | fechou a porta e foi embora / fechou a porta e saiu
     has two cats and a horse | tem dois gatos e um cavalo
-    will travel to Italy next year | vai viajar para a Itália no ano que vem
-    wrote a long letter to the mayor | escreveu uma longa carta ao prefeito
+    will travel to Italy next year / is going to travel to Italy next year | \
+        vai viajar para a Itália no ano que vem / viajará para a Itália no próximo ano
+    wrote a long letter to the mayor | escreveu uma longa carta ao prefeito / escreveu uma longa carta para o prefeito
     is afraid of the dark | tem medo do escuro
-    arrived late because of the rain | chegou atrasado por causa da chuva
-    paid the bill with a card | pagou a conta com cartão
-    plays the guitar on Sundays | toca violão aos domingos
+    arrived late because of the rain | chegou atrasado por causa da chuva / chegou tarde por causa da chuva
+    paid the bill with a card / paid the bill by card | pagou a conta com cartão
+    plays the guitar on Sundays | toca violão aos domingos / toca guitarra aos domingos
 """)
 _THINGS = table("""
     the window | a janela | open | aberta
@@ -73,43 +75,44 @@ _THINGS = table("""
 """)
 _WHEN = table("""
     today | hoje
-    this morning | esta manhã
+    this morning | esta manhã / hoje de manhã
     now | agora
-    again | de novo
-    tonight | esta noite
+    again | de novo / novamente
+    tonight | esta noite / hoje à noite
 """)
 _WISHES = table("""
     a glass of water | um copo de água
-    two tickets to the beach | duas passagens para a praia
+    two tickets to the beach | duas passagens para a praia / dois bilhetes para a praia
     a table for four people | uma mesa para quatro pessoas
-    a map of the city | um mapa da cidade
-    some help with my homework | ajuda com minha lição de casa
-    a room with a view of the sea | um quarto com vista para o mar
+    a map of the city / a city map | um mapa da cidade
+    some help with my homework / help with my homework | \
+        ajuda com minha lição de casa / ajuda com meu dever de casa
+    a room with a view of the sea / a room with a sea view | um quarto com vista para o mar
     a black coffee without sugar | um café preto sem açúcar
     a warm coat for the winter | um casaco quente para o inverno
     three kilos of oranges | três quilos de laranjas
     a receipt for the taxi | um recibo do táxi
 """)
 _PLACES = table("""
-    the railway station | a estação de trem
+    the railway station / the train station | a estação de trem / a estação ferroviária
     the nearest pharmacy | a farmácia mais próxima
-    the post office | o correio
+    the post office | o correio / os correios
     the public library | a biblioteca pública
     the airport | o aeroporto
     a good restaurant | um bom restaurante
     the swimming pool | a piscina
-    the police station | a delegacia
+    the police station | a delegacia / a delegacia de polícia
     the main entrance | a entrada principal
     the bus stop | o ponto de ônibus
 """)
 _WHOLE = table("""
     Good morning, how are you? | Bom dia, como você está?
-    What time does the film start? | A que horas começa o filme?
+    What time does the film start? / What time does the movie start? | A que horas começa o filme?
     I do not understand what you said. | Não entendo o que você disse.
     The meeting was moved to Friday. | A reunião foi transferida para sexta-feira.
     Please turn off the lights before you leave. | Por favor, apague as luzes antes de sair.
     We have been friends since childhood. | Somos amigos desde a infância.
-    If it rains tomorrow, we will stay at home. | Se chover amanhã, vamos ficar em casa.
+    If it rains tomorrow, we will stay at home. / If it rains tomorrow, we'll stay home. | Se chover amanhã, vamos ficar em casa.
     He speaks three languages but writes only one. | Ele fala três idiomas, mas escreve apenas um.
     The price includes breakfast and dinner. | O preço inclui café da manhã e jantar.
     My phone has no battery. | Meu celular está sem bateria.
@@ -118,14 +121,14 @@ _WHOLE = table("""
     Nobody knows the answer. | Ninguém sabe a resposta.
     The cat is sleeping on the sofa. | O gato está dormindo no sofá.
     I am very tired but happy. | Estou muito cansado, mas feliz.
-    Can you repeat that more slowly? | Você pode repetir isso mais devagar?
+    Can you repeat that more slowly? / Can you repeat this more slowly? | Você pode repetir isso mais devagar?
     The moon is brighter than last night. | A lua está mais brilhante do que ontem à noite.
     We need to save water. | Precisamos economizar água.
     They got married on a beach. | Eles se casaram em uma praia.
     This soup needs more salt. | Esta sopa precisa de mais sal.
     My grandmother makes the best cake in the world. | Minha avó faz o melhor bolo do mundo.
     The students asked many questions. | Os alunos fizeram muitas perguntas.
-    It is too early to decide. | É cedo demais para decidir.
+    It is too early to decide. / It's too early to decide. | É cedo demais para decidir.
     Close your eyes and count to ten. | Feche os olhos e conte até dez.
     The bridge was built a hundred years ago. | A ponte foi construída há cem anos.
     Do you know where the museum is? | Você sabe onde fica o museu?
@@ -135,7 +138,8 @@ _WHOLE = table("""
     Let's meet in front of the cinema at eight. | Vamos nos encontrar em frente ao cinema às oito.
     The exam was easier than I thought. | A prova foi mais fácil do que eu pensava.
     Summer is my favourite season. | O verão é minha estação favorita.
-    Twenty percent of the tickets are already sold. | Vinte por cento dos ingressos já foram vendidos.
+    Twenty percent of the tickets are already sold. / Twenty percent of the tickets have already been sold. | \
+         Vinte por cento dos ingressos já foram vendidos.
     Two plus two is four. | Dois mais dois são quatro.
     The city has three million inhabitants. | A cidade tem três milhões de habitantes.
     We walked ten kilometres yesterday. | Nós caminhamos dez quilômetros ontem.
@@ -153,19 +157,19 @@ def pair(rng: Random) -> Pair:
 
 def _story(rng: Random) -> Pair:
     (who, quem), (does, faz) = rng.choice(_WHO), rng.choice(_DOES)
-    if quem.split()[0] in ("a", "minha"):
-        faz = faz.replace("atrasado", "atrasada")
-    return Pair(_sentence(f"{who} {does}."), (_sentence(f"{quem} {faz}."),))
+    portuguese = []
+    for q in _forms(quem):
+        she = q.split()[0] in ("a", "minha")
+        portuguese += [f"{q} {f.replace('atrasado', 'atrasada') if she else f}." for f in _forms(faz)]
+    return _pair([f"{w} {d}." for w in _forms(who) for d in _forms(does)], portuguese)
 
 
 def _state(rng: Random) -> Pair:
     (thing, coisa, how, como), (when, quando) = rng.choice(_THINGS), rng.choice(_WHEN)
     if rng.random() < 0.5:
-        return Pair(_sentence(f"{thing} is {how} {when}."), (_sentence(f"{coisa} está {como} {quando}."),))
-    return Pair(
-        f"Why is {thing} not {how} {when}?",
-        (f"Por que {coisa} não está {como} {quando}?",),
-    )
+        return _pair([f"{thing} is {how} {when}."], [f"{coisa} está {como} {q}." for q in _forms(quando)])
+    why = [f"Por que {coisa} não está {como} {q}?" for q in _forms(quando)]
+    return _pair([f"Why is {thing} not {how} {when}?", f"Why isn't {thing} {how} {when}?"], why)
 
 
 def _wish(rng: Random) -> Pair:
@@ -178,29 +182,32 @@ def _wish(rng: Random) -> Pair:
             ("She asked for", ("Ela pediu",)),
         )
     )
-    return Pair(f"{start} {what}.", tuple(f"{i} {o_que}." for i in inicio))
+    return _pair([f"{start} {w}." for w in _forms(what)], [f"{i} {o}." for o in _forms(o_que) for i in inicio])
 
 
 def _where(rng: Random) -> Pair:
     place, lugar = rng.choice(_PLACES)
     english, portuguese = rng.choice(
         (
-            ("Where is {}?", ("Onde fica {}?", "Onde está {}?")),
-            (
-                "Excuse me, is {} far from here?",
-                ("Com licença, {} fica longe daqui?", "Com licença, {} é longe daqui?"),
-            ),
+            ("Where is {}?", ("Onde fica {}?", "Onde está {}?", "Onde é {}?")),
+            ("Is {} far from here?", ("{} fica longe daqui?", "{} é longe daqui?")),
             ("I am looking for {}.", ("Estou procurando {}.", "Eu estou procurando {}.")),
             ("How long does it take to walk to {}?", ("Quanto tempo leva para caminhar até {}?",)),
         )
     )
-    return Pair(english.format(place), tuple(p.format(lugar) for p in portuguese))
+    return _pair(
+        [english.format(p) for p in _forms(place)], [form.format(o) for o in _forms(lugar) for form in portuguese]
+    )
 
 
 def _whole(rng: Random) -> Pair:
     english, portuguese = rng.choice(_WHOLE)
-    return Pair(english, (portuguese,))
+    return _pair(_forms(english), _forms(portuguese))
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _forms(cell: str) -> list[str]:
+    return cell.split(" / ")
+
+
+def _pair(english: list[str], portuguese: list[str]) -> Pair:
+    return Pair(*(tuple(form[:1].upper() + form[1:] for form in forms) for forms in (english, portuguese)))

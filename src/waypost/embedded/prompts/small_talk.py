@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from waypost.embedded.prompts.draft import Draft, lines, table, words
+from waypost.embedded.prompts.marks import prose
 
 # what the person says | words of which the reply should have one (a part of a word is enough)
 _SAID = table("""
@@ -79,15 +80,7 @@ _DOING = lines("""
 def draft(rng: Random) -> Draft:
     """One remark of a person who wants to talk."""
     said, about = rng.choice((_plain, _pets, _trip, _likes, _numbers))(rng)
-    return Draft(said, "regex", _friendly(about))
-
-
-def _friendly(about: str) -> str:
-    """Between 12 and 900 characters, English, on topic, no refusal."""
-    topic = "|".join(about.split())
-    refusal = r"as an ai\b|i cannot (?:help|assist)|i can't (?:help|assist)|unable to (?:help|assist)"
-    english = r"i|i'm|you|you're|your|the|a|an|it|it's|that|that's|to|is|and|we|my|this|there|have"
-    return rf"(?is)^(?=.{{12,900}}$)(?=.*\b(?:{english})\b)(?=.*\b(?:{topic}))(?!.*(?:{refusal}))"
+    return Draft(said, "regex", prose(words(about)))
 
 
 def _plain(rng: Random) -> tuple[str, str]:

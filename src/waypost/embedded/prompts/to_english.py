@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
-from waypost.embedded.prompts.draft import Draft, lines
+from waypost.embedded.prompts.draft import Draft, any_of, lines
 from waypost.embedded.prompts.sentences import pair
 
 _ASKS = lines("""
     Translate to English: {}
     Translate into English: {}
+    Please translate into English: {}
+    Translate this sentence to English: "{}"
     Translate the following sentence from Portuguese to English: "{}"
     What does "{}" mean in English?
     Portuguese to English: {}
@@ -29,4 +31,4 @@ _ASKS = lines("""
 def draft(rng: Random) -> Draft:
     """One sentence to translate."""
     english, portuguese = pair(rng)
-    return Draft(rng.choice(_ASKS).format(rng.choice(portuguese)), "similarity", english)
+    return Draft(rng.choice(_ASKS).format(portuguese[0]), "similarity", any_of(*english))

@@ -10,6 +10,9 @@ from waypost.embedded.prompts.sentences import pair
 _ASKS = lines("""
     Translate to Portuguese: {}
     Translate into Portuguese: {}
+    Please translate into Portuguese: {}
+    Translate this sentence to Portuguese: "{}"
+    How would you say "{}" in Portuguese?
     Translate the following sentence from English to Portuguese: "{}"
     How do you say "{}" in Portuguese?
     English to Portuguese: {}
@@ -28,7 +31,7 @@ _ASKS = lines("""
 
 def draft(rng: Random) -> Draft:
     """One sentence to translate."""
-    english, portuguese = pair(rng)
+    (english, *_), portuguese = pair(rng)
     ask = rng.choice(_ASKS)
     if ask.startswith("How do you say"):
         english = lower_first(english) if not english.startswith("I ") else english
