@@ -123,8 +123,8 @@ def _read(path: Path, env: Mapping[str, str]) -> Entry:
         raise BadConfig(f"cannot read the config {path}: {error.strerror}; `waypost init` writes one") from error
     except UnicodeDecodeError as error:
         raise BadConfig(f"{path}: the file must be UTF-8 text; byte {error.start} is not") from error
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -176,7 +176,9 @@ class _Tree:
         if not names:
             return Entry(self.file, line, name, self._typed(node.tag, text, node), written=text)
         filled = _REFERENCE.sub(lambda match: self.env.get(match[1], ""), text)
-        tag = self.loader.resolve(yaml.ScalarNode, filled, (True, False)) if node.style is None else node.tag
+        whole = _REFERENCE.fullmatch(text) is not None
+        # In {braces} YAML wants a reference in quotes, which then do not make a number a text.
+        tag = self.loader.resolve(yaml.ScalarNode, filled, (True, False)) if whole else node.tag
         return Entry(
             self.file,
             line,
@@ -186,7 +188,7 @@ class _Tree:
             names=names,
             # An empty variable is as good as none: no field of ours may be empty.
             unset=tuple(n for n in names if not self.env.get(n)),
-            whole=_REFERENCE.fullmatch(text) is not None,
+            whole=whole,
         )
 
     def _typed(self, tag: str, text: str, node: yaml.Node) -> Scalar:

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -94,8 +95,7 @@ class Writer:
             if row is None:
                 return None
             said = connection.execute(feedback.select().where(feedback.c.decision == decision)).mappings().all()
-        named = [{name: value for name, value in f.items() if name != "number"} for f in said]
-        return {**row, "feedback": named}
+        return {**_plain(row), "feedback": [_plain(f) for f in said]}
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what waits, for at most ``timeout`` seconds; what is left then counts as dropped."""
@@ -175,6 +175,11 @@ def _settle(batch: list[_Item], error: Exception | None) -> None:
                 item.done.set_result(None)
             else:
                 item.done.set_exception(error)
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row without the key that only the table needs, and with names that are no more than text."""
+    return {str(name): value for name, value in row.items() if name != "number"}
 
 
 def _check_usable(path: Path) -> None:

@@ -1,0 +1,234 @@
+"""Paths, limits and abuse, over raw sockets where clients would not misbehave enough."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+
+import openai
+import orjson
+import pytest
+
+HELLO = [{"role": "user", "content": "Hi"}]
+
+
+def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "host: x", *headers]
+    if body and not any(h.startswith("content-length") for h in headers):
+        lines.append(f"content-length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def parsed(reply: bytes) -> tuple[int, dict[str, str], dict]:
+    head, _, body = reply.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    return int(status.split()[1]), dict(line.split(": ", 1) for line in lines), json.loads(body) if body else {}
+
+
+@pytest.fixture
+def expert(serve):
+    return serve(
+        "models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nserver: {port: 0, max_body_bytes: 2000}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "says"),
+    [
+        (request("GET", "/nope"), 404, "not_found", "nothing lives at /nope"),
+        (request("POST", "/v1/chat/completion", b"{}"), 404, "not_found", "Did you mean '/v1/chat/completions'"),
+        (request("GET", "/v1/chat/completions"), 405, "method_not_allowed", "takes POST, got GET"),
+        (request("POST", "/v1/models", b"{}"), 405, "method_not_allowed", "takes GET, got POST"),
+        (request("POST", "/v1/chat/completions", b"{"), 400, "invalid_request_error", "must be JSON"),
+        (request("POST", "/v1/chat/completions", b"[" * 1900), 400, "invalid_request_error", "must be JSON"),
+        (request("POST", "/v1/chat/completions", b'{"model": 5}'), 400, "invalid_request_error", "'model' must be"),
+        (request("GET", "/v1/decisions/unknown"), 404, "not_found", "no decision 'unknown'"),
+    ],
+)
+def test_every_refusal_has_openai_s_shape(expert, sent, status, code, says):
+    got, headers, body = parsed(expert.raw(sent))
+    assert (got, body["error"]["code"]) == (status, code)
+    assert says in body["error"]["message"]
+    assert headers["content-type"] == "application/json"
+    assert "server" not in headers
+
+
+def test_the_field_is_named(expert):
+    body = orjson.dumps({"model": "auto", "messages": HELLO, "temperature": "hot"})
+    _, _, reply = parsed(expert.raw(request("POST", "/v1/chat/completions", body)))
+    assert reply["error"]["param"] == "temperature"
+
+
+def test_an_unknown_model_is_a_404_with_the_nearest_name(expert):
+    with pytest.raises(openai.NotFoundError, match="Did you mean 'arithmetic'"):
+        expert.client.chat.completions.create(model="aritmetic", messages=HELLO)
+
+
+def test_a_body_that_declares_too_much_is_refused_before_it_is_sent(expert):
+    # Nothing of the body is ever sent, so an answer shows that none of it was waited for.
+    status, headers, body = parsed(expert.raw(request("POST", "/v1/chat/completions", b"", "content-length: 60000000")))
+    assert (status, headers["connection"], body["error"]["code"]) == (413, "close", "request_too_large")
+
+
+def test_a_body_that_hides_its_length_is_refused_when_it_grows_too_large(expert):
+    chunk = b"%x\r\n%s\r\n" % (1500, b"x" * 1500)
+    head = request("POST", "/v1/chat/completions", b"", "transfer-encoding: chunked")
+    assert parsed(expert.raw(head + chunk + chunk))[0] == 413
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GARBAGE\r\n\r\n",
+        request("POST", "/v1/chat/completions", b"{}", "content-length: 2", "transfer-encoding: chunked"),
+        request("POST", "/v1/chat/completions", b"{}", "content-length: two"),
+    ],
+)
+def test_what_is_not_http_is_answered_and_closed(expert, sent):
+    with socket.create_connection((expert.host, expert.port), timeout=30) as connection:
+        connection.sendall(sent)
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+    assert received.startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_hurts_nobody(expert):
+    with socket.create_connection((expert.host, expert.port), timeout=30) as connection:
+        connection.sendall(request("POST", "/v1/chat/completions", b"{", "content-length: 100"))
+    assert parsed(expert.raw(request("GET", "/health/live")))[0] == 200
+
+
+def test_more_than_the_limit_at_once_is_refused_and_told_when_to_come_back(serve, pool, upstream):
+    top = "router: cheapest\nserver: {port: 0, max_in_flight: 1}"
+    served = serve(pool("stepwise", top=top))
+    chat = served.client.chat.completions
+    stream = iter(chat.create(model="auto", messages=HELLO, stream=True))
+    next(stream)
+    with pytest.raises(openai.InternalServerError) as told:
+        chat.create(model="auto", messages=HELLO)
+    assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
+    upstream.go_on.set()
+    list(stream)
+    assert list(chat.create(model="auto", messages=HELLO, stream=True)), "there is room again"
+
+
+def test_a_bug_is_a_clean_500(expert, caplog):
+    def broken(query, objective):
+        raise ZeroDivisionError("secret detail")
+
+    class Broken:
+        name = "broken"
+        decide = staticmethod(broken)
+
+    expert.gateway.config.app.strategy = Broken()
+    with pytest.raises(openai.InternalServerError) as told:
+        expert.client.chat.completions.create(model="auto", messages=HELLO)
+    assert told.value.status_code == 500
+    assert "secret detail" not in told.value.response.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_metrics_count_requests_by_status_and_model(serve, pool):
+    served = serve(pool("small"))
+    chat = served.client.chat.completions
+    chat.create(model="auto", messages=HELLO)
+    chat.create(model="small", messages=HELLO)
+    with pytest.raises(openai.BadRequestError):
+        chat.create(model="auto", messages=[])
+    page = served.client._client.get(f"{served.url}/metrics").text.splitlines()
+    assert 'waypost_requests_total{status="200",model="small"} 2' in page
+    assert 'waypost_requests_total{status="400",model="-"} 1' in page
+    assert "waypost_requests_in_flight 0" in page
+    assert "waypost_log_rows_dropped_total 0" in page
+
+
+def test_a_decision_is_explained_in_full_and_takes_feedback(serve, pool):
+    served = serve(pool("error500", "good"))
+    http = served.client._client
+    reply = served.client.chat.completions.with_raw_response.create(model="auto", messages=HELLO)
+    decision = reply.headers["x-waypost-decision"]
+    said = {"decision": decision, "quality": 0.5, "comment": "fine"}
+    assert http.post(f"{served.url}/v1/feedback", json=said).json() == {"decision": decision, "stored": True}
+    told = http.get(f"{served.url}/v1/decisions/{decision}").json()
+    assert (told["stored"], told["status"], told["served"]) == (True, 200, "good")
+    assert told["ranking"] == ["error500", "good"]
+    assert [(a["model"], a["outcome"]) for a in told["attempts"]] == [("error500", "failed"), ("good", "ok")]
+    assert set(told["predictions"]["good"]) == {"score", "quality", "usd", "seconds"}
+    assert told["why"] and told["weights"]
+    assert told["prompt"] is None and len(told["prompt_sha256"]) == 64
+    assert [(f["quality"], f["comment"]) for f in told["feedback"]] == [(0.5, "fine")]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"decision": "nope", "quality": 1}, 404, None),
+        ({"quality": 1}, 400, "decision"),
+        ({"decision": "a", "quality": 2}, 400, "quality"),
+        ({"decision": "a", "quality": True}, 400, "quality"),
+        ({"decision": "a", "quality": 1, "comment": 3}, 400, "comment"),
+        ({"decision": "a", "quality": 1, "coment": "x"}, 400, "coment"),
+    ],
+)
+def test_feedback_that_cannot_be_kept_is_refused(expert, body, status, param):
+    reply = expert.client._client.post(f"{expert.url}/v1/feedback", json=body)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (status, param)
+
+
+def test_without_a_store_decisions_are_remembered_and_feedback_is_refused(serve):
+    served = serve("models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nstore: null")
+    http = served.client._client
+    ask = [{"role": "user", "content": "What is 2 + 2?"}]
+    reply = served.client.chat.completions.with_raw_response.create(model="auto", messages=ask)
+    decision = reply.headers["x-waypost-decision"]
+    assert http.get(f"{served.url}/v1/decisions/{decision}").json()["stored"] is False
+    refused = http.post(f"{served.url}/v1/feedback", json={"decision": decision, "quality": 1})
+    assert refused.status_code == 503
+    assert "no `store`" in refused.json()["error"]["message"]
+
+
+def test_many_clients_at_once_each_get_their_own_answer(serve):
+    served = serve("models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest")
+    wrong: list[tuple[int, str]] = []
+
+    def ask(number: int) -> None:
+        question = [{"role": "user", "content": f"What is {number} + 1?"}]
+        stream = served.client.chat.completions.create(model="auto", messages=question, stream=number % 2 == 0)
+        if number % 2:
+            text = stream.choices[0].message.content
+        else:
+            text = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
+        if text != str(number + 1):
+            wrong.append((number, text))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_ready_lists_who_cannot_serve_and_why(serve, pool, tmp_path):
+    models = pool("small", top="router: cheapest").replace(
+        "router:",
+        f"  - {{name: lost, kind: gguf, path: '{tmp_path}/none.gguf'}}\n"
+        "  - {name: dead, kind: openai, base_url: 'http://127.0.0.1:9/v1'}\n"
+        "  - {name: keyless, kind: openai, api_key: '${NOT_SET}', optional: true}\nrouter:",
+    )
+    served = serve(models)
+    reply = served.client._client.get(f"{served.url}/health/ready")
+    told = reply.json()
+    assert (reply.status_code, told["status"], told["ready"]) == (200, "ready", ["small"])
+    assert "none.gguf" in told["not_ready"]["lost"]
+    assert "127.0.0.1:9" in told["not_ready"]["dead"]
+    assert told["not_ready"]["keyless"] == "the environment variable NOT_SET is not set"
+
+
+def test_nobody_ready_is_not_ready(serve):
+    served = serve("models: [{name: dead, kind: openai, base_url: 'http://127.0.0.1:9/v1'}]\nrouter: cheapest")
+    reply = served.client._client.get(f"{served.url}/health/ready")
+    assert (reply.status_code, reply.json()["status"]) == (503, "not ready")
+    assert served.client._client.get(f"{served.url}/health/live").status_code == 200
