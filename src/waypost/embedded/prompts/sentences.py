@@ -112,7 +112,8 @@ _WHOLE = table("""
     The meeting was moved to Friday. | A reunião foi transferida para sexta-feira.
     Please turn off the lights before you leave. | Por favor, apague as luzes antes de sair.
     We have been friends since childhood. | Somos amigos desde a infância.
-    If it rains tomorrow, we will stay at home. / If it rains tomorrow, we'll stay home. | Se chover amanhã, vamos ficar em casa.
+    If it rains tomorrow, we will stay at home. / If it rains tomorrow, we'll stay home. | \
+        Se chover amanhã, vamos ficar em casa.
     He speaks three languages but writes only one. | Ele fala três idiomas, mas escreve apenas um.
     The price includes breakfast and dinner. | O preço inclui café da manhã e jantar.
     My phone has no battery. | Meu celular está sem bateria.
