@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import sqlite3
 import threading
+import time
+from contextlib import closing
 
 import openai
 import orjson
 import pytest
+
+from waypost.store import Writer
 
 HELLO = [{"role": "user", "content": "Hi"}]
 
@@ -159,6 +165,28 @@ def test_a_decision_is_explained_in_full_and_takes_feedback(serve, pool):
     assert told["why"] and told["weights"]
     assert told["prompt"] is None and len(told["prompt_sha256"]) == 64
     assert [(f["quality"], f["comment"]) for f in told["feedback"]] == [(0.5, "fine")]
+
+
+def test_a_store_that_is_stuck_slows_nobody_and_what_is_dropped_is_counted(serve, tmp_path):
+    served = serve("models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nstore: null")
+    path = tmp_path / "stuck.sqlite"
+    writer = Writer(path, capacity=3)
+    served.gateway.config.app.ledger.writer = writer
+    writer.settled().result(30)
+    ask = [{"role": "user", "content": "What is 2 + 2?"}]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        seconds = []
+        for _ in range(30):
+            start = time.perf_counter()
+            served.client.chat.completions.create(model="auto", messages=ask)
+            seconds.append(time.perf_counter() - start)
+        page = served.client._client.get(f"{served.url}/metrics").text
+        other.execute("ROLLBACK")
+    assert max(seconds) < 2, "SQLite itself would have waited for 30 s"
+    dropped = int(re.search(r"^waypost_log_rows_dropped_total (\d+)$", page, re.MULTILINE)[1])
+    assert dropped >= 1
+    assert re.search(r"^waypost_log_queue_length [1-3]$", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

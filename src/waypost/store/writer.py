@@ -193,6 +193,7 @@ def _check_usable(path: Path) -> None:
 def _engine(path: Path) -> Engine:
     import orjson
     from sqlalchemy import URL, create_engine, event
+    from sqlalchemy.schema import CreateIndex, CreateTable
 
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
@@ -206,6 +207,10 @@ def _engine(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
-    decisions, _ = tables()
-    decisions.metadata.create_all(engine)
+    # Not create_all, which looks first and then creates: two gateways that share a file may start at once.
+    with engine.begin() as connection:
+        for table in tables():
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
     return engine
