@@ -24,13 +24,13 @@ def run(monkeypatch, capsys, *words):
 def test_help_names_every_command(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "--help")
     assert code == 0
-    for command in ("eval", "train", "route", "serve", "init"):
+    for command in ("eval", "train", "route", "serve", "init", "models"):
         assert f" {command} " in out
 
 
 def test_every_command_has_help_and_json(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
-    for command in ("eval", "train", "route", "serve", "init"):
+    for command in ("eval", "train", "route", "serve", "init", "models"):
         code, out, _ = run(monkeypatch, capsys, command, "-h")
         assert code == 0
         assert "--json" in out
@@ -43,9 +43,8 @@ def test_version(monkeypatch, capsys):
 def test_an_error_is_one_line_on_stderr_and_exit_code_2(monkeypatch, capsys, tmp_path):
     code, out, err = run(monkeypatch, capsys, "eval", tmp_path / "gone.parquet")
     assert (code, out) == (2, "")
-    assert (
-        err == f"waypost: no file {tmp_path}/gone.parquet; give the path of an outcomes table in the waypost format\n"
-    )
+    assert err.startswith(f"waypost: no file {tmp_path}/gone.parquet; ")
+    assert err.count("\n") == 1
 
 
 def test_machines_also_get_the_error_as_an_object(monkeypatch, capsys, tmp_path):

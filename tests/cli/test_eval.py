@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from waypost.outcomes import example_table, parquet
+
 ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
 FIELDS = {"router", "test", "n", "quality", "usd", "seconds", "best_single", "best_single_model", "oracle", "ci95",
           "gain", "gain_ci95", "gap_closed", "missing", "share", "verdict", "best_single_usd"}  # fmt: skip
@@ -63,6 +65,14 @@ def test_a_table_is_split_by_prompt(routerbench, rows):
     assert row["test"] == "own"
     assert 20 < row["n"] < 120
     assert row["usd"] > 0
+
+
+def test_a_table_of_our_own_format_is_the_default(rows, tmp_path):
+    parquet.write(tmp_path / "mine.parquet", example_table(150).rows())
+    (row,) = rows("eval", tmp_path / "mine.parquet", "--router", "domain")
+    assert (row["test"], row["best_single_model"]) == ("mine", "large")
+    assert row["usd"] > 0
+    assert row["seconds"] > 0
 
 
 def test_the_objective_trades_quality_for_money(routerbench, rows):

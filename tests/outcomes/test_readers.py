@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from waypost.errors import BadInput, BadTable
+from waypost.outcomes import example_table, parquet
 from waypost.outcomes.readers import READERS, read
 
 
@@ -24,8 +25,22 @@ def test_an_unknown_format_names_the_nearest():
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_missing_file_is_named(name, tmp_path):
-    with pytest.raises(BadTable, match=r"no file .*gone"):
+    with pytest.raises(BadTable, match="gone"):
         read(name, [tmp_path / "gone"])
+
+
+@pytest.mark.parametrize("name", ["routerdc", "routerbench"])
+def test_a_folder_is_no_table(name, tmp_path):
+    with pytest.raises(BadTable, match=f"cannot read .* as {name}: Is a directory"):
+        read(name, [tmp_path])
+
+
+def test_our_own_format_is_read_with_its_answers(tmp_path):
+    table = example_table(20)
+    parquet.write(tmp_path / "own.parquet", table.rows())
+    (found,) = read("waypost", [tmp_path / "own.parquet"])
+    assert sorted(found.prompts) == sorted(table.prompts)
+    assert found.answer(0, "large").ok
 
 
 def test_models_come_in_the_order_of_the_first_file(files):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from waypost.cli import output
+from waypost.cli import models, output
 from waypost.cli.argv import spread
 from waypost.cli.eval import eval_
 from waypost.cli.init import init
@@ -28,6 +28,7 @@ app.command("train")(train)
 app.command("route")(route)
 app.command("serve")(serve)
 app.command("init")(init)
+app.add_typer(models.app, name="models")
 
 
 @app.callback(invoke_without_command=True)

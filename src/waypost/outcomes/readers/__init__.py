@@ -42,11 +42,15 @@ def read(format: str, paths: Sequence[Path | str], report: Report = lambda _: No
     if format not in READERS:
         raise BadInput(f"no format '{format}'; there are {', '.join(READERS)}.{nearest(format, READERS)}")
     files = [Path(path) for path in paths]
-    for file in files:
-        if not file.is_file():
-            raise BadTable(f"no file {file}; give the path of an outcomes table in the {format} format")
-    tables = [READERS[format](file, report) for file in files]
+    tables = [_read(format, file, report) for file in files]
     return [_aligned(table, tables[0], file, files[0]) for table, file in zip(tables, files, strict=True)]
+
+
+def _read(format: str, file: Path, report: Report) -> Outcomes:
+    try:
+        return READERS[format](file, report)
+    except OSError as error:
+        raise BadTable(f"cannot read {file} as {format}: {error.strerror}") from error
 
 
 def _aligned(table: Outcomes, first: Outcomes, file: Path, first_file: Path) -> Outcomes:
