@@ -34,7 +34,7 @@ def settings_of(kind: str) -> dict[str, bool]:
         BadInput: no such kind, with the nearest name.
 
     >>> settings_of("gguf")
-    {'path': True, 'template': False, 'slots': False}
+    {'path': True, 'template': False, 'slots': False, 'threads': False}
     """
     if kind not in KINDS:
         raise BadInput(f"no kind of model '{kind}'; there are {', '.join(KINDS)}.{nearest(kind, KINDS)}")

@@ -1,0 +1,35 @@
+"""Prices: those stated stay, those known are found, those unknown stay unknown."""
+
+import pytest
+
+from waypost.pool.catalogue import LOCAL, priced
+from waypost.types import ModelCard
+
+
+def test_every_local_model_has_a_price_above_zero():
+    for card in LOCAL.values():
+        assert card.usd(100, 100) > 0, card.name
+
+
+def test_a_local_call_costs_its_machine_time():
+    seconds = 1000 / 90
+    assert LOCAL["smollm2-135m"].usd(0, 1000) == pytest.approx(0.05 / 3600 * seconds, rel=1e-3)
+    assert LOCAL["translate"].usd(50, 50) == pytest.approx(0.05 / 3600 * 0.015)
+
+
+def test_a_hosted_models_list_price_is_found_by_its_upstream_name():
+    card = priced(ModelCard("quick"), "gpt-4o-mini")
+    assert (card.usd_per_mtok_in, card.usd_per_mtok_out) == (0.15, 0.6)
+    assert card.name == "quick"
+    assert priced(ModelCard("routed"), "openai/gpt-4o-mini").usd_per_mtok_in == 0.15
+
+
+def test_half_a_stated_price_is_completed_and_not_overwritten():
+    card = priced(ModelCard("quick", usd_per_mtok_in=9.0), "gpt-4o-mini")
+    assert (card.usd_per_mtok_in, card.usd_per_mtok_out) == (9.0, 0.6)
+
+
+@pytest.mark.parametrize("card", [ModelCard("home-made"), ModelCard("gpt-4o-mini", local=True)])
+def test_an_unknown_price_stays_unknown(card):
+    assert priced(card) == card
+    assert priced(card).usd(1, 1) is None
