@@ -48,7 +48,7 @@ def check(sample: Sample) -> None:
     """Refuse a sample that can never be scored.
 
     Raises:
-        BadInput: an unknown scorer, no reference, or a regular expression that does not compile.
+        BadInput: an unknown scorer, no reference, or one that the scorer cannot use.
     """
     known = (*SCORERS, JUDGE)
     if sample.scorer not in known:
@@ -58,6 +58,8 @@ def check(sample: Sample) -> None:
         )
     if not sample.reference.strip():
         raise BadInput(f"sample {sample.id!r}: the scorer {sample.scorer!r} needs a reference, it is empty")
+    if sample.scorer == "several":
+        _wanted(sample)
     if sample.scorer == "regex":
         try:
             re.compile(sample.reference)
@@ -102,6 +104,37 @@ def contains(sample: Sample, text: str) -> float:
     """
     where = plain(text)
     return float(any(re.search(rf"(?<!\w){re.escape(plain(r))}(?!\w)", where) for r in references(sample)))
+
+
+def several(sample: Sample, text: str) -> float:
+    """At least so many different words of a list occur; the reference is ``2: apple || pear || cherr*``.
+
+    A plural's s is allowed, and a star stands for any ending.
+
+    >>> sample = Sample("1", "Name two fruits.", "several", "2: apple || pear || cherr*")
+    >>> [several(sample, answer) for answer in ("Pears and cherries.", "An apple, and apples.")]
+    [1.0, 0.0]
+    """
+    wanted, listed = _wanted(sample)
+    where = plain(text)
+    return float(sum(re.search(_word(item), where) is not None for item in listed) >= wanted)
+
+
+def _wanted(sample: Sample) -> tuple[int, list[str]]:
+    count, colon, listed = sample.reference.partition(":")
+    items = [item.strip() for item in listed.split(_BETWEEN.strip()) if item.strip()]
+    if not colon or not count.strip().isdigit() or not 0 < int(count) <= len(items):
+        raise BadInput(
+            f"sample {sample.id!r}: the reference of 'several' is a count and at least so many words, like "
+            f"'2: apple || pear'; it is {sample.reference!r}"
+        )
+    return int(count), items
+
+
+def _word(item: str) -> str:
+    if item.endswith("*"):
+        return rf"(?<!\w){re.escape(plain(item[:-1]))}"
+    return rf"(?<!\w){re.escape(plain(item))}(?:e?s)?(?!\w)"
 
 
 def regex(sample: Sample, text: str) -> float:
@@ -190,5 +223,6 @@ SCORERS: Mapping[str, Scorer] = {
     "number": number,
     "choice": choice,
     "regex": regex,
+    "several": several,
     "similarity": similarity,
 }

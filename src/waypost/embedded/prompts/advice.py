@@ -68,4 +68,4 @@ def draft(rng: Random) -> Draft:
     wish, stems = rng.choice(_WISHES)
     told = [stem for stem in words(stems) if stem not in wish]
     wish = wish.replace(" my ", " her ") if (ask := rng.choice(_ASKS)).startswith("My friend") else wish
-    return Draft(ask.format(wish), "regex", several(told, 2, stems=True))
+    return Draft(ask.format(wish), "several", several(told, 2, ending="*"))

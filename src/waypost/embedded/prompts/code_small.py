@@ -72,7 +72,7 @@ _OTHERS = table(r"""
     Which Linux command copies a file? | \bcp\b
     Which Linux command deletes a file? | \brm\b
     Which Linux command makes a new folder? | \bmkdir\b
-    Which character starts a comment in Python? | #|(?i)\bhash\b
+    Which character starts a comment in Python? | (?i)#|\bhash\b
     What does HTML stand for? | (?i)hyper\s?text mark-?up language
     What does CSS stand for? | (?i)cascading style sheets
     What does CPU stand for? | (?i)central processing unit

@@ -96,7 +96,7 @@ def _one_word(rng: Random) -> Draft:
 def _words(rng: Random) -> Draft:
     n, topic = rng.randint(3, 6), rng.choice(_TOPICS)
     ask = rng.choice((f"Describe {topic} in exactly {n} words.", f"Write exactly {n} words about {topic}."))
-    return Draft(ask, "regex", rf"^\W*(?:[\w'’-]+\W+){{{n - 1}}}[\w'’-]+\W*$")
+    return Draft(ask, "regex", rf"^\S+(?:\s+\S+){{{n - 1}}}$")
 
 
 def _start(rng: Random) -> Draft:
