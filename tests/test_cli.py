@@ -11,6 +11,8 @@ import pytest
 import waypost
 from waypost import cli
 
+COMMANDS = ("init", "models", "collect", "train", "eval", "route", "serve")
+
 
 def run(monkeypatch, capsys, *words):
     """Exit code, stdout and stderr of a command in this process."""
@@ -24,13 +26,13 @@ def run(monkeypatch, capsys, *words):
 def test_help_names_every_command(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "--help")
     assert code == 0
-    for command in ("eval", "train", "route", "serve", "init", "models"):
+    for command in COMMANDS:
         assert f" {command} " in out
 
 
 def test_every_command_has_help_and_json(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
-    for command in ("eval", "train", "route", "serve", "init", "models"):
+    for command in COMMANDS:
         code, out, _ = run(monkeypatch, capsys, command, "-h")
         assert code == 0
         assert "--json" in out

@@ -8,6 +8,7 @@ import typer
 
 from waypost.cli import models, output
 from waypost.cli.argv import spread
+from waypost.cli.collect import collect
 from waypost.cli.eval import eval_
 from waypost.cli.init import init
 from waypost.cli.route import route
@@ -23,12 +24,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("eval")(eval_)
-app.command("train")(train)
-app.command("route")(route)
-app.command("serve")(serve)
 app.command("init")(init)
 app.add_typer(models.app, name="models")
+app.command("collect")(collect)
+app.command("train")(train)
+app.command("eval")(eval_)
+app.command("route")(route)
+app.command("serve")(serve)
 
 
 @app.callback(invoke_without_command=True)
