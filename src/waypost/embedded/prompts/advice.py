@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from waypost.embedded.prompts.draft import Draft, lines, table, words
-from waypost.embedded.prompts.marks import several
+from waypost.embedded.prompts.marks import prose
 
 # what somebody wants to do | how words of sensible advice begin
 _WISHES = table("""
@@ -17,7 +17,7 @@ _WISHES = table("""
     get fit | exercise walk run diet workout strength healthy
     make new friends | join club people social talk interest meet activit
     write a good letter | clear greet start purpose tone introduct
-    keep my plants alive | water light soil sun
+    keep my plants alive | water light soil sun climate pot
     stop biting my nails | stress habit trigger polish distract
     read more books | time day habit goal set library
     be less nervous before an exam | breath prepar study relax practice calm
@@ -25,7 +25,7 @@ _WISHES = table("""
     clean my windows | cloth water vinegar soap wipe glass
     paint a room | wall brush roller color colour primer tape
     choose a bicycle | size budget ride comfort frame terrain
-    plan a holiday | budget destination book date place hotel
+    plan a holiday | budget destination book date place hotel beach city travel
     spend less time on my phone | limit set notification time screen app
     take better photos | light camera focus composition angle
     bake bread | flour yeast dough oven water knead
@@ -44,7 +44,7 @@ _WISHES = table("""
     cool down in summer | water shade fan drink cold light
     find a cheap flight | book compare advance date search website
     say no politely | thank polite honest clear respect appreciat
-    learn the guitar | practice chord finger lesson song
+    learn the guitar | practice chord finger lesson song teacher basic tutorial
     study for a maths test | practice problem review notes concept
     reduce waste | reus recycl buy bag compost
     speak in front of 50 people | practice audience breath prepar confiden
@@ -68,4 +68,4 @@ def draft(rng: Random) -> Draft:
     wish, stems = rng.choice(_WISHES)
     told = [stem for stem in words(stems) if stem not in wish]
     wish = wish.replace(" my ", " her ") if (ask := rng.choice(_ASKS)).startswith("My friend") else wish
-    return Draft(ask.format(wish), "several", several(told, 2, ending="*"))
+    return Draft(ask.format(wish), "regex", prose(told, 60))

@@ -15,6 +15,8 @@ _ENDINGS = lines("""
 """)
 _ASKS = lines("""
     What is {}?
+    What is {}?
+    Calculate {}.
     Calculate {}.
     Work out {}.
     How much is {}?

@@ -11,16 +11,16 @@ from waypost.embedded.prompts.marks import several
 _THINGS = table("""
     a volcano | lava magma erupt rock ash crust mountain molten
     a bank | money financ loan deposit account saving
-    a library | book read borrow
-    an island | water sea ocean land surround
+    a library | book read borrow knowledge manuscript information collect
+    an island | water sea ocean landmass surround
     a desert | dry sand rain hot arid water
     a glacier | ice snow cold frozen water
     a rainbow | color colour light rain sun water
     a hospital | doctor patient sick medic health care nurse
-    a museum | art histor collect exhibit artifact display
+    a museum | art histor collect exhibit artifact display object
     a computer | data program process electronic machine information store
     the internet | network computer connect information global web
-    a map | place direction location represent area geograph
+    a map | place direction location represent area geograph land road route
     a calendar | day month year date time
     a passport | travel document country identi citizen
     a contract | agree part legal law term
@@ -31,11 +31,11 @@ _THINGS = table("""
     democracy | people vote elect government citizen
     inflation | price money econom cost goods rise increase
     a recipe | cook ingredient food dish instruct
-    a novel | story book fiction character write narrative
+    a novel | story book fiction character write written narrative literary literature
     a poem | word rhyme verse emotion express feeling line
     an orchestra | music instrument play conduct
     a vaccine | disease immun protect virus infect
-    a bridge | river cross road water structure connect
+    a bridge | river cross road water structure connect travel path
     a telescope | star light distant see observ space lens
     a thermometer | temperature measur heat degree
     a compass | direction north magnet navigat
@@ -46,10 +46,10 @@ _THINGS = table("""
     a mammal | milk hair fur animal young warm
     a reptile | snake lizard cold scale animal egg
     a habit | behav repeat routine regular action
-    a translator | language text meaning word
+    a translator | language text meaning word convert
     a percentage | hundred 100 number part fraction ratio
     a kilometre | distance 1000 thousand meter metre unit length
-    a triangle | three side angle shape point
+    a triangle | three side angle shape point geometric
     a variable in programming | value store data name
     recycling | waste material reus environment new
     a budget | money spend income expens plan financ
@@ -61,26 +61,26 @@ _THINGS = table("""
     a festival | celebrat music event people cultur tradition
 """)
 _JOBS = table("""
-    dentist | teeth tooth oral mouth gum
-    baker | bread cake oven dough pastr
-    plumber | pipe water repair leak fix
-    pilot | fl aircraft plane airplane passenger
-    judge | court law legal case decision
-    farmer | crop animal land grow food
-    firefighter | fire rescue emergenc safety save
-    librarian | book library read information
-    tailor | cloth suit sew fabric garment
-    nurse | patient care health medic hospital
-    architect | building design house plan
-    chef | food cook kitchen dish meal
-    teacher | student learn school class educat
-    gardener | plant garden flower grow
-    journalist | news story report write article
-    photographer | picture photo image camera
-    mechanic | car repair engine vehicle fix
-    translator | language text word meaning
-    astronaut | space mission earth station
-    veterinarian | animal pet health care sick
+    a dentist | teeth tooth oral mouth gum
+    a baker | bread cake oven dough pastr
+    a plumber | pipe water repair leak fix
+    a pilot | fl aircraft plane airplane passenger
+    a judge | court law legal case decision
+    a farmer | crop animal land grow food
+    a firefighter | fire rescue emergenc safety save
+    a librarian | book library read information
+    a tailor | cloth suit sew fabric garment
+    a nurse | patient care health medic hospital
+    an architect | building design house plan
+    a chef | food cook kitchen dish meal
+    a teacher | student learn school class educat
+    a gardener | plant flower grow soil tree lawn
+    a journalist | news story report write article
+    a photographer | picture photo image camera
+    a mechanic | car repair engine vehicle fix
+    a translator | language text word meaning
+    an astronaut | space mission earth station spacecraft planet
+    a veterinarian | animal pet health care sick
 """)
 _WHY = table("""
     Why is the sky blue? | scatter light atmosphere wavelength sun
@@ -122,11 +122,11 @@ _ASKS = lines("""
     My daughter asked me what {} is. What should I say?
 """)
 _JOB_ASKS = lines("""
-    What does a {} do?
-    What is the work of a {}?
-    Describe the job of a {}.
-    Tell me what a {} does all day.
-    My uncle is a {}. What does he do at work?
+    What does {} do?
+    What is the work of {}?
+    Describe the job of {}.
+    Tell me what {} does all day.
+    My uncle is {}. What does he do at work?
 """)
 _WHY_ASKS = lines("""
     {}

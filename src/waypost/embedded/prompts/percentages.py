@@ -8,7 +8,7 @@ from waypost.embedded.prompts.draft import Draft, lines, show, tail, words
 
 _RATES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 80)
 _GOODS = words("jacket bicycle lamp chair phone tent blender backpack keyboard guitar watch carpet printer kettle")
-_PLACES = words("school club office village choir factory library hotel team camp")
+_PLACES = words("school club bank village choir factory library hotel team camp")
 _ENDINGS = lines("""
     Give only the number.
     Just the number, please.
@@ -18,7 +18,7 @@ _ENDINGS = lines("""
 
 def draft(rng: Random) -> Draft:
     """One percentage."""
-    make = rng.choice((_share, _share, _change, _which_rate, _shop, _people, _backwards))
+    make = rng.choice((_share, _share, _share, _share, _change, _which_rate, _shop, _people, _backwards))
     prompt, value = make(rng)
     return Draft(prompt + tail(rng, _ENDINGS, 0.1), "number", value if isinstance(value, str) else show(value))
 

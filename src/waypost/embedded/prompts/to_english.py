@@ -9,8 +9,11 @@ from waypost.embedded.prompts.sentences import pair
 
 _ASKS = lines("""
     Translate to English: {}
+    Translate to English: {}
+    Translate into English: {}
     Translate into English: {}
     Please translate into English: {}
+    Please translate this into English: {}
     Translate this sentence to English: "{}"
     Translate the following sentence from Portuguese to English: "{}"
     What does "{}" mean in English?

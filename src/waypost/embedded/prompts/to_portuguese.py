@@ -9,8 +9,11 @@ from waypost.embedded.prompts.sentences import pair
 
 _ASKS = lines("""
     Translate to Portuguese: {}
+    Translate to Portuguese: {}
+    Translate into Portuguese: {}
     Translate into Portuguese: {}
     Please translate into Portuguese: {}
+    Please translate this into Portuguese: {}
     Translate this sentence to Portuguese: "{}"
     How would you say "{}" in Portuguese?
     Translate the following sentence from English to Portuguese: "{}"
