@@ -174,12 +174,15 @@ def test_a_rate_limit_keeps_its_status_and_its_retry_after(serve, pool):
     assert told.value.response.headers["retry-after"] == "7"
 
 
-def test_our_key_s_refusal_is_not_the_client_s(serve, pool):
+def test_our_key_s_refusal_is_not_the_client_s_and_shows_no_key(serve, pool, tmp_path, caplog):
     served = serve(pool("refused401"))
     with pytest.raises(openai.InternalServerError) as told:
         served.client.chat.completions.create(model="auto", messages=HELLO)
     assert told.value.status_code == 502
-    assert "sk-upstream" not in told.value.response.text
+    served.client._client.get(f"{served.url}/v1/decisions/{told.value.response.headers['x-waypost-decision']}")
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("waypost.sqlite*"))
+    assert b"refused401" in stored
+    assert "sk-upstream" not in f"{told.value.response.text} {caplog.text} {stored!r}"
 
 
 def test_when_all_decline_the_request_is_what_cannot_be_done(serve):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
 from dataclasses import replace
@@ -110,6 +111,18 @@ def test_a_pool_of_nobody_is_refused(built):
 def test_a_store_that_cannot_be_used_is_refused(built):
     with pytest.raises(BadConfig, match="cannot be used"):
         built(f"models:\n{EXPERT}router: cheapest\nstore: none/rows.sqlite")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_prompts_are_kept_only_when_the_config_says_so(serve, tmp_path, keep):
+    served = serve(f"models:\n{EXPERT}router: cheapest\nlog_prompts: {str(keep).lower()}")
+    secret = [{"role": "user", "content": "What is 12345 + 54321?"}]
+    reply = served.client.chat.completions.with_raw_response.create(model="auto", messages=secret)
+    told = served.client._client.get(f"{served.url}/v1/decisions/{reply.headers['x-waypost-decision']}").json()
+    assert told["prompt_sha256"] == hashlib.sha256(secret[0]["content"].encode()).hexdigest()
+    assert told["prompt"] == (secret[0]["content"] if keep else None)
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("waypost.sqlite*"))
+    assert (b"12345 + 54321" in stored) == keep
 
 
 def test_two_gateways_may_share_a_store(serve, tmp_path):

@@ -130,7 +130,7 @@ class App:
         finally:
             self.metrics.in_flight -= 1
             self.metrics.count(exchange.status, exchange.served)
-            self.ledger.put(exchange.row())
+            self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
         choices = [AUTO, *(f"{AUTO}:{name}" for name in self.profiles)]

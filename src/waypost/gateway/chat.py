@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from waypost.strategies.calls import ask
 from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
+
+# Rows wait in memory, so however many there are and however long the prompts, they must fit.
+_MOST_KEPT = 20_000
 
 
 @dataclass(slots=True)
@@ -60,13 +64,14 @@ class Exchange:
             self.status = error_status(error)
             await send_json(send, self.status, error_body(error), error_headers(error) + self._headers())
 
-    def row(self) -> Decided:
-        """What the log keeps."""
-        answer = self.answer
+    def row(self, *, keep_prompt: bool) -> Decided:
+        """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
+        answer, prompt = self.answer, self.asked.query.text
         return Decided(
             id=self.id,
             time=self.began,
-            prompt=self.asked.query.text,
+            prompt_sha256=hashlib.sha256(prompt.encode()).hexdigest(),
+            prompt=prompt[:_MOST_KEPT] if keep_prompt else None,
             requested=self.asked.model,
             decision=self.decision,
             attempts=tuple(self.drive.attempts),

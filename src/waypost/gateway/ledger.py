@@ -62,7 +62,7 @@ class Ledger:
                 return {**stored, "stored": True}
         if recent is None:
             raise NotFound(f"no decision '{decision}'; its id stands in a response's x-waypost-decision header")
-        return {**recent.row(keep_prompt=self.keep_prompts), "feedback": [], "stored": False}
+        return {**recent.row(), "feedback": [], "stored": False}
 
     async def feedback(self, said: Feedback) -> None:
         """Keep what a user says; on return it is on disk.

@@ -152,7 +152,7 @@ def _builtin() -> Router | None:
 
 
 def _writer(settings: Settings) -> Writer | None:
-    return Writer(settings.store, keep_prompts=settings.log_prompts) if settings.store else None
+    return Writer(settings.store) if settings.store else None
 
 
 def _listen(host: str, port: int) -> socket.socket:

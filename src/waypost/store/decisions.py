@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -29,13 +28,14 @@ class Attempt:
 class Decided:
     """A request from its decision to its end.
 
-    ``time`` is in Unix seconds; ``usd`` is the cost of all attempts, None when one has no known price; ``status``
-    is the HTTP status, 499 when the client left.
+    ``time`` is in Unix seconds; ``prompt`` is None unless prompts are to be kept; ``usd`` is the cost of all
+    attempts, None when one has no known price; ``status`` is the HTTP status, 499 when the client left.
     """
 
     id: str
     time: float
-    prompt: str
+    prompt_sha256: str
+    prompt: str | None
     requested: str
     decision: Decision
     attempts: tuple[Attempt, ...]
@@ -46,14 +46,14 @@ class Decided:
     tokens_out: int
     status: int
 
-    def row(self, *, keep_prompt: bool) -> dict[str, Any]:
-        """The row as it is stored and shown; without ``keep_prompt`` the text is left out and its hash stays."""
+    def row(self) -> dict[str, Any]:
+        """The row as it is stored and shown."""
         decision = self.decision
         return {
             "id": self.id,
             "time": datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds"),
-            "prompt_sha256": hashlib.sha256(self.prompt.encode()).hexdigest(),
-            "prompt": self.prompt if keep_prompt else None,
+            "prompt_sha256": self.prompt_sha256,
+            "prompt": self.prompt,
             "requested": self.requested,
             "router": decision.router,
             "chosen": decision.model,

@@ -49,10 +49,9 @@ class Writer:
     ...     writer.close()
     """
 
-    def __init__(self, path: Path, *, keep_prompts: bool = False, capacity: int = 10_000) -> None:
+    def __init__(self, path: Path, *, capacity: int = 10_000) -> None:
         self.path = path
         self.dropped = 0
-        self._keep_prompts = keep_prompts
         self._queue: Queue[_Item | None] = Queue(capacity)
         self._engine: Engine | None = None
         self._engine_lock = threading.Lock()
@@ -149,7 +148,7 @@ class Writer:
         return batch, True
 
     def _write(self, rows: list[Decided | Feedback | None]) -> None:
-        decided = [row.row(keep_prompt=self._keep_prompts) for row in rows if isinstance(row, Decided)]
+        decided = [row.row() for row in rows if isinstance(row, Decided)]
         said = [row.row() for row in rows if isinstance(row, Feedback)]
         if not decided and not said:
             return
