@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from waypost.types import Floats
 
 # Enough for the matrix product to be fast, little enough (rows × questions × 8 bytes) to stay in cache.
-_CELLS_A_CHUNK = 500_000
+_CELLS_A_CHUNK = 200_000
 
 
 def interval(values_NK: Floats, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Floats:
