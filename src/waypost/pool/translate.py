@@ -79,7 +79,8 @@ def understand(prompt: str) -> Request:
     """
     if len(prompt) > _LIMIT:
         raise Declined(f"the prompt has {len(prompt)} characters; translation takes at most {_LIMIT}")
-    prompt = _ASIDE.sub("", prompt.strip()).strip()
+    # Long runs of blanks would cost the patterns quadratic time.
+    prompt = _ASIDE.sub("", re.sub(r"[^\S\n]+", " ", prompt).strip()).strip()
     match = next(filter(None, (pattern.fullmatch(prompt) for pattern in _PATTERNS)), None)
     if match is None:
         raise Declined("this is not plainly a request to translate between English and Portuguese")
