@@ -110,13 +110,13 @@ def _samples(prompts: str, n: int, seed: int) -> list[Sample]:
 def _progress(total: int) -> Iterator[Callable[[Report], None]]:
     """A bar where stderr is a terminal; a line every 20 seconds where it is not."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(total)
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=total)
         yield lambda report: bar.update(task, completed=_through(report), description=_state(report))
@@ -130,9 +130,7 @@ def _lines(total: int) -> Callable[[Report], None]:
         if (now := perf_counter()) - last < _LINE_EVERY:
             return
         last = now
-        asked = sum(t.done + t.failed for t in report.models.values())
-        left = (total - _through(report)) * report.seconds / max(asked, 1)
-        output.say(f"{_through(report):,} of {total:,}, about {left / 60:.0f} min left, {_state(report)}")
+        output.say(f"{_through(report):,} of {total:,}, {_state(report)}")
 
     return show
 
@@ -142,10 +140,19 @@ def _through(report: Report) -> int:
 
 
 def _state(report: Report) -> str:
-    """Rate, money and counts of a collection in one line."""
+    """Rate, time left, money and counts of a collection in one line."""
     done = sum(t.done for t in report.models.values())
     counts = ", ".join(f"{name} {t.there + t.done}" for name, t in report.models.items())
-    return f"{done / max(report.seconds, 1e-9):.1f}/s, ${report.usd:.4g}, {counts}"
+    return f"{done / max(report.seconds, 1e-9):.1f}/s, {_left(report)}, ${report.usd:.4g}, {counts}"
+
+
+def _left(report: Report) -> str:
+    """The time that the slowest model still needs at its own pace so far."""
+    paces = [(t.left, t.done + t.failed) for t in report.models.values() if t.left and not t.gave_up]
+    if not all(asked for _, asked in paces):
+        return "time left unknown"
+    seconds = max((left * report.seconds / asked for left, asked in paces), default=0.0)
+    return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
 def _rows(report: Report) -> list[Mapping[str, Any]]:

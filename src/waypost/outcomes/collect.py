@@ -28,11 +28,12 @@ _PASSING = {408, 409, 425, 429}
 
 @dataclass
 class Tally:
-    """What became of one model's prompts: rows that were ``there``, ``done`` now, and the rest.
+    """What became of the prompts that one model is ``asked``: rows that were ``there``, ``done`` now, and the rest.
 
     ``usd`` is of this run and leaves out its ``unpriced`` answers; ``quality`` sums over all rows.
     """
 
+    asked: int = 0
     there: int = 0
     done: int = 0
     declined: int = 0
@@ -41,6 +42,11 @@ class Tally:
     usd: float = 0.0
     quality: float = 0.0
     gave_up: str | None = None
+
+    @property
+    def left(self) -> int:
+        """Prompts that are still to be asked."""
+        return self.asked - self.there - self.done - self.failed
 
     @property
     def mean(self) -> float | None:
@@ -252,7 +258,7 @@ def _begin(
     if not table.is_file():
         parquet.write(table, [])  # from now on there is a table to read, with its journal, whatever happens
     todo: dict[str, list[Sample]] = {name: [] for name in models}
-    tallies = {name: Tally() for name in models}
+    tallies = {name: Tally(len(samples)) for name in models}
     for name, sample in product(models, samples):
         row = kept.get((sample.id, name))
         if row is None:

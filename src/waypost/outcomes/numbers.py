@@ -94,7 +94,7 @@ def number_matches(reference: str, text: str) -> bool:
     if found is None:
         return False
     slack = numbers(rest[0])[-1].value if rest else _half_a_digit(wanted)
-    return abs(found - target.value) <= slack + 1e-9 * max(1.0, abs(target.value))
+    return abs(found - target.value) <= slack + 1e-12 * max(1.0, abs(target.value))
 
 
 def _settled(found: list[Number], unit: str | None) -> float | None:

@@ -97,16 +97,17 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         while True:
-            line = reader.line_num + 1  # where the row begins; a quoted prompt may hold line breaks
             try:
+                # Where the row begins, behind the header or the row before; a quoted prompt may hold line breaks.
+                line = reader.line_num + 1 if reader.fieldnames else 1
                 values = next(reader, None)
             except csv.Error as error:
-                raise BadInput(f"{path}:{line}: this is not CSV: {error}") from error
+                raise BadInput(f"{path}:{reader.line_num}: this is not CSV: {error}") from error
             if values is None:
                 return
             if None in values:
                 raise BadInput(f"{path}:{line}: more fields than the header has; quote a text that holds commas")
-            yield line if reader.line_num > 1 else 2, {k: v for k, v in values.items() if v is not None}
+            yield line, {k: v for k, v in values.items() if v is not None}
 
 
 def _sample(path: Path, line: int, values: Mapping[str, Any]) -> Sample:

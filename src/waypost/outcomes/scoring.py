@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from waypost.errors import BadInput, nearest
-from waypost.outcomes.numbers import number_matches
+from waypost.outcomes.numbers import number_matches, numbers
 from waypost.types import Sample
 
 Scorer = Callable[[Sample, str], float]
@@ -23,7 +23,10 @@ _ORDERS = 6  # chrF: character n-grams up to 6 …
 _BETA = 2.0  # … and recall twice as important as precision
 _OPTION = re.compile(r"(?:^|[\n ])\(?([A-J])[).:]\s+(.+?)(?=\s+\(?[A-J][).:]\s|\n|$)")
 # "A" is also an article: as a bare letter it counts only where a sentence would not put one.
-_SAYS = re.compile(r"(?i:answer|option|choice|choose|pick)(?i: would be| is|:)*\s*\(?([B-J]\b|A\b(?! \w)|[a-j]\))")
+_SAYS = re.compile(
+    r"(?i:answer|option|choice|choose|pick)(?i: would be| is|:)*\s*\(?"
+    r"([B-J]\b|A\b(?! (?!because|since|as)\w)|[a-j]\))"
+)
 _LISTED = re.compile(r"(?:^|\s)\(?([A-J])\)")
 _STARTS = re.compile(r"^\W*([A-Ja-j])(?:[).:,]|\s*$|\s*\n)")
 _LONE = re.compile(r"(?<![\w'])([B-J]|A(?=[).:]))(?![\w'])")
@@ -58,13 +61,9 @@ def check(sample: Sample) -> None:
         )
     if not sample.reference.strip():
         raise BadInput(f"sample {sample.id!r}: the scorer {sample.scorer!r} needs a reference, it is empty")
-    if sample.scorer == "several":
-        _wanted(sample)
-    if sample.scorer == "regex":
-        try:
-            re.compile(sample.reference)
-        except re.error as error:
-            raise BadInput(f"sample {sample.id!r}: reference is not a regular expression: {error}") from error
+    complain = _COMPLAINTS.get(sample.scorer)
+    if complain and (complaint := complain(sample)):
+        raise BadInput(f"sample {sample.id!r}: {complaint}")
 
 
 def references(sample: Sample) -> list[str]:
@@ -121,14 +120,8 @@ def several(sample: Sample, text: str) -> float:
 
 
 def _wanted(sample: Sample) -> tuple[int, list[str]]:
-    count, colon, listed = sample.reference.partition(":")
-    items = [item.strip() for item in listed.split(_BETWEEN.strip()) if item.strip()]
-    if not colon or not count.strip().isdigit() or not 0 < int(count) <= len(items):
-        raise BadInput(
-            f"sample {sample.id!r}: the reference of 'several' is a count and at least so many words, like "
-            f"'2: apple || pear'; it is {sample.reference!r}"
-        )
-    return int(count), items
+    count, _, listed = sample.reference.partition(":")
+    return int(count), [item.strip() for item in listed.split(_BETWEEN.strip()) if item.strip()]
 
 
 def _word(item: str) -> str:
@@ -225,4 +218,43 @@ SCORERS: Mapping[str, Scorer] = {
     "regex": regex,
     "several": several,
     "similarity": similarity,
+}
+
+
+def _no_number(sample: Sample) -> str | None:
+    for reference in references(sample):
+        if not numbers(reference):
+            return f"the reference {reference!r} holds no number"
+    return None
+
+
+def _no_letter(sample: Sample) -> str | None:
+    letter = re.fullmatch(r"[A-Ja-j]\b.*", sample.reference.strip(), re.DOTALL)
+    return None if letter else f"the reference of 'choice' is one letter, A to J; it is {sample.reference!r}"
+
+
+def _no_expression(sample: Sample) -> str | None:
+    try:
+        re.compile(sample.reference)
+    except re.error as error:
+        return f"the reference is not a regular expression: {error}"
+    return None
+
+
+def _no_count(sample: Sample) -> str | None:
+    if re.match(r"\s*\d+\s*:", sample.reference):
+        wanted, listed = _wanted(sample)
+        if 0 < wanted <= len(listed):
+            return None
+    return (
+        f"the reference of 'several' is a count and at least so many words, like '2: apple || pear'; "
+        f"it is {sample.reference!r}"
+    )
+
+
+_COMPLAINTS: Mapping[str, Callable[[Sample], str | None]] = {
+    "number": _no_number,
+    "choice": _no_letter,
+    "regex": _no_expression,
+    "several": _no_count,
 }
