@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -71,8 +71,9 @@ def test_nothing_to_resample_is_refused(n, resamples):
         interval(np.empty((n, 1)), resamples)
 
 
-def test_twelve_routers_on_a_large_test_set_take_seconds():
+def test_ten_thousand_resamples_of_twelve_routers_on_a_large_test_set_take_seconds():
     values = np.random.default_rng(0).random((20_000, 12))
-    started = perf_counter()
-    interval(values, 1000)
-    assert perf_counter() - started < 5
+    # Processor time, which other programs do not stretch and which counts the threads that only wait for each other.
+    started = process_time()
+    interval(values, 10_000)
+    assert process_time() - started < 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from waypost.types import Floats
 
@@ -34,7 +35,10 @@ def interval(values_NK: Floats, resamples: int = 2000, seed: int = 0, level: flo
     rng = np.random.default_rng(seed)
     rows = max(1, _CELLS_A_CHUNK // n)
     sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
-    sums_BK, counts_BK = np.split(np.vstack([_counts(rng, size, n) @ both_NK for size in sizes]), 2, axis=1)
+    # One thread: products this small gain nothing from more, and on busy cores the threads wait for each other.
+    with threadpool_limits(1, "blas"):
+        totals_BK = np.vstack([_counts(rng, size, n) @ both_NK for size in sizes])
+    sums_BK, counts_BK = np.split(totals_BK, 2, axis=1)
     means_BK = np.divide(sums_BK, counts_BK, out=np.full(sums_BK.shape, np.nan), where=counts_BK > 0)
     tail = (1 - level) / 2
     return np.stack([_quantiles(column, (tail, 1 - tail)) for column in means_BK.T])
