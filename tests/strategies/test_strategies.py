@@ -121,7 +121,7 @@ def test_the_head_survives_a_trip_to_disk(head, tmp_path):
     save(head, tmp_path)
     answer = Answer("small", "I am not sure", 9, 5, logprob=-0.4)
     one, other = head.revise("Question about trees", answer), load(tmp_path).revise("Question about trees", answer)
-    assert np.array_equal(one.quality_NM, other.quality_NM)
+    assert np.array_equal(one.answered.quality_NM, other.answered.quality_NM)
 
 
 def test_a_table_without_answers_cannot_train_a_cascade():
@@ -129,3 +129,26 @@ def test_a_table_without_answers_cannot_train_a_cascade():
 
     with pytest.raises(BadTable, match="no answers of 'tiny' were kept"):
         Escalation().fit(example_table())
+
+
+def test_an_expert_that_declines_often_but_is_right_is_asked_before_the_general_model():
+    rng = np.random.default_rng(0)
+
+    def rows():
+        for i in range(300):
+            prompt = f"Question {i} about {rng.choice(['tides', 'trade', 'trees'])}"
+            yield Outcome(str(i), prompt, "", "clock", 0.0, 1e-9, 0.0, declined=True)
+            mine = rng.random() < 0.1
+            text = "Certainly." if mine else ""
+            yield Outcome(str(i), prompt, "", "expert", float(mine), 1e-7, 0.0, answer=text, declined=not mine)
+            yield Outcome(str(i), prompt, "", "general", float(rng.random() < 0.4), 1e-5, 1.0, answer="Well, perhaps.")
+
+    table = Outcomes.from_rows(rows())
+    cascade = Cascade(Escalation().fit(table), {name: ModelCard(name) for name in table.models})
+    query = Query.of("Question 301 about trade")
+    decision = cascade.decide(query, Objective(usd=100))
+    assert decision.quality["expert"] < decision.quality["general"]
+    run = cascade.run(query, decision)
+    assert next(run).model == "clock"
+    assert run.send(Answer("clock", declined="not mine")).model == "expert"
+    assert run.send(Answer("expert", declined="not mine")).model == "general"

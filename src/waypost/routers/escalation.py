@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,23 @@ _REFUSAL = re.compile(
 _ENDS = (".", "!", "?", ")", '"', "'", "`", "”")
 
 
+class Outlook(NamedTuple):
+    """What to expect of each model: quality and costs if it answers, and the chance that it declines."""
+
+    answered: Prediction
+    declines_NM: Floats
+
+
 @dataclass
 class Escalation:
     """Ridge heads on the prompt and cheap facts of one model's answer, for the quality and costs of all models.
 
     SafeRoute (Lee et al. 2025) learns whether the large model would be right where the small one is wrong; we
     predict every model's quality after seeing one answer, so that the gain of any next call is a difference, for
-    any number of models.  Head 0 has seen no answer; head 1 + i has seen model i's.  Facts of an answer: length,
-    digits, layout, refusal, whether it was cut or declined, its similarity to the prompt, and the mean
-    log-probability of its tokens where the model gives it.
+    any number of models.  The quality of an answer and the chance that there is none (the model declines) are
+    separate heads: an expert that declines costs little, however often it does.  Head 0 has seen no answer; head
+    1 + i has seen model i's.  Facts of an answer: length, digits, layout, refusal, whether it was cut or declined,
+    its similarity to the prompt, and the mean log-probability of its tokens where the model gives it.
 
     Raises:
         BadTable: the table holds no answers, so there is nothing to look at.
@@ -55,7 +63,9 @@ class Escalation:
         """Fit the head without an answer, and one for each model whose answers were kept."""
         order = sorted(range(len(outcomes)), key=lambda n: (outcomes.prompts[n], outcomes.ids[n]))
         table = outcomes.select(order)
-        values_NK = np.hstack([table.quality_NM, table.usd_NM, table.seconds_NM])
+        declined_NM = _declined(table)
+        answered_NM = np.where(declined_NM == 1, np.nan, table.quality_NM)
+        values_NK = np.hstack([answered_NM, table.usd_NM, table.seconds_NM, declined_NM])
         vectors_ND = self.encoder.encode(table.prompts)
         heads = []
         for model in (None, *table.models):
@@ -79,9 +89,11 @@ class Escalation:
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """What each model is expected to do before any answer."""
         check_prompts(self.models, prompts)
-        return self._predict(0, self._features(prompts, self.encoder.encode(prompts), [None] * len(prompts)))
+        features_ND = self._features(prompts, self.encoder.encode(prompts), [None] * len(prompts))
+        expected, declines_NM = self._outlook(0, features_ND)
+        return expected._replace(quality_NM=expected.quality_NM * (1 - declines_NM))
 
-    def revise(self, prompt: str, answer: Answer) -> Prediction:
+    def revise(self, prompt: str, answer: Answer) -> Outlook:
         """What each model is expected to do, given one model's answer.
 
         Raises:
@@ -91,13 +103,17 @@ class Escalation:
         if answer.model not in self.models:
             raise UnknownModel(answer.model, self.models)
         features_ND = self._features([prompt], self.encoder.encode([prompt]), [answer])
-        return self._predict(1 + self.models.index(answer.model), features_ND)
+        return self._outlook(1 + self.models.index(answer.model), features_ND)
 
-    def _predict(self, h: int, features_ND: Floats) -> Prediction:
+    def _outlook(self, h: int, features_ND: Floats) -> Outlook:
         heads = Heads(self.center_HD[h], self.scale_HD[h], self.heads_HDK[h], self.bias_HK[h],
                       np.empty(0), self.sigma_HK[h])  # fmt: skip
         m = len(self.models)
-        return prediction(self.models, heads(features_ND), np.tile(self.sigma_HK[h, :m], (len(features_ND), 1)))
+        values_NK = heads(features_ND)
+        # A model that always declined has no quality to learn from.
+        values_NK[:, :m] = np.nan_to_num(values_NK[:, :m])
+        spread_NM = np.tile(np.nan_to_num(self.sigma_HK[h, :m]), (len(features_ND), 1))
+        return Outlook(prediction(self.models, values_NK[:, : 3 * m], spread_NM), np.clip(values_NK[:, 3 * m :], 0, 1))
 
     def _features(
         self, prompts: Sequence[str], vectors_ND: NDArray[np.float32], answers: Sequence[Answer | None]
@@ -111,6 +127,16 @@ class Escalation:
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
         return [{}]
+
+
+def _declined(table: Outcomes) -> Floats:
+    """1 where a model declined, 0 where it answered, NaN where it was not asked: (N, M)."""
+    declined_NM = np.where(np.isnan(table.quality_NM), np.nan, 0.0)
+    for n, model in np.ndindex(declined_NM.shape):
+        answer = table.answer(n, table.models[model])
+        if answer is not None and answer.declined:
+            declined_NM[n, model] = 1.0
+    return declined_NM
 
 
 def _facts(answer: Answer) -> tuple[float, ...]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from waypost.routers.escalation import Outlook
 from waypost.strategies.calls import Predictor, ask, predict
-from waypost.types import Answer, Call, Chooser, Decision, Floats, ModelCard, Prediction, Query, Run
+from waypost.types import Answer, Call, Chooser, Decision, ModelCard, Query, Run
 
 
 class Head(Predictor, Protocol):
     """What a cascade needs to know before and after an answer (`waypost.routers.Escalation`)."""
 
-    def revise(self, prompt: str, answer: Answer) -> Prediction:
+    def revise(self, prompt: str, answer: Answer) -> Outlook:
         """What each model is expected to do, given one model's answer."""
         ...
 
@@ -24,9 +25,10 @@ class Head(Predictor, Protocol):
 class Cascade:
     """Starts with the cheapest model; after each answer asks the model with the largest net gain, if it is above 0.
 
-    The net gain of asking model j after model i answered is, by the objective's own weights,
-    ``quality·(q_j − q_i) − usd·USD_j − seconds·s_j``, all given i's answer.  A model that declines or fails is
-    followed by the best of the rest; when a later model declines or fails the earlier answer is given.
+    The net gain of asking model j after model i answered is, by the objective's own weights and given i's answer,
+    ``quality·(1 − d_j)·(q_j − q_i) − usd·USD_j − seconds·s_j``, where d_j is the chance that j declines, plus d_j
+    times the best gain of the others.  After a decline there is no q_i to lose, and the best of the rest is asked.
+    When a later model declines or fails the earlier answer is given.
     """
 
     head: Head
@@ -57,7 +59,7 @@ class Cascade:
         given = answer = yield from ask(Call(first, query, final=not left))
         while left:
             # A failure says nothing of the prompt, so what was expected before stands.
-            net = dict(decision.scores) if answer.error else self._net(query, answer, decision.weights)
+            net = dict(decision.scores) if answer.error else self._net(query, answer, left, decision.weights)
             best = max(left, key=net.__getitem__)
             if given.ok and (net[best] <= 0 or not answer.ok):
                 break
@@ -67,13 +69,18 @@ class Cascade:
                 given = answer
         return given
 
-    def _net(self, query: Query, answer: Answer, weights: Mapping[str, float]) -> dict[str, float]:
-        """The net gain of asking each model, now that one has answered (or declined: then its quality is 0)."""
-        expected = self.head.revise(query.text, answer)
-        quality_M, usd_M, seconds_M = (a[0] for a in expected[1:4])
-        have = quality_M[expected.models.index(answer.model)] if answer.ok else 0.0
-        net_M: Floats = weights["quality"] * (quality_M - have)
-        for name, cost_M in (("usd", usd_M), ("seconds", seconds_M)):
-            if weights.get(name):
-                net_M = net_M - weights[name] * np.nan_to_num(cost_M)
-        return dict(zip(expected.models, net_M.tolist(), strict=True))
+    def _net(self, query: Query, answer: Answer, left: Sequence[str], weights: Mapping[str, float]) -> dict[str, float]:
+        """The net gain of asking each model that is left, now that one has answered or declined."""
+        expected, declines = self.head.revise(query.text, answer)
+        column = expected.models.index
+        have = expected.quality_NM[0, column(answer.model)] if answer.ok else 0.0
+        gain = {}
+        for name in left:
+            m = column(name)
+            cost = weights.get("usd", 0.0) * np.nan_to_num(expected.usd_NM[0, m])
+            cost += weights.get("seconds", 0.0) * np.nan_to_num(expected.seconds_NM[0, m])
+            gain[name] = weights["quality"] * (1 - declines[0, m]) * (expected.quality_NM[0, m] - have) - cost
+        return {
+            name: gain[name] + declines[0, column(name)] * max([0.0, *(gain[other] for other in left if other != name)])
+            for name in left
+        }
