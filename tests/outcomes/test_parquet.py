@@ -93,7 +93,7 @@ def test_a_text_file_and_a_missing_file_are_refused(tmp_path):
     (tmp_path / "t.parquet").write_text("hello")
     with pytest.raises(BadTable, match="no outcomes table in Parquet"):
         parquet.read(tmp_path / "t.parquet")
-    with pytest.raises(BadTable, match="no file .*waypost collect builtin"):
+    with pytest.raises(BadTable, match=r"no file .*waypost collect builtin"):
         parquet.read(tmp_path / "gone.parquet")
 
 
@@ -133,7 +133,7 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path, line):
         log.append(row("a"))
     with journal.beside(path).open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(BadTable, match="t.parquet.journal:2: "):
+    with pytest.raises(BadTable, match=r"t.parquet.journal:2: "):
         parquet.rows(path)
 
 

@@ -71,7 +71,7 @@ def test_one_id_twice_is_refused_with_both_lines(tmp_path):
 
 
 def test_a_missing_file_and_bytes_that_are_no_text_are_said(tmp_path):
-    with pytest.raises(BadInput, match="no file .*gone.jsonl"):
+    with pytest.raises(BadInput, match=r"no file .*gone.jsonl"):
         samples.read(tmp_path / "gone.jsonl")
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="must be UTF-8 text; byte 0 is not"):

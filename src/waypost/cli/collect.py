@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from waypost.cli import named, output
+from waypost.errors import BadInput, NotInstalled, UnknownModel
 
 if TYPE_CHECKING:
     from waypost.gateway.settings import ModelSettings, Settings
@@ -42,7 +43,7 @@ def collect(
     from waypost.outcomes.collect import collect as run
 
     if out.suffix != ".parquet":
-        raise typer.BadParameter(f"{out} must end in .parquet", param_hint="--out")
+        raise BadInput(f"--out is {out}; a table must end in .parquet")
     settings = load(config)
     asked = _chosen(settings, named.words(models or []))
     samples = _samples(prompts, n, seed)
@@ -88,8 +89,6 @@ async def _with_models(asked: Sequence[ModelSettings], marker: ModelSettings | N
 
 def _chosen(settings: Settings, names: Sequence[str]) -> list[ModelSettings]:
     """The config's models of these names, or every model that can be called."""
-    from waypost.errors import NotInstalled, UnknownModel
-
     known = {model.name: model for model in settings.models}
     for name in names:
         if name not in known:
