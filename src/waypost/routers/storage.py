@@ -26,7 +26,7 @@ def save(router: Any, folder: Path, *, kind: str) -> None:
     Raises:
         NotFitted: there is nothing to save yet.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as serialise
 
     if not router.models:
         raise NotFitted(f"router '{kind}'")
@@ -42,7 +42,8 @@ def save(router: Any, folder: Path, *, kind: str) -> None:
         else:
             learned[field.name] = value
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, folder / "weights.safetensors")
+    # Not by safetensors itself, which makes files that only their owner can read.
+    (folder / "weights.safetensors").write_bytes(serialise(arrays))
     facts = {"format": FORMAT, "router": kind, "settings": settings, "learned": learned}
     (folder / "router.json").write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
