@@ -18,7 +18,9 @@ from waypost.types import Sample
 
 def test_the_same_seed_gives_the_same_prompts_on_every_machine():
     text = "\n".join("|".join((s.id, s.prompt, s.scorer, s.reference, s.group)) for s in generate(2400, seed=0))
-    assert hashlib.sha256(text.encode()).hexdigest() == "5dd5dba95a1de6a002f1a804d6cc87b3686e0aae4cd60510cbd7a86c9e7048f1"
+    assert (
+        hashlib.sha256(text.encode()).hexdigest() == "5dd5dba95a1de6a002f1a804d6cc87b3686e0aae4cd60510cbd7a86c9e7048f1"
+    )
 
 
 def test_another_seed_gives_other_prompts():

@@ -185,7 +185,7 @@ class _Run:
             group=sample.group,
             model=name,
             quality=quality,
-            usd=model.card.usd(answer.tokens_in, answer.tokens_out) if answer.usd is None else answer.usd,
+            usd=_usd(model, answer),
             seconds=answer.seconds,
             tokens_in=answer.tokens_in,
             tokens_out=answer.tokens_out,
@@ -199,9 +199,9 @@ class _Run:
 
     async def mark(self, sample: Sample, answer: Answer) -> float:
         if sample.scorer == scoring.JUDGE and self.judge is not None:
-            quality, usd = await judging.mark(self.judge, sample, answer.text)
-            self.report.judge_usd += usd or 0.0
-            return quality
+            said = await self.judge.complete(judging.question(sample, answer.text))
+            self.report.judge_usd += _usd(self.judge, said) or 0.0
+            return judging.parse(said.text)
         try:
             return scoring.score(sample, answer.text)
         except Exception as error:
@@ -229,6 +229,10 @@ class _Run:
         if self.journal.path.stat().st_size:
             parquet.write(table, parquet.rows(table))
             self.journal.clear()
+
+
+def _usd(model: Model, answer: Answer) -> float | None:
+    return model.card.usd(answer.tokens_in, answer.tokens_out) if answer.usd is None else answer.usd
 
 
 def _check(

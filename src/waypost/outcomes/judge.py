@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from waypost.errors import ModelFailed
-from waypost.types import Model, Query, Sample
+from waypost.types import Query, Sample
 
 _ASK = """You mark answers. Read the question, what a good answer must do, and the answer.
 
@@ -23,16 +23,10 @@ Write one whole number from 0 (useless) to 10 (does it all), and nothing else.""
 _MARK = re.compile(r"(?<![\d.])(10|\d)(?:\.0+)?(?:\s*/\s*10)?(?![\d.]\d|\d|/)")
 
 
-async def mark(judge: Model, sample: Sample, answer: str) -> tuple[float, float | None]:
-    """The mark of an answer, 0..1, and what the judge cost in USD (None: unknown).
-
-    Raises:
-        ModelFailed: the judge failed, declined, or said no number from 0 to 10.
-    """
+def question(sample: Sample, answer: str) -> Query:
+    """What the judge is asked; the sample's reference says what a good answer must do."""
     ask = _ASK.format(prompt=sample.prompt, reference=sample.reference, answer=answer)
-    said = await judge.complete(Query.of(ask, max_tokens=16, temperature=0))
-    usd = judge.card.usd(said.tokens_in, said.tokens_out) if said.usd is None else said.usd
-    return parse(said.text), usd
+    return Query.of(ask, max_tokens=16, temperature=0)
 
 
 def parse(text: str) -> float:
