@@ -92,6 +92,11 @@ def test_an_unknown_cost_counts_only_where_cost_has_a_weight():
     assert "unknown" in decision.removed["a-large"]
 
 
+def test_a_cost_that_nobody_states_cannot_decide():
+    prediction = expect((0.9, 0.8, 0.1), seconds=(np.nan, np.nan, np.nan))
+    assert Objective(seconds=1).choose(prediction, CARDS).model == "a-large"
+
+
 @pytest.mark.parametrize(("flag", "model"), [("smaller", "b-small"), ("local", "c-free"), ("open", "c-free")])
 def test_flags_add_their_weight_to_the_card(flag, model):
     assert Objective(flags={flag: 1.0}).choose(expect((0.5, 0.5, 0.4)), CARDS).model == model

@@ -191,7 +191,8 @@ class Objective:
         score_NM = self.quality * prediction.quality_NM + self._bonus([cards.get(name) for name in models])
         weights = (self.usd, self.seconds, self.risk)
         for weight, term_NM in zip(weights, prediction[2:], strict=True):
-            if weight:  # an unknown cost (NaN) must not count where cost does not
+            # An unknown cost (NaN) removes a model, unless cost has no weight or nobody's cost is known.
+            if weight and not np.isnan(term_NM).all():
                 score_NM = score_NM - weight * term_NM
         score_NM = np.where(np.isnan(score_NM), -np.inf, score_NM)
         score_NM[:, [name in removed for name in models]] = -np.inf

@@ -56,5 +56,5 @@ def test_an_unfitted_router_and_a_strangers_class_are_not_saved(tmp_path):
 def test_a_mistyped_name_or_setting_is_met_with_the_nearest():
     with pytest.raises(BadInput, match="Did you mean 'ridge'"):
         make("rigde")
-    with pytest.raises(BadInput, match=r"has no setting 'alhpa'; it has alpha\. Did you mean 'alpha'"):
+    with pytest.raises(BadInput, match=r"has no setting 'alhpa'; it has alpha, encoder\. Did you mean 'alpha'"):
         make("ridge", alhpa=1)

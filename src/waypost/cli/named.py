@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waypost.cli import output
-from waypost.errors import BadInput, nearest
+from waypost.errors import BadInput
 
 if TYPE_CHECKING:
-    from waypost.gateway.settings import Settings
     from waypost.objective import Objective
     from waypost.outcomes import Outcomes
-    from waypost.types import ModelCard, Strategy
+    from waypost.types import Strategy
 
 
 @dataclass(frozen=True)
@@ -84,32 +83,15 @@ def pool(config: Path | None, folder: Path | None) -> Pool:
     """
     from waypost import routers
     from waypost.gateway import settings
-    from waypost.strategies import Cascade, Single
+    from waypost.gateway.deciding import deciding
     from waypost.types import ModelCard
 
     found = settings.load(config)
     cards = {model.name: model.card for model in found.models if model.missing is None}
-    router = routers.load(folder) if folder else _configured(found, cards)
     if folder and config is None:
-        cards = {name: cards.get(name, ModelCard(name)) for name in router.models}
-    kind = Cascade if isinstance(router, routers.Escalation) else Single
-    return Pool(router, kind(router, cards), found.profiles["default"])
-
-
-def _configured(found: Settings, cards: Mapping[str, ModelCard]) -> Any:
-    """The router or head that a config asks for; unsaid, the built-in one if it knows every model of the config."""
-    from waypost import routers
-    from waypost.gateway.settings import EMBEDDED
-
-    if found.strategy == "cascade" and found.head is not None:
-        return routers.load(found.head)
-    if isinstance(found.router, Path):
-        return routers.load(found.router)
-    if found.router == "builtin" or (found.router is None and (EMBEDDED / "router").is_dir()):
-        builtin = routers.load(EMBEDDED / "router")
-        if found.router == "builtin" or set(cards) <= set(builtin.models):
-            return builtin
-    return routers.Cheapest.from_cards(cards)
+        cards = {name: cards.get(name, ModelCard(name)) for name in routers.load(folder).models}
+    chosen = deciding(found, cards, folder)
+    return Pool(chosen.router, chosen.strategy, found.profiles["default"])
 
 
 def new_router(name: str, settings: Mapping[str, Any], seed: int) -> Any:
@@ -120,17 +102,12 @@ def new_router(name: str, settings: Mapping[str, Any], seed: int) -> Any:
     """
     from waypost import encoders, routers
 
-    kinds: dict[str, type] = {**routers.ROUTERS, "cascade": routers.Escalation}
-    if name not in kinds:
-        raise BadInput(f"no router '{name}'; there are {', '.join(kinds)}.{nearest(name, kinds)}")
-    allowed = inspect.signature(kinds[name]).parameters
-    if unknown := [setting for setting in settings if setting not in allowed]:
-        known = ", ".join(allowed) or "no settings"
-        raise BadInput(f"'{name}' has no setting '{unknown[0]}'; it has {known}.{nearest(unknown[0], allowed)}")
-    given = {**({"seed": seed} if "seed" in allowed else {}), **settings}
+    given = dict(settings)
+    if "seed" in inspect.signature(routers.KINDS.get(name, object)).parameters:
+        given.setdefault("seed", seed)
     if isinstance(given.get("encoder"), str):
         given["encoder"] = encoders.named(given["encoder"])
-    return kinds[name](**given)
+    return routers.make(name, **given)
 
 
 def own_class(spec: str) -> Any:

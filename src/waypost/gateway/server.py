@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import uvicorn
 
-from waypost import pool, routers
-from waypost.errors import BadConfig, BadInput, NotInstalled
+from waypost import pool
+from waypost.errors import BadConfig, BadInput
 from waypost.gateway.app import App
+from waypost.gateway.deciding import deciding
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
-from waypost.gateway.settings import EMBEDDED, ModelSettings, Settings
-from waypost.routers import Cheapest, Escalation, Router
+from waypost.gateway.settings import ModelSettings, Settings
 from waypost.store import Writer
-from waypost.strategies import Cascade, Single
-from waypost.types import Model, ModelCard, Strategy
-
-BUILTIN = EMBEDDED / "router"
+from waypost.types import Model, ModelCard
 
 _GRACE_SECONDS = 10
 # Longer than the pools of common clients keep an idle connection, so that they close it, and not we under their feet.
@@ -95,18 +92,18 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
     if not cards:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise BadConfig(f"{settings.file}: no model can be called ({reasons})")
-    strategy, router, known = _strategy(settings, cards)
+    chosen = deciding(settings, cards)
     app = App(
         models=models,
-        strategy=strategy,
+        strategy=chosen.strategy,
         profiles=settings.profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
         readiness=Readiness(models, missing),
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
-    unchosen = tuple(name for name in cards if name not in known)
-    return app, Started(url, cards, strategy.name, router, missing, unchosen)
+    unchosen = tuple(name for name in cards if name not in chosen.known)
+    return app, Started(url, cards, chosen.strategy.name, chosen.words, missing, unchosen)
 
 
 def _model(model: ModelSettings) -> Model:
@@ -114,41 +111,6 @@ def _model(model: ModelSettings) -> Model:
         return pool.make(model.kind, model.card, model.settings)
     except BadInput as error:
         raise BadConfig(f"{model.where}: model '{model.name}': {error}") from error
-
-
-def _strategy(settings: Settings, cards: Mapping[str, ModelCard]) -> tuple[Strategy, str, Sequence[str]]:
-    """The strategy, the name of what it decides by, and the models that this knows."""
-    if settings.strategy == "cascade" and settings.head is not None:
-        head = routers.load(settings.head)
-        if not isinstance(head, Escalation):
-            raise BadConfig(f"{settings.file}: 'head' must hold a cascade's head, {settings.head} holds a router")
-        return Cascade(head, cards), str(settings.head), head.models
-    router, name = _router(settings, cards)
-    return Single(router, cards), name, router.models
-
-
-def _router(settings: Settings, cards: Mapping[str, ModelCard]) -> tuple[Router, str]:
-    if settings.router is None:
-        # A router that knows nothing of half the pool would never choose it, and nobody has asked for that.
-        router = _builtin()
-        if router is not None and set(cards) <= set(router.models):
-            return router, "builtin"
-        return Cheapest.from_cards(cards), "cheapest"
-    if settings.router == "cheapest":
-        return Cheapest.from_cards(cards), "cheapest"
-    folder = BUILTIN if settings.router == "builtin" else settings.router
-    loaded: Router | Escalation = routers.load(folder)
-    if isinstance(loaded, Escalation):
-        raise BadConfig(f"{settings.file}: {folder} holds a cascade's head; say `strategy: cascade`, `head: {folder}`")
-    return loaded, str(settings.router)
-
-
-def _builtin() -> Router | None:
-    try:
-        router: Router = routers.load(BUILTIN)
-    except NotInstalled:
-        return None
-    return router
 
 
 def _writer(settings: Settings) -> Writer | None:

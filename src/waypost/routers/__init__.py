@@ -27,8 +27,8 @@ ROUTERS: Mapping[str, type] = {
     "ridge": Ridge,
     "domain": Domain,
 }
-# A cascade's head looks at answers too, so it is saved like a router but is not one.
-_SAVED: Mapping[str, type] = {**ROUTERS, "escalation": Escalation}
+# A cascade's head looks at answers too, so it is made and saved like a router but is not one.
+KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
 
 
 @runtime_checkable
@@ -46,8 +46,8 @@ class Router(Protocol):
         ...
 
 
-def make(name: str, **settings: Any) -> Router:
-    """A fresh router by name.
+def make(name: str, **settings: Any) -> Any:
+    """A fresh router, or a cascade's head, by name.
 
     Raises:
         BadInput: an unknown name or setting, with the nearest one.
@@ -55,21 +55,20 @@ def make(name: str, **settings: Any) -> Router:
     >>> make("ridge", alpha=3.0).alpha
     3.0
     """
-    if name not in ROUTERS:
-        raise BadInput(f"no router '{name}'; there is {', '.join(ROUTERS)}.{nearest(name, ROUTERS)}")
-    kind: Any = ROUTERS[name]
-    allowed = [f.name for f in fields(kind) if f.init and f.name != "encoder"]
+    if name not in KINDS:
+        raise BadInput(f"no router '{name}'; there are {', '.join(KINDS)}.{nearest(name, KINDS)}")
+    kind: Any = KINDS[name]
+    allowed = [f.name for f in fields(kind) if f.init]
     for setting in settings:
-        if setting not in (*allowed, "encoder"):
+        if setting not in allowed:
             known = ", ".join(allowed) or "no settings"
             raise BadInput(f"router '{name}' has no setting '{setting}'; it has {known}.{nearest(setting, allowed)}")
-    router: Router = kind(**settings)
-    return router
+    return kind(**settings)
 
 
 def name_of(router: object) -> str:
     """A router's name in the registry, or its class's name when it is a user's own."""
-    return next((name for name, kind in _SAVED.items() if type(router) is kind), type(router).__name__)
+    return next((name for name, kind in KINDS.items() if type(router) is kind), type(router).__name__)
 
 
 def save(router: Router | Escalation, folder: str | Path) -> None:
@@ -79,19 +78,19 @@ def save(router: Router | Escalation, folder: str | Path) -> None:
         NotFitted: there is nothing to save yet.
         BadInput: the router's class is not in the registry, so that no other process could load it.
     """
-    if type(router) not in _SAVED.values():
+    if type(router) not in KINDS.values():
         raise BadInput(
-            f"'{type(router).__name__}' is not a router of the registry ({', '.join(_SAVED)}); save it yourself"
+            f"'{type(router).__name__}' is not a router of the registry ({', '.join(KINDS)}); save it yourself"
         )
     storage.save(router, Path(folder), kind=name_of(router))
 
 
 def load(folder: str | Path) -> Any:
     """A saved router, or a cascade's head, by its folder."""
-    return storage.load(Path(folder), _SAVED)
+    return storage.load(Path(folder), KINDS)
 
 
 __all__ = [
-    "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "Random", "Ridge", "Router",
+    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "Random", "Ridge", "Router",
     "load", "make", "name_of", "save",
 ]  # fmt: skip
