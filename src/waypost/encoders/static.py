@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,11 @@ class StaticEncoder:
             text = f"{text[:half]} {text[-half:]}"
         if not text:
             return []
-        ids: list[int] = []
-        words = self._words
         if not text.isascii():
             text = text.encode(errors="replace").decode()  # half a surrogate pair is no text
-        for word in _WORD.findall("▁" + text.replace(" ", "▁")):
-            known = words.get(word)
-            ids += self._tokenize(word) if known is None else known
-        return ids
+        known = self._words.get
+        words = _WORD.findall("▁" + text.replace(" ", "▁"))
+        return list(chain.from_iterable([known(word) or self._tokenize(word) for word in words]))
 
     def _tokenize(self, word: str) -> list[int]:
         # The tokenizer puts a "▁" before every text but the empty one; the word has its own already.
