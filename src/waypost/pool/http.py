@@ -1,31 +1,34 @@
 """The one way out: JSON requests to a provider, streamed or whole, with every failure told apart.
 
-No error says more of an address than host and port, and none quotes a key: the HTTP library's own messages, which
-quote whole URLs, never get out.
+No error says more of an address than host and port, and none quotes a key.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import math
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
-from pyreqwest.request import RequestBuilder
-from pyreqwest.response import Response
 
 from waypost.errors import BadInput, ModelFailed, ModelTimeout
 from waypost.pool.secret import Secret
 from waypost.pool.sse import Event, EventParser
+from waypost.pool.transport import ConnectFailed, Transport
+from waypost.pool.wire import Broken, Response
 
 Json = Mapping[str, Any]
+
+_ANSWER_LIMIT = 256 << 20  # bytes of a whole answer: more is not a chat, even with pictures
+_REFUSAL_LIMIT = 64 << 10
+_END_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,17 @@ class Provider:
     """A provider's address and keys; ``name`` is the model's, for the error sentences."""
 
     def __init__(self, name: str, base_url: str, headers: Mapping[str, str | Secret], timeouts: Timeouts) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(f"'{name}': base_url must begin with http:// or https:// and name a host")
+        try:
+            parts, self._transport = urlsplit(base_url), Transport(base_url, timeouts.connect)
+        except ValueError:
+            raise BadInput(f"'{name}': base_url must begin with http:// or https:// and name a host") from None
+        if parts.query or parts.fragment:
+            raise BadInput(f"'{name}': base_url must end with its path, without '?' and '#'")
         self._name = name
-        self._base = base_url.rstrip("/")
-        self._place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-        self._headers = headers
+        self._path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+        self._place = self._transport.authority
+        self._headers = {**_basic(parts.username, parts.password), **headers}
         self._timeouts = timeouts
-        self._client: Client | None = None
 
     async def post(self, path: str, body: Json) -> Json:
         """The JSON object that answers a request.
@@ -64,47 +69,51 @@ class Provider:
             ModelTimeout: nothing, or not everything, came in time.
             ModelFailed: no connection, a status that is not 2xx, or an answer that is no JSON object.
         """
-        async with self._sent(path, body, self._timeouts.total) as response, self._watched(self._timeouts.total):
-            return self._object(bytes(await response.bytes()))
+        total = self._timeouts.total
+        end = _now() + total
+        async with self._sent(path, body, total) as response, self._watched(total, end):
+            answer = await response.read(_ANSWER_LIMIT + 1)
+        if len(answer) > _ANSWER_LIMIT:
+            raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
+        return self._object(answer)
 
     async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
-        """The events of a streamed answer as they arrive; leaving early closes the connection.
-
-        Before the answer's first byte the library cannot abort: then the connection closes when that byte comes,
-        at the latest at the total timeout.
+        """The events of a streamed answer as they arrive; leaving early closes the connection at once.
 
         Raises:
             ModelTimeout: nothing came within the first-byte or idle time, or not everything within the total.
             ModelFailed: as for `post`, or the connection broke.
         """
-        parser = EventParser()
-        async with self._sent(path, body, self._timeouts.first_byte) as response:
-            wait = self._timeouts.first_byte
-            while True:
-                async with self._watched(wait):
-                    chunk = await response.body_reader.read_chunk()
-                if chunk is None:
-                    return
-                wait = self._timeouts.idle
-                for event in parser.feed(bytes(chunk)):
-                    yield event
+        parser, last = EventParser(), False
+        wait, end = min(self._timeouts.first_byte, self._timeouts.total), _now() + self._timeouts.total
+        async with self._sent(path, body, wait) as response:
+            try:
+                while chunk := await self._chunk(response, wait, end):
+                    wait = self._timeouts.idle
+                    for event in parser.feed(chunk):
+                        last = event.data == "[DONE]" or event.name == "message_stop"
+                        yield event
+            finally:
+                if last:
+                    await _finish(response)
 
     async def problem(self, path: str) -> str | None:
         """Why calls cannot be made, found by one small GET: no connection or a refused key; else None."""
         try:
-            async with self._watched(self._timeouts.connect):
-                response = await self._prepared(self._open().get(self._base + path)).build().send()
+            async with (
+                self._watched(self._timeouts.connect),
+                self._transport.send("GET", self._path + path, self._revealed()) as response,
+            ):
+                status = response.status
         except ModelFailed as error:
             return str(error)
-        if response.status in (401, 403):
-            return f"{self._name}: {self._place} refuses the key (HTTP {response.status}); check its variable"
+        if status in (401, 403):
+            return f"{self._name}: {self._place} refuses the key (HTTP {status}); check its variable"
         return None
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._transport.close()
 
     def event_json(self, event: Event) -> Json:
         """An event's data as a JSON object; an error inside it is raised.
@@ -125,55 +134,46 @@ class Provider:
         """The error for a stream that ended before the answer did."""
         return ModelFailed(f"{self._name}: {self._place} closed the stream before the answer was complete")
 
-    def _open(self) -> Client:
-        if self._client is None:
-            # A redirect would carry the key to an address that nobody configured.
-            builder = ClientBuilder().follow_redirects(False).connect_timeout(timedelta(seconds=self._timeouts.connect))
-            # The library calls its own deadline before the first byte a connect timeout, so ours comes first.
-            self._client = builder.timeout(timedelta(seconds=self._timeouts.total + 1)).build()
-        return self._client
-
-    def _prepared(self, request: RequestBuilder) -> RequestBuilder:
-        for name, value in self._headers.items():
-            secret = isinstance(value, Secret)
-            request = request.header(name, value.reveal() if isinstance(value, Secret) else value, is_sensitive=secret)
-        return request
+    def _revealed(self) -> dict[str, str]:
+        return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
 
     @asynccontextmanager
     async def _sent(self, path: str, body: Json, wait: float) -> AsyncIterator[Response]:
-        """A request whose answer has begun with a good status."""
+        """A request whose answer has begun with a good status; a redirect is none, since it would carry the key off."""
+        headers = self._revealed() | {"content-type": "application/json"}
+        sending = self._transport.send("POST", self._path + path, headers, orjson.dumps(body))
         async with self._watched(wait):
-            request = self._prepared(self._open().post(self._base + path).header("content-type", "application/json"))
-            # With its default buffer the library holds back small chunks, which delays every token.
-            streamed = request.body_bytes(orjson.dumps(body)).streamed_read_buffer_limit(0).build_streamed()
-            response = await streamed.__aenter__()
+            response = await sending.__aenter__()
         try:
             if not 200 <= response.status < 300:
                 await self._refuse(response)
             yield response
         finally:
-            await streamed.__aexit__(None, None, None)
+            await sending.__aexit__(None, None, None)
 
     @asynccontextmanager
-    async def _watched(self, wait: float) -> AsyncIterator[None]:
-        """Turn the library's errors into ours, and a silence of ``wait`` seconds into a timeout."""
+    async def _watched(self, wait: float, end: float = math.inf) -> AsyncIterator[None]:
+        """Turn the transport's errors into ours; so too a silence of ``wait`` seconds, or the loop's time ``end``."""
         try:
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout_at(min(_now() + wait, end)):
                 yield
-        except (ConnectError, ConnectTimeoutError) as error:
-            late = isinstance(error, ConnectTimeoutError)
-            kind = ModelTimeout if late else ModelFailed
-            raise kind(f"{self._name}: cannot connect to {self._place}; is it running and reachable?") from None
-        except RequestTimeoutError:
-            raise ModelTimeout(f"{self._name}: {self._place} took more than {self._timeouts.total:g} s") from None
+        except ConnectFailed as error:
+            kind = ModelTimeout if error.late else ModelFailed
+            raise kind(f"{self._name}: cannot connect to {self._place}; {error}") from None
         except TimeoutError:
-            raise ModelTimeout(f"{self._name}: {self._place} sent nothing for {wait:g} s") from None
-        except (PyreqwestError, ValueError) as error:
-            raise ModelFailed(f"{self._name}: the exchange with {self._place} broke ({_kind(error)})") from None
+            late = _now() >= end
+            what = f"took more than {self._timeouts.total:g} s" if late else f"sent nothing for {wait:g} s"
+            raise ModelTimeout(f"{self._name}: {self._place} {what}") from None
+        except Broken as error:
+            raise ModelFailed(f"{self._name}: the exchange with {self._place} broke ({error})") from None
+
+    async def _chunk(self, response: Response, wait: float, end: float) -> bytes:
+        async with self._watched(wait, end):
+            return await anext(response, b"")
 
     async def _refuse(self, response: Response) -> None:
         async with self._watched(self._timeouts.idle):
-            body = bytes(await response.body_reader.read(65536) or b"")
+            body = await response.read(_REFUSAL_LIMIT)
         try:
             told = self._told(orjson.loads(body))
         except orjson.JSONDecodeError:
@@ -181,7 +181,7 @@ class Provider:
         raise ModelFailed(
             f"{self._name}: {self._place} answered HTTP {response.status}: {told}",
             upstream=response.status,
-            retry_after=_seconds(response.get_header("retry-after")),
+            retry_after=_seconds(response.header("retry-after")),
         )
 
     def _object(self, body: bytes) -> Json:
@@ -205,8 +205,24 @@ class Provider:
         return text[:300]
 
 
-def _kind(error: Exception) -> str:
-    return type(error).__name__.removesuffix("Error").lower()
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _basic(user: str | None, password: str | None) -> dict[str, Secret]:
+    """The header for a name and password in the URL."""
+    if user is None:
+        return {}
+    pair = f"{unquote(user)}:{unquote(password or '')}".encode()
+    return {"authorization": Secret("Basic " + base64.b64encode(pair).decode("ascii"))}
+
+
+async def _finish(response: Response) -> None:
+    """After the last event, await the body's end, which comes with it, so that the connection can serve again."""
+    with suppress(TimeoutError, Broken):
+        async with asyncio.timeout(_END_SECONDS):
+            async for _ in response:
+                pass
 
 
 def _seconds(header: str | None) -> float | None:

@@ -1,0 +1,205 @@
+"""One HTTP/1.1 connection and the answer that arrives on it.
+
+References: RFC 9110 and RFC 9112. Both asyncio and uvloop set TCP_NODELAY on every connection by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+_HEAD_LIMIT = 64 << 10  # bytes without any body among them: heads, trailers, chunk extensions
+_LAG = 256 << 10  # bytes of a body that may wait for their reader before the server is held back
+
+
+class Broken(Exception):
+    """The exchange cannot go on; the text says why and quotes nothing that was sent or came."""
+
+
+class Response:
+    """An answer as it arrives; iterating over it gives what has come of its body since the last step.
+
+    Raises:
+        Broken: while iterating; the connection was lost before the end, or what came is no HTTP.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.status = 0
+        self._connection = connection
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._begun = False
+        self._over = False
+        self._chunks: list[bytes] = []
+        self._waiting = 0
+        self._error: Broken | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def header(self, name: str) -> str | None:
+        """A header's value by its name in small letters, several joined by commas; None if it did not come."""
+        found = [value.decode("latin-1") for key, value in self._headers if key.lower() == name.encode()]
+        return ", ".join(found) if found else None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._error:
+                raise self._error
+            if self._over:
+                raise StopAsyncIteration
+            await self._news()
+        chunk = b"".join(self._chunks)
+        self._chunks.clear()
+        self._waiting = 0
+        self._connection.hold(False)
+        return chunk
+
+    async def read(self, limit: int) -> bytes:
+        """The body, or its first ``limit`` bytes if it is longer; raises as iterating does."""
+        body = bytearray()
+        async for chunk in self:
+            body += chunk
+            if len(body) >= limit:
+                break
+        return bytes(body[:limit])
+
+    async def begin(self) -> None:
+        """Wait for the head of the answer; raises as iterating does."""
+        while not self._begun:
+            if self._error:
+                raise self._error
+            await self._news()
+
+    def fail(self, error: Broken) -> None:
+        """Nothing more will come."""
+        if not self._over:
+            self._error = self._error or error
+            self._wake()
+
+    def end_of_input(self) -> None:
+        """The server has closed its side, which ends a body that tells its length in no other way."""
+        chunked = (self.header("transfer-encoding") or "").lower().endswith("chunked")
+        if self._begun and not chunked and self.header("content-length") is None:
+            self._over = True
+            self._wake()
+
+    def on_message_begin(self) -> None:
+        """Refuse an answer after the answer; the parser hands this on as its own error."""
+        if self._over:
+            raise Broken("more came than the answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; those after the body mean nothing here."""
+        if not self._begun:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begin the answer, unless it is only an interim one such as 100 (Continue) or 103 (Early Hints)."""
+        self.status = self._connection.parser.get_status_code()
+        if self.status // 100 == 1:
+            self._headers.clear()
+        else:
+            self._begun = True
+            self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body for the reader."""
+        self._connection.bodiless = 0
+        self._chunks.append(body)
+        self._waiting += len(body)
+        if self._waiting > _LAG:
+            self._connection.hold(True)
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """End the answer."""
+        if self._begun:
+            self._over = True
+            self._connection.keep = self._connection.parser.should_keep_alive()
+            self._wake()
+
+    async def _news(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """One connection, which serves one exchange after the other."""
+
+    transport: asyncio.Transport
+    parser: HttpResponseParser
+    response: Response | None = None
+    heard = False  # whether a byte came in answer to the present request
+    bodiless = 0  # bytes that came since the last of a body
+    keep = False  # whether the server said that the connection may serve again
+    held = False
+    since = 0.0  # the loop's time when it fell idle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport."""
+        self.transport = cast(asyncio.Transport, transport)
+
+    async def exchange(self, request: bytes) -> Response:
+        """Send a request and wait for the head of its answer; whatever goes wrong or is cancelled ends both."""
+        self.response = response = Response(self)
+        self.parser = HttpResponseParser(response)
+        self.heard, self.bodiless, self.keep = False, 0, False
+        self.transport.write(request)
+        try:
+            await response.begin()
+        except BaseException:
+            self.transport.abort()
+            raise
+        return response
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to the answer; those that nobody asked for would pass for the next one, so they end the wire."""
+        if self.response is None:
+            self.transport.abort()
+            return
+        self.heard = True
+        self.bodiless += len(data)
+        try:
+            self.parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._give_up("what came is no HTTP/1.1")
+        if self.bodiless > _HEAD_LIMIT:
+            self._give_up("the answer's head is larger than 64 kB")
+
+    def eof_received(self) -> None:
+        """Tell the answer; asyncio then closes our side."""
+        if self.response is not None:
+            self.response.end_of_input()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the answer."""
+        if self.response is not None:
+            self.response.fail(Broken("the connection was lost before the answer was complete"))
+
+    def hold(self, back: bool) -> None:
+        """Hold the server back while the reader lags."""
+        if back != self.held:
+            self.held = back
+            (self.transport.pause_reading if back else self.transport.resume_reading)()
+
+    def rest(self) -> bool:
+        """End the exchange; False if the connection cannot serve another, because it is not over in every respect."""
+        done = self.keep and not self.held and self.transport.get_write_buffer_size() == 0
+        self.response = None
+        del self.parser  # which refers to the response, which refers to this
+        return done
+
+    def _give_up(self, reason: str) -> None:
+        if self.response is not None:
+            self.response.fail(Broken(reason))
+        self.transport.abort()
