@@ -75,5 +75,5 @@ def test_help_comes_at_once():
 def test_starting_the_command_imports_nothing_heavy():
     code = "import sys, waypost.cli; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    heavy = {"sklearn", "scipy", "duckdb", "yaml", "uvicorn", "pyreqwest", "wordllama", "tokenizers", "plotly"}
+    heavy = {"sklearn", "scipy", "duckdb", "yaml", "uvicorn", "wordllama", "tokenizers", "plotly"}
     assert not heavy & set(done.stdout.split())

@@ -37,7 +37,7 @@ def test_import_brings_nothing_heavy(imports: list[dict]) -> None:
     heavy = {
         "torch",
         "uvicorn",
-        "pyreqwest",
+        
         "duckdb",
         "sklearn",
         "ray",
