@@ -24,16 +24,17 @@ def emit(rows: Iterable[Mapping[str, Any]], json: bool, title: str = "") -> None
     from rich.text import Text
 
     listed = list(rows)
-    table = Table(
-        title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold"
-    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for name in listed[0] if listed else ():
         numbers = all(isinstance(row[name], int | float | None) for row in listed)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in listed:
         # As plain text: a prompt or a model's name may hold what would be markup.
         table.add_row(*(Text(shown(value)) for value in row.values()))
-    _console(sys.stdout).print(table)
+    console = _console(sys.stdout)
+    if title:  # by itself, as a table's own title is folded to the table's width
+        console.print(Text(title, style="italic"), soft_wrap=True)
+    console.print(table)
 
 
 def shown(value: Any) -> str:
