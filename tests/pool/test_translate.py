@@ -32,6 +32,25 @@ from waypost.types import Query
         ("What does 'saudade' mean in English?", "saudade", "en"),
         ("What is the Portuguese word for house?", "house", "pt"),
         ("English: I like dogs.\nPortuguese:", "I like dogs.", "pt"),
+        ("Say this in Portuguese: Where is the house?", "Where is the house?", "pt"),
+        ("Put this into English, please: O gato dorme.", "O gato dorme.", "en"),
+        ("Give me the Portuguese for: The dog is here.", "The dog is here.", "pt"),
+        ('What is the English for "O gato dorme."?', "O gato dorme.", "en"),
+        ("Portuguese to English: O gato dorme.", "O gato dorme.", "en"),
+        ("Quick question: English to Portuguese: I am here.", "I am here.", "pt"),
+        ("Can you translate this to English? Meu irmão cozinha muito bem.", "Meu irmão cozinha muito bem.", "en"),
+        ("Translate this text to Portuguese. The shop is full this morning.", "The shop is full this morning.", "pt"),
+        ('The sign says "A sopa está fria.". Translate it to English.', "A sopa está fria.", "en"),
+        ('I got this from Brazil: "O pão está fresco." What does it say in English?', "O pão está fresco.", "en"),
+        ("A colleague wrote me this in Portuguese, translate it for me: O gato dorme.", "O gato dorme.", "en"),
+        ('My landlady only speaks Portuguese. How can I tell her: "I am here."', "I am here.", "pt"),
+        ("I am writing to a friend in Brazil. Translate for me: I am here.", "I am here.", "pt"),
+        (
+            'How would you say "A enfermeira pagou a conta com cartão." in English?',
+            "A enfermeira pagou a conta com cartão.",
+            "en",
+        ),
+        ("Inglês para português: I am here.", "I am here.", "pt"),
         ("Traduza para o inglês: Eu gosto de café.", "Eu gosto de café.", "en"),
         ("Traduza a seguinte frase para o inglês: O céu é azul.", "O céu é azul.", "en"),
         ("Por favor, traduza o texto a seguir para o português: The sky is blue.", "The sky is blue.", "pt"),
@@ -62,6 +81,11 @@ def test_it_understands_a_request(prompt, text, target):
         "Translate the poem to Portuguese",
         "Translate 'dog' to Portuguese and explain the grammar",
         "Translate to Portuguese:",
+        "Can you translate this to Portuguese? I need it for work.",
+        "Translate this to Portuguese. Keep the tone formal.",
+        "Say this in French: Good morning.",
+        "Spanish to Portuguese: Buenos días",
+        'The sign says "Good night.". Rewrite it in English.',
         "Translate to Portuguese: 42 + 1",
     ],
 )
@@ -87,7 +111,8 @@ def test_it_says_why_a_request_is_not_for_it(prompt, told):
 
 
 PARTS = """translate traduza to into para o from do portuguese english português inglês : ' " the following sentence
-    how do you say in em como se diz what is a please"""
+    how do you say in em como se diz what is a please
+    say put this into give me the for : brazil speaks only got wrote translation ? . it quick question hello"""
 
 
 @settings(max_examples=200)

@@ -15,6 +15,29 @@ from waypost.types import Answer, Delta, ModelCard, Query, message_text
 _HOLLOW = re.compile(r"(you are|you're) (a|an) (helpful|useful|friendly)?\s*(ai )?assistant[.!]?", re.IGNORECASE)
 
 
+# What people say before a question; it asks for nothing itself.
+_COURTESY = re.compile(
+    r"(?:(?:hi|hello|hey)(?: there)?\b[\s,.!:]*"
+    r"|(?:please |(?:can|could|would) you (?:please )?)?help me"
+    r"(?: (?:out|with (?:this|that)))?(?: please)?\s*[,.!:?]\s*"
+    r"|(?:can|could) you help\s*[,.!:?]\s*"
+    r"|(?:(?:just )?(?:a |one )?(?:quick|short|simple) (?:question|one)|one (?:more|last) (?:thing|question)"
+    r"|another (?:one|question)|next question|i have a (?:quick )?question"
+    r"|(?:ok|okay|thanks|thank you))\s*[,.!:;–—-]\s*)+",
+    re.IGNORECASE,
+)
+
+
+def without_courtesy(text: str) -> str:
+    """The text from where its request begins.
+
+    >>> without_courtesy("Hello, can you help? Quick question: what is 2 + 2?")
+    'what is 2 + 2?'
+    """
+    match = _COURTESY.match(text)
+    return text[match.end() :] if match else text
+
+
 class Expert(ABC):
     """A model that computes its answer; it declines what it does not fully understand.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from waypost.pool.quantity import Quantity, decline
-from waypost.pool.units import ONE, PERCENT, SPELLINGS, Unit, unit_named
+from waypost.pool.units import CURRENCIES, ONE, PERCENT, SPELLINGS, Unit, unit_named
 
 _MAX_TOKENS = 120
 _MAX_DEPTH = 40
@@ -66,16 +66,21 @@ _OPERATORS = {
     "√": "root",
     "cube root of": "cube root",
     "the cube root of": "cube root",
-    "half of": "half",
-    "half": "half",
-    "twice": "twice",
-    "double": "twice",
-    "a third of": "third",
-    "one third of": "third",
-    "a quarter of": "quarter",
-    "one quarter of": "quarter",
+    "square of": "square",
+    "the square of": "square",
+    "cube of": "cube",
+    "the cube of": "cube",
 }
-_AMOUNTS = {"half": Fraction(1, 2), "twice": Fraction(2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
+_PARTS = {"third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "ninth": 9, "tenth": 10}
+_AMOUNTS = {
+    **dict.fromkeys(("half of", "half", "a half of", "one half of"), Fraction(1, 2)),
+    **dict.fromkeys(("twice", "double", "the double of"), Fraction(2)),
+    **dict.fromkeys(("triple", "thrice", "the triple of"), Fraction(3)),
+    **{f"{article} {part} of": Fraction(1, n) for part, n in _PARTS.items() for article in ("a", "an", "one")},
+    **{f"{_ONES.split()[k]} {part}s of": Fraction(k, n) for part, n in _PARTS.items() for k in range(2, n)},
+}
+_OPERATORS |= {text: text for text in _AMOUNTS}
+_MONEY = re.compile(rf"([{CURRENCIES}])\s?(\d[\d,]*(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,8 @@ def _alternatives(texts: Sequence[str]) -> str:
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d+)?|\.\d+"
 _TOKEN = re.compile(
     rf"\s*(?:(?P<number>{_NUMBER})"
-    rf"|(?P<words>(?i:(?:{'|'.join((*_SMALL, *_SCALES))})(?![^\W_])))"
     rf"|(?P<operator>(?i:{_alternatives(list(_OPERATORS))}))"
+    rf"|(?P<words>(?i:(?:{'|'.join((*_SMALL, *_SCALES))})(?![^\W_])))"
     rf"|(?P<unit>(?i:{_alternatives(list(SPELLINGS))}))"
     r"|(?P<and>(?i:and)\b)|(?P<a>(?i:an?)\b)|(?P<hyphen>-))"
 )
@@ -111,7 +116,7 @@ def tokenize(text: str) -> list[Token]:
         Declined: a word or sign that is none, too many tokens, or a number with too many digits.
     """
     tokens: list[Token] = []
-    position, text = 0, text.rstrip()
+    position, text = 0, _MONEY.sub(r"\2 \1", text.rstrip())
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -253,6 +258,9 @@ class _Parser:
         if token.kind in ("root", "cube root"):
             self.steps += 1
             return self.expression(_POWER).root(2 if token.kind == "root" else 3)
+        if token.kind in ("square", "cube"):
+            self.steps += 1
+            return self.expression(_POWER).power(Quantity(Fraction(2 if token.kind == "square" else 3)))
         if token.kind in _AMOUNTS:
             self.steps += 1
             return Quantity(_AMOUNTS[token.kind]) * self.expression(_UNARY)
@@ -266,7 +274,7 @@ class _Parser:
         decline(f"'{token.text}' stands where a number should be")
 
     def suffixes(self, value: Quantity) -> Quantity:
-        """Units and signs that follow a number; "5 feet 3 inches" is one amount."""
+        """Units and signs that follow a number; "5 feet 3 inches" and "3 days and 6 hours" are one amount."""
         while (kind := self.peek()) in ("unit", "!", "²", "³"):
             token = self.next()
             if kind == "unit":
@@ -282,11 +290,13 @@ class _Parser:
         whole = Quantity(
             value.number, token.unit, len(token.text) > 2 and token.text.lower() != token.unit.symbol.lower()
         )
-        rest = self.tokens[self.position : self.position + 2]
+        joined = self.peek() == "and"
+        rest = self.tokens[self.position + joined : self.position + joined + 2]
         if [t.kind for t in rest] == ["number", "unit"] and rest[1].unit.dimension == token.unit.dimension:
             if rest[1].unit.factor >= token.unit.factor or token.unit.offset:
                 decline(f"'{rest[0].text} {rest[1].text}' does not continue '{token.text}'")
             self.steps += 1
+            self.position += joined
             return whole + self.prefix()
         return whole
 

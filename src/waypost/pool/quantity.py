@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import NoReturn
 
 from waypost.errors import Declined
-from waypost.pool.units import ONE, PERCENT, Unit, combined
+from waypost.pool.units import CURRENCIES, ONE, PERCENT, Unit, combined
 
 _BITS = 10_000  # of a numerator or denominator: some 3,000 digits
 _EXACT_DIGITS = 15
@@ -125,12 +125,21 @@ offset=Fraction(0, 1)), worded=False)
             decline("a remainder needs two whole numbers, the second not zero")
         return Quantity(left % right)
 
+    def rounded(self, step: Fraction) -> Quantity:
+        """The nearest multiple of a step; halves go up, as taught at school."""
+        halves = self.number / step + Fraction(1, 2)
+        if self.number < 0 and halves.denominator == 1:
+            decline("rounding half of a negative number can mean two things")
+        return Quantity(halves.__floor__() * step, self.unit, self.worded)
+
     def __str__(self) -> str:
         number = written(self.number)
         if self.unit.dimension and not self.unit.symbol:
             decline("the result is in an unusual unit; say which unit is wanted")
         if self.worded and self.unit is not PERCENT:
             return f"{number} {self.unit.one if abs(self.number) == 1 else self.unit.many}"
+        if self.unit.symbol and self.unit.symbol in CURRENCIES:
+            return f"{'-' * (self.number < 0)}{self.unit.symbol}{number.removeprefix('-')}"
         return f"{number}{'' if self.unit is PERCENT else ' '}{self.unit.symbol}".rstrip()
 
 

@@ -33,6 +33,7 @@ class Unit:
         return len(text) > 2 and text.lower() != self.symbol.lower()
 
 
+CURRENCIES = "$€£"  # written before the number
 ONE = Unit("", "", "", (), Fraction(1))
 PERCENT = Unit("%", "percent", "percent", (), Fraction(1, 100))
 
@@ -44,6 +45,10 @@ _MASS: Dimension = (("mass", 1),)
 _TIME: Dimension = (("time", 1),)
 _DATA: Dimension = (("data", 1),)
 _TEMPERATURE: Dimension = (("temperature", 1),)
+# Each currency is a dimension of its own: no rate is known here.
+_DOLLARS: Dimension = (("dollars", 1),)
+_EUROS: Dimension = (("euros", 1),)
+_STERLING: Dimension = (("pounds sterling", 1),)
 
 _TABLE: tuple[tuple[Dimension, str, str, str, str, str], ...] = (
     # dimension, factor, symbol, one, many, other spellings (separated by "|")
@@ -103,6 +108,9 @@ _TABLE: tuple[tuple[Dimension, str, str, str, str, str], ...] = (
     (_DATA, "8192", "KiB", "kibibyte", "kibibytes", ""),
     (_DATA, "8388608", "MiB", "mebibyte", "mebibytes", ""),
     (_DATA, "8589934592", "GiB", "gibibyte", "gibibytes", ""),
+    (_DOLLARS, "1", "$", "dollar", "dollars", ""),
+    (_EUROS, "1", "€", "euro", "euros", ""),
+    (_STERLING, "1", "£", "pound sterling", "pounds sterling", ""),
 )
 _CELSIUS = Unit("°C", "degree Celsius", "degrees Celsius", _TEMPERATURE, Fraction(1), Fraction("273.15"))
 _FAHRENHEIT = Unit(
