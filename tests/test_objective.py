@@ -1,5 +1,7 @@
 """The objective weighs, constrains, breaks ties, and says why."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,22 @@ from waypost.types import ModelCard, Prediction, Query
 
 NAMES = ("a-large", "b-small", "c-free")
 CARDS = {
-    "a-large": ModelCard("a-large", context=1000, parameters=70, capabilities=frozenset({"tools", "vision"})),
-    "b-small": ModelCard("b-small", context=100, parameters=7, capabilities=frozenset({"tools"})),
+    "a-large": ModelCard(
+        "a-large",
+        context=1000,
+        parameters=70,
+        answer_tokens=400,
+        released=date(2026, 5, 1),
+        capabilities=frozenset({"tools", "vision"}),
+    ),
+    "b-small": ModelCard(
+        "b-small",
+        context=100,
+        parameters=7,
+        answer_tokens=40,
+        released=date(2024, 5, 1),
+        capabilities=frozenset({"tools"}),
+    ),
     "c-free": ModelCard("c-free", local=True, open=True),
 }
 
@@ -56,8 +72,17 @@ def test_min_quality_takes_the_cheapest_that_is_good_enough():
     assert decision.removed["c-free"] == "expected quality 0.100 is below 0.7"
 
 
-def test_min_quality_beyond_reach_takes_the_best():
-    assert Objective(usd=1000, min_quality=0.95).choose(expect((0.9, 0.8, 0.1)), CARDS).model == "a-large"
+def test_min_quality_beyond_reach_removes_nobody_and_starts_with_the_best():
+    decision = Objective(usd=1000, min_quality=0.95).choose(expect((0.9, 0.8, 0.1)), CARDS)
+    assert decision.ranking == NAMES
+    assert decision.why.endswith("nobody is expected to reach 0.95, so the best of 3 comes first")
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_the_answers_length_counts_for_the_context(field):
+    query = Query.of("x" * 200, **{field: 60})
+    removed = Objective().choose(expect((0.9, 0.8, 0.1)), CARDS, query).removed
+    assert removed == {"b-small": "111 tokens do not fit its context of 100"}
 
 
 def test_constraints_remove_models_and_say_why():
@@ -97,7 +122,10 @@ def test_a_cost_that_nobody_states_cannot_decide():
     assert Objective(seconds=1).choose(prediction, CARDS).model == "a-large"
 
 
-@pytest.mark.parametrize(("flag", "model"), [("smaller", "b-small"), ("local", "c-free"), ("open", "c-free")])
+@pytest.mark.parametrize(
+    ("flag", "model"),
+    [("smaller", "b-small"), ("local", "c-free"), ("open", "c-free"), ("newer", "a-large"), ("terse", "b-small")],
+)
 def test_flags_add_their_weight_to_the_card(flag, model):
     assert Objective(flags={flag: 1.0}).choose(expect((0.5, 0.5, 0.4)), CARDS).model == model
 
@@ -106,7 +134,8 @@ def test_flags_add_their_weight_to_the_card(flag, model):
     ({"usdd": 1}, "Did you mean 'usd'"), ({"usd": "much"}, "'usd' must be a number"), ({"usd": -1}, "'usd'"),
     ({"min_quality": 2}, "between 0 and 1"), ({"flags": {"smal": 1}}, "Did you mean 'smaller'"),
     ({"allowed": "a"}, "list of model names"), ({"allowed": []}, "at least one"), ({"usd": float("nan")}, "'usd'"),
-    ({"usd": True}, "'usd'"), ({"flags": [1]}, "map flags"),
+    ({"usd": True}, "'usd'"), ({"usd": 10**400}, "'usd' must be a number from zero"), ({"budget": 0}, "above zero"),
+     ({"flags": [1]}, "map flags"),
 ])  # fmt: skip
 def test_bad_words_name_the_field(given, problem):
     with pytest.raises(BadRequest, match=problem):
@@ -143,7 +172,7 @@ def test_a_budget_is_kept_and_a_larger_one_is_never_worse(rng, share):
     row = np.arange(60)
 
     def spend(budget):
-        chosen = Objective().for_budget(prediction, CARDS, budget).choose_many(prediction, CARDS)
+        chosen = Objective(budget=budget).solved(prediction, CARDS).choose_many(prediction, CARDS)
         return prediction.usd_NM[row, chosen].mean(), prediction.quality_NM[row, chosen].mean()
 
     budget = cheapest + share * (dearest - cheapest)
@@ -154,5 +183,14 @@ def test_a_budget_is_kept_and_a_larger_one_is_never_worse(rng, share):
 
 def test_an_impossible_budget_says_what_the_cheapest_costs():
     prediction = sample(np.random.default_rng(0))
-    with pytest.raises(BadInput, match="too small; the cheapest costs"):
-        Objective().for_budget(prediction, CARDS, 1e-9)
+    with pytest.raises(BadInput, match="too small; the cheapest choices cost"):
+        Objective(budget=1e-9).solved(prediction, CARDS)
+
+
+def test_a_budget_without_known_costs_is_refused():
+    with pytest.raises(BadInput, match="no costs are known"):
+        Objective(budget=1).solved(expect((0.9, 0.8, 0.1), usd=(np.nan, np.nan, np.nan)), CARDS)
+
+
+def test_scores_that_differ_by_rounding_only_are_a_tie():
+    assert Objective().choose(expect((0.8 + 1e-12, 0.8, 0.1)), CARDS).model == "b-small"

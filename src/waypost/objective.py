@@ -28,7 +28,8 @@ FLAGS: Mapping[str, Attribute] = {
     "local": lambda card: float(card.local),
     "terse": lambda card: -log(card.answer_tokens) if card.answer_tokens else None,
 }
-_NUMBERS = ("quality", "usd", "seconds", "risk", "min_quality")
+_NUMBERS = ("quality", "usd", "seconds", "risk", "min_quality", "budget")
+_MOST = 1e15
 _DECIMALS = 9  # scores closer than this are a tie: beyond it they differ by rounding only
 
 
@@ -38,8 +39,9 @@ class Objective:
 
     ``usd`` is quality points per USD: at 100, a cent is worth one full point of quality.  ``seconds`` is points per
     second, ``risk`` points per standard deviation of the router's doubt.  ``min_quality`` removes models expected
-    below it (unless all are).  ``allowed`` names the only models to choose from.  ``flags`` weighs `FLAGS`, in the
-    manner of Tryage (Hari & Thomson 2023).  Equal scores are broken by cost, then by name.
+    below it (unless all are).  ``allowed`` names the only models to choose from.  ``budget`` is the mean USD per query
+    to stay within; `solved` turns it into a weight.  ``flags`` weighs `FLAGS`, in the manner of Tryage (Hari & Thomson
+    2023).  Equal scores are broken by cost, then by name.
 
     >>> import numpy as np
     >>> two = Prediction(("small", "large"), np.array([[0.7, 0.9]]), np.array([[0.001, 0.01]]),
@@ -54,6 +56,7 @@ class Objective:
     seconds: float = 0.0
     risk: float = 0.0
     min_quality: float = 0.0
+    budget: float | None = None
     allowed: tuple[str, ...] | None = None
     flags: Mapping[str, float] = field(default_factory=dict)
 
@@ -72,6 +75,8 @@ class Objective:
             if name not in known:
                 raise BadRequest(name, f"is not an objective; there is {', '.join(known)}.{nearest(name, known)}")
         changes: dict[str, Any] = {name: _number(name, given[name]) for name in _NUMBERS if name in given}
+        if changes.get("budget") == 0:
+            raise BadRequest("budget", "must be above zero: mean USD per query, such as 0.001")
         if "allowed" in given:
             changes["allowed"] = _names(given["allowed"])
         if "flags" in given:
@@ -87,9 +92,6 @@ class Objective:
             UnknownModel: ``allowed`` names a model outside the pool.
             NoModelLeft: the constraints removed every model; the sentence says what removed each.
         """
-        for name in self.allowed or ():
-            if name not in cards:
-                raise UnknownModel(name, cards)
         removed = self._removed(prediction.models, cards, query)
         scores_M, order_M = (a[0] for a in self._rank(prediction, cards, removed))
         ranking = [prediction.models[m] for m in order_M if isfinite(scores_M[m])]
@@ -110,7 +112,7 @@ class Objective:
             seconds=facts[2],
             removed=removed,
             weights=self.weights,
-            why=_why(ranking, scores, facts[0], facts[1], len(prediction.models)),
+            why=self._why(ranking, scores, facts[0], facts[1], len(prediction.models)),
         )
 
     def choose_many(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> NDArray[np.intp]:
@@ -124,32 +126,38 @@ class Objective:
             raise NoModelLeft(f"no model is left to choose from: {'; '.join(removed.values())}")
         return self._rank(prediction, cards, removed)[1][:, 0]
 
-    def for_budget(self, prediction: Prediction, cards: Mapping[str, ModelCard], usd: float) -> Self:
-        """The same objective with the least ``usd`` weight whose mean cost on a sample is within ``usd`` per query.
+    def solved(self, sample: Prediction, cards: Mapping[str, ModelCard]) -> Self:
+        """The same objective with its budget turned into the least ``usd`` weight that keeps it on a sample.
 
-        The Lagrangian of max mean quality subject to mean USD ≤ budget: cost falls as the weight grows, so the
-        weight is found by bisection.
+        The Lagrangian of max mean quality subject to mean USD per query ≤ budget: cost falls as the weight grows, so
+        the weight is found by bisection.  Without a budget the objective stays as it is.
 
         Raises:
-            BadInput: even the cheapest choices cost more, or no costs are known.
+            BadInput: even the cheapest choices cost more, no cost is known, or the sample is empty.
         """
-        costs_NM = np.where(np.isnan(prediction.usd_NM), np.inf, prediction.usd_NM)
+        if self.budget is None:
+            return self
+        budget, free = self.budget, replace(self, budget=None)
+        if not len(sample.usd_NM) or np.isnan(sample.usd_NM).all():
+            raise BadInput(f"a budget of ${budget:g} per query cannot be kept: no costs are known to solve it on")
+        costs_NM = np.where(np.isnan(sample.usd_NM), np.inf, sample.usd_NM)
 
         def mean_cost(weight: float) -> float:
-            chosen = replace(self, usd=weight).choose_many(prediction, cards)
+            chosen = replace(free, usd=weight).choose_many(sample, cards)
             return float(costs_NM[np.arange(len(chosen)), chosen].mean())
 
-        if mean_cost(self.usd) <= usd:
-            return self
-        low, high = self.usd, max(1.0, 2 * self.usd)
-        while mean_cost(high) > usd:
+        if mean_cost(free.usd) <= budget:
+            return free
+        low, high = free.usd, max(1.0, 2 * free.usd)
+        while mean_cost(high) > budget:
             if high > 1e15:
-                raise BadInput(f"a budget of ${usd:g} per query is too small; the cheapest costs ${mean_cost(high):g}")
-            low, high = high, high * 4
-        for _ in range(60):
+                least = f"the cheapest choices cost ${mean_cost(high):g}"
+                raise BadInput(f"a budget of ${budget:g} per query is too small; {least} on average")
+            low, high = high, high * 8
+        while high - low > 1e-3 * high:
             middle = (low + high) / 2
-            low, high = (low, middle) if mean_cost(middle) <= usd else (middle, high)
-        return replace(self, usd=high)
+            low, high = (low, middle) if mean_cost(middle) <= budget else (middle, high)
+        return replace(free, usd=high)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -158,6 +166,9 @@ class Objective:
         return {"quality": self.quality, **{name: weight for name, weight in costs.items() if weight}}
 
     def _removed(self, models: Sequence[str], cards: Mapping[str, ModelCard], query: Query | None) -> dict[str, str]:
+        for name in self.allowed or ():
+            if name not in cards:
+                raise UnknownModel(name, cards)
         reasons = {name: self._reason(name, cards.get(name), query) for name in models}
         return {name: reason for name, reason in reasons.items() if reason}
 
@@ -171,7 +182,8 @@ class Objective:
         missing = sorted(query.needs - card.capabilities)
         if missing:
             return f"cannot do {', '.join(missing)}"
-        tokens = query.size + int(query.parameters.get("max_tokens") or 0)
+        asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")
+        tokens = query.size + int(asked or 0)
         if card.context is not None and tokens > card.context:
             return f"{tokens} tokens do not fit its context of {card.context}"
         return ""
@@ -181,7 +193,32 @@ class Objective:
             return "the router knows nothing of its quality"
         if quality < self.min_quality:
             return f"expected quality {quality:.3f} is below {self.min_quality:g}"
-        return "its cost is unknown, and cost has a weight"
+        return "what has a weight (its cost, its seconds or the doubt about it) is unknown"
+
+    def _why(
+        self,
+        ranking: Sequence[str],
+        scores: Mapping[str, float],
+        quality: Mapping[str, float],
+        usd: Mapping[str, float],
+        n: int,
+    ) -> str:
+        best = ranking[0]
+        cost = f"${usd[best]:.3g}" if isfinite(usd[best]) else "an unknown cost"
+        said = f"{best}: expected quality {quality[best]:.2f} at {cost}"
+        if quality[best] < self.min_quality:
+            return (
+                f"{said}; nobody is expected to reach {self.min_quality:g}, so the best of {len(ranking)} comes first"
+            )
+        if len(ranking) == 1:
+            return f"{said}; the only one left of {n} models" if n > 1 else said
+        second = ranking[1]
+        if round(scores[best], _DECIMALS) > round(scores[second], _DECIMALS):
+            return (
+                f"{said}; score {scores[best]:.3f} against {scores[second]:.3f} of {second}, the next of {len(ranking)}"
+            )
+        cheaper = usd[best] < usd[second] or (isfinite(usd[best]) and not isfinite(usd[second]))
+        return f"{said}; tied with {second} on score, {'cheaper' if cheaper else 'first by name'}"
 
     def _rank(
         self, prediction: Prediction, cards: Mapping[str, ModelCard], removed: Mapping[str, str]
@@ -197,13 +234,11 @@ class Objective:
         score_NM = np.where(np.isnan(score_NM), -np.inf, score_NM)
         score_NM[:, [name in removed for name in models]] = -np.inf
         if self.min_quality > 0:
-            enough_NM = prediction.quality_NM >= self.min_quality
-            possible_NM = np.isfinite(score_NM)
-            # Where nobody reaches the bar the best expected quality has to do.
-            reachable_NM = np.where(possible_NM, prediction.quality_NM, -np.inf)
-            best_NM = possible_NM & (prediction.quality_NM >= reachable_NM.max(axis=1, keepdims=True))
-            keep_NM = np.where((enough_NM & possible_NM).any(axis=1, keepdims=True), enough_NM, best_NM)
-            score_NM = np.where(keep_NM, score_NM, -np.inf)
+            enough_NM = np.isfinite(score_NM) & (prediction.quality_NM >= self.min_quality)
+            reached_N1 = enough_NM.any(axis=1, keepdims=True)
+            # Where nobody reaches the bar nobody is removed by it, and the best expected quality comes first.
+            best_NM = np.where(np.isfinite(score_NM), prediction.quality_NM, -np.inf)
+            score_NM = np.where(reached_N1, np.where(enough_NM, score_NM, -np.inf), best_NM)
         usd_NM = np.where(np.isnan(prediction.usd_NM), np.inf, prediction.usd_NM)
         name_NM = np.broadcast_to(np.argsort(np.argsort(models)), score_NM.shape)
         return score_NM, np.lexsort((name_NM, usd_NM, -score_NM.round(_DECIMALS)), axis=1)
@@ -220,24 +255,9 @@ class Objective:
         return total_M
 
 
-def _why(
-    ranking: Sequence[str], scores: Mapping[str, float], quality: Mapping[str, float], usd: Mapping[str, float], n: int
-) -> str:
-    best = ranking[0]
-    cost = f"${usd[best]:.3g}" if isfinite(usd[best]) else "an unknown cost"
-    said = f"{best}: expected quality {quality[best]:.2f} at {cost}"
-    if len(ranking) == 1:
-        return f"{said}; the only one left of {n} models" if n > 1 else said
-    second = ranking[1]
-    if round(scores[best], _DECIMALS) > round(scores[second], _DECIMALS):
-        return f"{said}; score {scores[best]:.3f} against {scores[second]:.3f} of {second}, the next of {len(ranking)}"
-    cheaper = usd[best] < usd[second] or (isfinite(usd[best]) and not isfinite(usd[second]))
-    return f"{said}; tied with {second} on score, {'cheaper' if cheaper else 'first by name'}"
-
-
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise BadRequest(name, f"must be a number of zero or more, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise BadRequest(name, f"must be a number from zero to {_MOST:g}, got {str(value)[:40]}")
     if name == "min_quality" and value > 1:
         raise BadRequest(name, f"must be between 0 and 1, got {value!r}")
     return float(value)

@@ -7,27 +7,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waypost import routers
-from waypost.errors import BadConfig, NotInstalled
+from waypost.errors import BadConfig, BadInput, NotInstalled
 from waypost.gateway.settings import EMBEDDED, Settings
+from waypost.objective import Objective
 from waypost.routers import Cheapest, Escalation, Router
 from waypost.strategies import Cascade, Single
-from waypost.types import ModelCard, Strategy
+from waypost.types import ModelCard, Prediction, Strategy
 
 BUILTIN = EMBEDDED / "router"
 
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """A strategy with its router (or a cascade's head), the words for it, and the models that it knows."""
+    """A strategy with its router (or a cascade's head), the words for it, and the cards of the pool.
+
+    ``sample`` is what the router expects of prompts of the kind that it will see, where it was saved with some.
+    """
 
     strategy: Strategy
     router: Router | Escalation
     words: str
+    cards: Mapping[str, ModelCard]
+    sample: Prediction | None
 
     @property
     def known(self) -> Sequence[str]:
         """Models that it can choose."""
         return self.router.models
+
+    def solved(self, objective: Objective) -> Objective:
+        """The objective with its budget turned into a weight; a cascade's is that of calling one model.
+
+        Raises:
+            BadInput: the budget cannot be kept, or there is no sample to solve it on.
+        """
+        if objective.budget is None:
+            return objective
+        if self.sample is None:
+            raise BadInput(f"a budget is solved on a sample, and router {self.words} was saved without; train it again")
+        return objective.solved(self.sample, self.cards)
 
 
 def deciding(settings: Settings, cards: Mapping[str, ModelCard], folder: Path | None = None) -> Deciding:
@@ -38,32 +56,38 @@ def deciding(settings: Settings, cards: Mapping[str, ModelCard], folder: Path | 
         BadConfig: a head stands where a router must, or the reverse.
     """
     if folder is not None:
-        return _of(routers.load(folder), cards, str(folder))
+        return _saved(folder, cards, str(folder))
     if settings.strategy == "cascade" and settings.head is not None:
-        head = routers.load(settings.head)
-        if not isinstance(head, Escalation):
+        chosen = _saved(settings.head, cards, str(settings.head))
+        if not isinstance(chosen.router, Escalation):
             raise BadConfig(f"{settings.file}: 'head' must hold a cascade's head, {settings.head} holds a router")
-        return _of(head, cards, str(settings.head))
-    router, words = _router(settings, cards)
-    if isinstance(router, Escalation):
-        raise BadConfig(f"{settings.file}: {words} holds a cascade's head; say `strategy: cascade`, `head: {words}`")
-    return _of(router, cards, words)
-
-
-def _of(loaded: Router | Escalation, cards: Mapping[str, ModelCard], words: str) -> Deciding:
-    strategy = Cascade(loaded, cards) if isinstance(loaded, Escalation) else Single(loaded, cards)
-    return Deciding(strategy, loaded, words)
-
-
-def _router(settings: Settings, cards: Mapping[str, ModelCard]) -> tuple[Router | Escalation, str]:
-    if settings.router is None:
-        # A router that knows nothing of half the pool would never choose it, and nobody has asked for that.
-        try:
-            router: Router = routers.load(BUILTIN)
-        except NotInstalled:
-            return Cheapest.from_cards(cards), "cheapest"
-        known = set(cards) <= set(router.models)
-        return (router, "builtin") if known else (Cheapest.from_cards(cards), "cheapest")
+        return chosen
     if settings.router == "cheapest":
-        return Cheapest.from_cards(cards), "cheapest"
-    return routers.load(BUILTIN if settings.router == "builtin" else settings.router), str(settings.router)
+        return _cheapest(cards)
+    if settings.router is None:
+        return _unsaid(cards)
+    chosen = _saved(BUILTIN if settings.router == "builtin" else Path(settings.router), cards, str(settings.router))
+    if isinstance(chosen.router, Escalation):
+        words = f"{settings.file}: {chosen.words} holds a cascade's head"
+        raise BadConfig(f"{words}; say `strategy: cascade`, `head: {chosen.words}`")
+    return chosen
+
+
+def _saved(folder: Path, cards: Mapping[str, ModelCard], words: str) -> Deciding:
+    loaded = routers.load(folder)
+    strategy = Cascade(loaded, cards) if isinstance(loaded, Escalation) else Single(loaded, cards)
+    return Deciding(strategy, loaded, words, cards, routers.load_sample(folder, loaded.models))
+
+
+def _cheapest(cards: Mapping[str, ModelCard]) -> Deciding:
+    router = Cheapest.from_cards(cards)
+    return Deciding(Single(router, cards), router, "cheapest", cards, router.predict(["any prompt"]))
+
+
+def _unsaid(cards: Mapping[str, ModelCard]) -> Deciding:
+    """The built-in router, unless it knows nothing of some model: it would never choose that, and nobody asked so."""
+    try:
+        builtin = _saved(BUILTIN, cards, "builtin")
+    except NotInstalled:
+        return _cheapest(cards)
+    return builtin if set(cards) <= set(builtin.known) else _cheapest(cards)

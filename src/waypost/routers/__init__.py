@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, get_args, get_type_hints, runtime_checkable
 
 from waypost.errors import BadInput, nearest
 from waypost.outcomes import Outcomes
@@ -63,7 +63,22 @@ def make(name: str, **settings: Any) -> Any:
         if setting not in allowed:
             known = ", ".join(allowed) or "no settings"
             raise BadInput(f"router '{name}' has no setting '{setting}'; it has {known}.{nearest(setting, allowed)}")
-    return kind(**settings)
+    try:
+        router = kind(**settings)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"router '{name}': {error}") from error
+    _check_types(name, router)
+    return router
+
+
+def _check_types(name: str, router: Any) -> None:
+    """Settings are written by hand: "2.5" neighbours or a text for a number must not surface as a crash in a fit."""
+    for setting, kind in get_type_hints(type(router)).items():
+        value = getattr(router, setting, None)
+        plain = [k for k in (get_args(kind) or (kind,)) if k in (int, float, type(None))]
+        if plain and (isinstance(value, bool) or not isinstance(value, (*plain, *((int,) if float in plain else ())))):
+            words = " or ".join({int: "a whole number", float: "a number"}.get(k, "nothing") for k in plain)
+            raise BadInput(f"router '{name}': {setting} must be {words}, got {value!r}")
 
 
 def name_of(router: object) -> str:
@@ -71,8 +86,11 @@ def name_of(router: object) -> str:
     return next((name for name, kind in KINDS.items() if type(router) is kind), type(router).__name__)
 
 
-def save(router: Router | Escalation, folder: str | Path) -> None:
+def save(router: Router | Escalation, folder: str | Path, sample: Sequence[str] = ()) -> None:
     """Save a fitted router of the registry as JSON and safetensors.
+
+    With ``sample``, some prompts of the kind that it will see, what it expects of them is kept too, so that a budget
+    (mean USD per query) can be solved where it serves.
 
     Raises:
         NotFitted: there is nothing to save yet.
@@ -83,14 +101,26 @@ def save(router: Router | Escalation, folder: str | Path) -> None:
             f"'{type(router).__name__}' is not a router of the registry ({', '.join(KINDS)}); save it yourself"
         )
     storage.save(router, Path(folder), kind=name_of(router))
+    if sample:
+        storage.save_sample(router.predict(sample), Path(folder))
 
 
 def load(folder: str | Path) -> Any:
-    """A saved router, or a cascade's head, by its folder."""
+    """A saved router, or a cascade's head, by its folder.
+
+    Raises:
+        NotInstalled: the folder or one of its files is missing.
+        BadInput: the files are not a router of this version.
+    """
     return storage.load(Path(folder), KINDS)
+
+
+def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | None:
+    """What a saved router of these models expects of the sample that it was saved with, or None."""
+    return storage.load_sample(Path(folder), models)
 
 
 __all__ = [
     "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "Random", "Ridge", "Router",
-    "load", "make", "name_of", "save",
+    "load", "load_sample", "make", "name_of", "save",
 ]  # fmt: skip
