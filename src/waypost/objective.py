@@ -101,6 +101,7 @@ class Objective:
         for m, name in enumerate(prediction.models):
             if not isfinite(scores_M[m]) and name not in removed:
                 removed[name] = self._unscored(prediction.quality_NM[0, m])
+        bonus_M = self._bonus([cards.get(name) for name in prediction.models]).tolist()
         facts = [dict(zip(prediction.models, map(float, a[0]), strict=True)) for a in prediction[1:4]]
         scores = {name: float(scores_M[prediction.models.index(name)]) for name in ranking}
         return Decision(
@@ -113,6 +114,7 @@ class Objective:
             removed=removed,
             weights=self.weights,
             why=self._why(ranking, scores, facts[0], facts[1], len(prediction.models)),
+            bonus=dict(zip(prediction.models, bonus_M, strict=True)) if self.flags else {},
         )
 
     def choose_many(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> NDArray[np.intp]:

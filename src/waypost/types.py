@@ -111,7 +111,8 @@ class Decision:
     """A choice and its reasons: models best first, what each was expected to give, what removed the others.
 
     ``scores`` are the objective's values; ``quality``, ``usd`` and ``seconds`` the router's predictions, by model;
-    ``weights`` the trade-off that was used (``quality``, ``usd``, ``seconds``, and the flags).
+    ``weights`` the trade-off that was used (``quality``, ``usd``, ``seconds``, and the flags), and ``bonus`` what the
+    flags add to each model's score.
     """
 
     router: str
@@ -123,6 +124,7 @@ class Decision:
     removed: Mapping[str, str]
     weights: Mapping[str, float]
     why: str
+    bonus: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def model(self) -> str:

@@ -7,8 +7,9 @@ from waypost.errors import BadInput, BadTable, NoModelLeft
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
 from waypost.routers import Escalation, load, make, save
+from waypost.routers.escalation import Outlook
 from waypost.strategies import Cascade, Single, replay
-from waypost.types import Answer, ModelCard, Outcome, Query
+from waypost.types import Answer, Decision, ModelCard, Outcome, Prediction, Query
 
 
 def recorded(n=400, seed=0):
@@ -152,3 +153,90 @@ def test_an_expert_that_declines_often_but_is_right_is_asked_before_the_general_
     assert next(run).model == "clock"
     assert run.send(Answer("clock", declined="not mine")).model == "expert"
     assert run.send(Answer("expert", declined="not mine")).model == "general"
+
+
+class Foreseen:
+    """A head whose outlook is given: (quality, usd, seconds, chance of declining) by model."""
+
+    def __init__(self, **outlook):
+        self.outlook = outlook
+
+    def predict(self, prompts):
+        quality, usd, seconds, declines = (
+            np.array([list(column)]) for column in zip(*self.outlook.values(), strict=True)
+        )
+        return Prediction(tuple(self.outlook), quality * (1 - declines), usd, seconds, quality * 0)
+
+    def revise(self, prompt, answer):
+        quality, usd, seconds, declines = (
+            np.array([list(column)]) for column in zip(*self.outlook.values(), strict=True)
+        )
+        return Outlook(Prediction(tuple(self.outlook), quality, usd, seconds, quality * 0), declines)
+
+
+def second_call(objective, answer=None, cards=None, **outlook):
+    """Whom a cascade asks after the first model's answer, or None."""
+    cards = cards or {name: ModelCard(name) for name in outlook}
+    cascade, query = Cascade(Foreseen(**outlook), cards), Query.of("Hi")
+    run = cascade.run(query, cascade.decide(query, objective))
+    first = next(run)
+    try:
+        return run.send(answer or Answer(first.model, "Hello")).model
+    except StopIteration:
+        return None
+
+
+@pytest.mark.parametrize(("objective", "asked"), [
+    (Objective(), "large"), (Objective(usd=29), "large"), (Objective(usd=31), None),
+    (Objective(seconds=0.14), "large"), (Objective(seconds=0.16), None),
+])  # fmt: skip
+def test_the_gain_is_weighed_against_the_price_and_the_time_of_the_next_call(objective, asked):
+    assert second_call(objective, small=(0.5, 1e-6, 0.1, 0), large=(0.8, 0.01, 2.0, 0)) == asked
+
+
+def test_a_gain_that_may_be_declined_is_worth_less():
+    outlook = {"small": (0.5, 1e-6, 0.1, 0.0), "shy": (0.9, 0.01, 0.1, 0.9), "sure": (0.8, 0.01, 0.1, 0.0)}
+    assert second_call(Objective(usd=5), **outlook) == "sure"
+
+
+def test_flags_hold_after_the_first_answer_too():
+    outlook = {"here": (0.5, 1e-6, 0.1, 0), "there": (0.6, 1e-5, 0.1, 0)}
+    cards = {"here": ModelCard("here", local=True), "there": ModelCard("there")}
+    assert second_call(Objective(), cards=cards, **outlook) == "there"
+    assert second_call(Objective(flags={"local": 0.5}), cards=cards, **outlook) is None
+
+
+def test_an_unknown_price_is_never_zero():
+    cascade, query = Cascade(Foreseen(small=(0.5, 1e-6, 0.1, 0), large=(0.8, np.nan, 0.1, 0)), {}), Query.of("Hi")
+    before = {"small": 1e-6, "large": 1.0}
+    decision = Decision("", ("small", "large"), {}, {}, before, before, {}, {"quality": 1.0, "usd": 100.0}, "")
+    run = cascade.run(query, decision)
+    next(run)
+    with pytest.raises(StopIteration):
+        run.send(Answer("small", "Hello"))
+
+
+@pytest.mark.parametrize("fact", ["logprob", "finish", "refusal"])
+def test_the_head_reads_each_fact_of_an_answer(fact):
+    rng = np.random.default_rng(1)
+
+    def answer_facts(good):
+        return {
+            "logprob": {"logprob": -0.1 if good else -2.0},
+            "finish": {"finish": "stop" if good else "length"},
+            "refusal": {"answer": "The answer is this one here" if good else "I cannot say anything on it"},
+        }[fact]
+
+    rows = []
+    for i in range(200):
+        good, prompt = rng.random() < 0.5, f"Question {i}"
+        rows.append(Outcome(str(i), prompt, "", "small", float(good), 1e-6, 0.1, 9, 6, **answer_facts(good)))
+        rows.append(Outcome(str(i), prompt, "", "large", 1.0, 1e-3, 1.0, 9, 6))
+    head = Escalation().fit(Outcomes.from_rows(rows))
+
+    def expected(good):
+        given = answer_facts(good)
+        answer = Answer("small", given.pop("answer", ""), 9, 6, **given)
+        return head.revise("Question 201", answer).answered.quality_NM[0, 0]
+
+    assert expected(True) > 0.7 > 0.3 > expected(False)

@@ -26,9 +26,9 @@ class Cascade:
     """Starts with the cheapest model; after each answer asks the model with the largest net gain, if it is above 0.
 
     The net gain of asking model j after model i answered is, by the objective's own weights and given i's answer,
-    ``quality·(1 − d_j)·(q_j − q_i) − usd·USD_j − seconds·s_j``, where d_j is the chance that j declines, plus d_j
-    times the best gain of the others.  After a decline there is no q_i to lose, and the best of the rest is asked.
-    When a later model declines or fails the earlier answer is given.
+    ``(1 − d_j)·(quality·(q_j − q_i) + flags_j − flags_i) − usd·USD_j − seconds·s_j``, where d_j is the chance that j
+    declines, plus d_j times the best gain of the others.  After a decline there is no q_i to lose, and the best of
+    the rest is asked.  When a later model declines or fails the earlier answer is given.
     """
 
     head: Head
@@ -59,7 +59,7 @@ class Cascade:
         given = answer = yield from ask(Call(first, query, final=not left))
         while left:
             # A failure says nothing of the prompt, so what was expected before stands.
-            net = dict(decision.scores) if answer.error else self._net(query, answer, left, decision.weights)
+            net = dict(decision.scores) if answer.error else self._net(query, answer, left, decision)
             best = max(left, key=net.__getitem__)
             if given.ok and (net[best] <= 0 or not answer.ok):
                 break
@@ -69,18 +69,31 @@ class Cascade:
                 given = answer
         return given
 
-    def _net(self, query: Query, answer: Answer, left: Sequence[str], weights: Mapping[str, float]) -> dict[str, float]:
+    def _net(self, query: Query, answer: Answer, left: Sequence[str], decision: Decision) -> dict[str, float]:
         """The net gain of asking each model that is left, now that one has answered or declined."""
         expected, declines = self.head.revise(query.text, answer)
         column = expected.models.index
-        have = expected.quality_NM[0, column(answer.model)] if answer.ok else 0.0
+        weights, bonus = decision.weights, decision.bonus
+        have = 0.0
+        if answer.ok:
+            have = weights["quality"] * expected.quality_NM[0, column(answer.model)] + bonus.get(answer.model, 0.0)
         gain = {}
         for name in left:
             m = column(name)
-            cost = weights.get("usd", 0.0) * np.nan_to_num(expected.usd_NM[0, m])
-            cost += weights.get("seconds", 0.0) * np.nan_to_num(expected.seconds_NM[0, m])
-            gain[name] = weights["quality"] * (1 - declines[0, m]) * (expected.quality_NM[0, m] - have) - cost
+            worth = weights["quality"] * expected.quality_NM[0, m] + bonus.get(name, 0.0)
+            usd, seconds = expected.usd_NM[0, m], expected.seconds_NM[0, m]
+            cost = _cost(weights.get("usd"), usd, decision.usd[name])
+            cost += _cost(weights.get("seconds"), seconds, decision.seconds[name])
+            gain[name] = float((1 - declines[0, m]) * (worth - have) - cost)
         return {
-            name: gain[name] + declines[0, column(name)] * max([0.0, *(gain[other] for other in left if other != name)])
+            name: gain[name] + declines[0, column(name)] * max([0.0, *(gain[o] for o in left if o != name)])
             for name in left
         }
+
+
+def _cost(weight: float | None, revised: float, before: float) -> float:
+    """What a call costs in points; where nothing is known of it after the answer, what was expected before counts."""
+    if not weight:
+        return 0.0
+    known = before if np.isnan(revised) else revised
+    return float("inf") if np.isnan(known) else weight * float(known)
