@@ -42,6 +42,31 @@ def test_a_router_that_takes_missing_for_zero_is_caught():
         checks.check_router(Zeros)
 
 
+def test_a_router_that_leans_on_the_first_row_is_caught():
+    class First(routers.BestSingle):
+        def fit(self, outcomes):
+            super().fit(outcomes)
+            self.means_K = self.means_K.copy()
+            self.means_K[: len(self.models)] = (self.means_K[: len(self.models)] + outcomes.quality_NM[0]) / 2
+            return self
+
+    with pytest.raises(AssertionError, match="row_order"):
+        checks.check_router(First)
+
+
+def test_a_router_that_tires_is_caught():
+    class Tired(routers.BestSingle):
+        calls = 0
+
+        def predict(self, prompts):
+            self.calls += 1
+            found = super().predict(prompts)
+            return found if self.calls < 20 else found._replace(quality_NM=found.quality_NM / 2)
+
+    with pytest.raises(AssertionError, match="mutated"):
+        checks.check_router(Tired)
+
+
 @pytest.mark.parametrize("kind", list(routers.ROUTERS.values()))
 def test_every_router_says_when_what_and_how(kind):
     assert kind.when in ("before the answer", "after an answer")

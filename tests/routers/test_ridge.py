@@ -45,7 +45,7 @@ def test_the_chosen_penalty_has_the_least_leave_one_out_error():
     for k in range(4):
         errors = [left_out(alpha, k) for alpha in ALPHAS]
         assert heads.alpha_K[k] == ALPHAS[int(np.argmin(errors))]
-        assert heads.sigma_K[k] == pytest.approx(np.sqrt(min(errors)), rel=0.02)
+        assert heads.sigma_K[k] == pytest.approx(np.sqrt(min(errors)), rel=1e-4)
 
 
 def test_a_model_without_any_cost_has_an_unknown_cost():
