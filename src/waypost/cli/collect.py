@@ -29,7 +29,7 @@ def collect(
     models: Annotated[list[str] | None, typer.Option(help="Names, with commas between; else every model.")] = None,
     n: Annotated[int, typer.Option(help="How many prompts of 'builtin'.", min=1)] = 2400,
     seed: Annotated[int, typer.Option(help="Of the prompts of 'builtin'.")] = 0,
-    concurrency: Annotated[int, typer.Option(help="Calls in flight per hosted model; local ones: 2.", min=1)] = 8,
+    concurrency: Annotated[int, typer.Option(help="Calls in flight per hosted model; local ones: 1.", min=1)] = 8,
     max_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.", min=1)] = 96,
     judge: Annotated[
         str | None, typer.Option(help="The model that marks answers to prompts of scorer 'judge'.")
@@ -58,7 +58,8 @@ def collect(
                     samples,
                     pool,
                     out,
-                    concurrency={m.name: 2 if m.card.local else concurrency for m in asked},
+                    # Two calls would share a local model's cores, and its seconds would say that it is slow.
+                    concurrency={m.name: 1 if m.card.local else concurrency for m in asked},
                     judge=judge_,
                     progress=show,
                     limit_usd=limit_usd,
