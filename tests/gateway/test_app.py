@@ -150,6 +150,19 @@ def test_metrics_count_requests_by_status_and_model(serve, pool):
     assert "waypost_log_rows_dropped_total 0" in page
 
 
+def test_rows_that_were_lost_are_counted_when_the_queue_is_empty_again(expert):
+    writer = expert.gateway.config.app.ledger.writer
+    ask = [{"role": "user", "content": "What is 2 + 2?"}]
+    reply = expert.client.chat.completions.with_raw_response.create(model="auto", messages=ask)
+    row = expert.gateway.config.app.ledger._recent[reply.headers["x-waypost-decision"]]
+    writer.settled().result(30)
+    writer.put(row)  # the same id again cannot be stored
+    writer.settled().result(30)
+    assert len(writer) == 0
+    page = expert.client._client.get(f"{expert.url}/metrics").text.splitlines()
+    assert "waypost_log_rows_dropped_total 1" in page
+
+
 def test_a_decision_is_explained_in_full_and_takes_feedback(serve, pool):
     served = serve(pool("error500", "good"))
     http = served.client._client

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from queue import Full
 
 import pytest
@@ -87,19 +88,38 @@ def test_a_full_queue_drops_at_once_and_counts(path):
     assert kept + writer.dropped == 1000, "every row is either kept or counted"
 
 
-def test_a_lost_batch_is_counted_told_and_does_not_end_the_writer(path, caplog):
+@pytest.mark.parametrize(
+    "bad",
+    [decided("a"), replace(decided("b"), tokens_in=2**63), replace(decided("b"), time=1e300)],
+    ids=["the same id again", "a number too large for SQLite", "a time that no calendar has"],
+)
+def test_a_row_that_cannot_be_stored_is_counted_told_and_takes_no_other_with_it(path, caplog, bad):
     writer = Writer(path)
     writer.put(decided("a"))
     writer.settled().result(30)
-    writer.put(decided("a"))  # the same id again cannot be stored
-    writer.put(decided("b"))
-    with pytest.raises(Exception, match="UNIQUE"):
-        writer.settled().result(30)
-    assert writer.dropped == 2
-    assert "2 rows" in caplog.text or "3 rows" in caplog.text
+    for number in range(20):
+        writer.put(decided(f"before {number}"))
+    writer.put(bad)
+    for number in range(20):
+        writer.put(decided(f"after {number}"))
+    said = writer.put_feedback(Feedback("a", 0.0, 1.0))
+    said.result(30)
+    assert writer.dropped == 1
+    assert "1 row(s) not written" in caplog.text
+    assert all(writer.find(f"{when} {number}") for when in ("before", "after") for number in range(20))
     writer.put(decided("c"))
     writer.settled().result(30)
     assert writer.find("c") is not None
+    writer.close()
+
+
+def test_feedback_that_cannot_be_stored_is_told_to_whoever_waits_for_it_and_to_nobody_else(path):
+    writer = Writer(path)
+    bad = writer.put_feedback(Feedback("a", 1e300, 1.0))
+    good = writer.put_feedback(Feedback("a", 0.0, 1.0))
+    with pytest.raises((OverflowError, ValueError)):
+        bad.result(30)
+    good.result(30)
     writer.close()
 
 

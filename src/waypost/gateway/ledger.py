@@ -31,12 +31,12 @@ class Ledger:
     @property
     def dropped(self) -> int:
         """How many rows the store could not take."""
-        return self.writer.dropped if self.writer else 0
+        return self.writer.dropped if self.writer is not None else 0
 
     @property
     def waiting(self) -> int:
         """How many rows wait to be written."""
-        return len(self.writer) if self.writer else 0
+        return len(self.writer) if self.writer is not None else 0
 
     def put(self, row: Decided) -> None:
         """Keep a row; never waits."""

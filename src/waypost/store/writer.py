@@ -117,16 +117,23 @@ class Writer:
         open_ = True
         while open_:
             batch, open_ = self._next_batch()
-            if not batch:
-                continue
-            try:
-                self._write([item.row for item in batch])
-            except Exception as error:  # noqa: BLE001 - the thread's outer edge: a lost batch must not end it
-                self.dropped += sum(isinstance(item.row, Decided) for item in batch)
-                _log.error("%d rows were not written to %s: %s", len(batch), self.path, error)
-                _settle(batch, error)
-            else:
-                _settle(batch, None)
+            self._keep(batch)
+
+    def _keep(self, batch: list[_Item]) -> None:
+        """Write a batch; one row that cannot be stored is found by halving, so that it takes no other with it."""
+        try:
+            self._write([item.row for item in batch])
+        except Exception as error:  # noqa: BLE001 - the thread's outer edge: a lost row must not end it
+            if len(batch) > 1 and not _is_disk(error):
+                half = len(batch) // 2
+                self._keep(batch[:half])
+                self._keep(batch[half:])
+                return
+            self.dropped += sum(isinstance(item.row, Decided) for item in batch)
+            _log.error("%d row(s) not written to %s: %s", len(batch), self.path, error)
+            _settle(batch, error)
+        else:
+            _settle(batch, None)
 
     def _next_batch(self) -> tuple[list[_Item], bool]:
         """What to write next, and whether more may come; lingers for more unless someone waits."""
@@ -166,11 +173,25 @@ class Writer:
             return self._engine
 
 
+def _is_disk(error: Exception) -> bool:
+    """Whether the file is at fault and not a row: it is locked, full or gone, and would be for each row again."""
+    from sqlalchemy.exc import OperationalError
+
+    return isinstance(error, OperationalError | OSError)
+
+
+def _is_disk(error: Exception) -> bool:
+    """Whether the file is at fault and not a row: it is locked, full or gone, and would be for each row again."""
+    from sqlalchemy.exc import OperationalError
+
+    return isinstance(error, OperationalError | OSError)
+
+
 def _settle(batch: list[_Item], error: Exception | None) -> None:
     for item in batch:
         # A waiter that has given up has cancelled its future.
         if item.done is not None and item.done.set_running_or_notify_cancel():
-            if error is None:
+            if error is None or item.row is None:
                 item.done.set_result(None)
             else:
                 item.done.set_exception(error)
