@@ -60,3 +60,8 @@ def test_no_choice_beats_the_oracle_and_chance_is_between_the_models(quality):
     assert baselines.oracle(one).quality >= max(singles) - 1e-12
     assert baselines.chance(one).quality == pytest.approx(np.mean(singles))
     assert baselines.single(one, baselines.best_single(one)).quality == max(singles)
+
+
+def test_chance_has_no_known_cost_where_a_model_of_unknown_price_may_be_called():
+    chance = baselines.chance(table([[1, 0], [NAN, 1]], [[2, NAN], [NAN, 1]]))
+    np.testing.assert_array_equal(chance.usd_N, [NAN, 1])

@@ -5,6 +5,8 @@ from waypost.evaluation import Earned, compare, seen_in_training
 from waypost.evaluation.baselines import chosen, single
 from waypost.outcomes import Outcomes, example_table
 
+NAN = np.nan
+
 
 @pytest.fixture(scope="module")
 def test():
@@ -83,3 +85,19 @@ def test_what_was_never_measured_gets_no_verdict(test):
 
 def test_prompts_seen_in_training_are_counted_whatever_their_case(test):
     assert seen_in_training(test.select([0, 1]), test.select([1, 2])) == 1
+
+
+def test_a_partly_measured_line_is_set_against_the_oracle_of_its_own_questions():
+    quality = np.array([[0.5, 0.8, 1.0], [1, NAN, 0], [1, NAN, 0]])
+    one = Outcomes(("1", "2", "3"), ("p", "q", "r"), ("g",) * 3, ("a", "b", "c"), quality, np.full((3, 3), NAN))
+    assert compare(one, {}, resamples=50).line("b").gap_closed == pytest.approx(0.6)
+
+
+def test_a_line_is_also_set_against_the_cheapest_router_when_that_was_asked_for(test):
+    asked = {"cheapest": single(test, "tiny"), "it": single(test, "large")}
+    found = compare(test, asked, resamples=200)
+    low, high = found.line("it").vs_cheapest_ci95
+    assert 0 < low < found.line("it").quality - found.line("cheapest").quality < high
+    assert found.line("cheapest").vs_cheapest_ci95 == (0, 0)
+    assert found.line("large", "model").vs_cheapest_ci95 is None
+    assert compare(test, {"it": single(test, "large")}, resamples=50).line("it").vs_cheapest_ci95 is None

@@ -42,3 +42,15 @@ def test_the_gap_is_measured_from_best_single_to_oracle(quality, share):
 
 def test_there_is_no_gap_where_one_model_is_always_best():
     assert np.isnan(gap_closed(0.5, 0.6, 0.6))
+
+
+def test_one_call_of_unknown_cost_makes_the_mean_cost_unknown():
+    """A router that sends its dear questions to an unpriced model must not look cheap."""
+    value = Earned(("a", "b"), np.ones(3), np.array([0.1, NAN, 0.3]), np.array([1.0, 2.0, NAN]), np.eye(2)[[0, 1, 0]])
+    assert np.isnan([value.usd, value.seconds]).all()
+    assert value.unpriced == 1
+
+
+def test_a_question_that_was_left_out_needs_no_cost():
+    value = Earned(("a", "b"), np.array([1, NAN]), np.array([0.1, NAN]), np.array([2.0, NAN]), np.eye(2))
+    assert (value.usd, value.seconds, value.unpriced) == (0.1, 2, 0)

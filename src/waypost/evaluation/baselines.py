@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from waypost.evaluation.metrics import Earned
 from waypost.outcomes import Outcomes
-from waypost.types import Floats
 
 
 def chosen(table: Outcomes, column_N: NDArray[np.intp]) -> Earned:
@@ -27,12 +26,15 @@ def single(table: Outcomes, model: str) -> Earned:
 
 
 def chance(table: Outcomes) -> Earned:
-    """What a model at random earns, in expectation: the mean over the models that were measured on the question."""
+    """What a model at random earns, in expectation: the mean over the models that were measured on the question.
+
+    Where the cost of one of these is unknown, so is the expected cost.
+    """
     known_NM = ~np.isnan(table.quality_NM)
     count_N = known_NM.sum(axis=1)
     share_NM = np.divide(known_NM, count_N[:, None], out=np.zeros(known_NM.shape), where=count_N[:, None] > 0)
     quality_N, usd_N, seconds_N = (
-        _row_means(np.where(known_NM, values_NM, np.nan))
+        np.where(count_N > 0, (share_NM * np.where(known_NM, values_NM, 0.0)).sum(axis=1), np.nan)
         for values_NM in (table.quality_NM, table.usd_NM, table.seconds_NM)
     )
     return Earned(table.models, quality_N, usd_N, seconds_N, share_NM)
@@ -60,11 +62,3 @@ def cheapest(table: Outcomes) -> str | None:
 
 def _price(usd: float) -> float:
     return float("inf") if np.isnan(usd) else usd
-
-
-def _row_means(values_NM: Floats) -> Floats:
-    known_NM = ~np.isnan(values_NM)
-    count_N = known_NM.sum(axis=1)
-    sums_N = np.where(known_NM, values_NM, 0.0).sum(axis=1)
-    means_N: Floats = np.divide(sums_N, count_N, out=np.full(len(values_NM), np.nan), where=count_N > 0)
-    return means_N

@@ -20,14 +20,17 @@ from waypost.types import Floats
 class Line:
     """One row of a comparison; ``kind`` is asked (a router or strategy), model or bound.
 
-    ``n`` questions were measured and ``missing`` left out.  ``gain`` is the mean difference to the best single model
-    on the questions that both have; ``ci95`` and ``gain_ci95`` are the intervals of quality and gain.
+    ``n`` questions were measured and ``missing`` left out; ``unpriced`` of the measured made a call of unknown cost.
+    ``gain`` is the mean difference to the best single model on the questions that both have, and ``gap_closed`` that
+    gain as a share of the oracle's on the same questions.  ``ci95`` and ``gain_ci95`` are the intervals of quality and
+    gain; ``vs_cheapest_ci95`` is that of the difference to the router ``cheapest``, where both were asked for.
     """
 
     name: str
     kind: str
     n: int
     missing: int
+    unpriced: int
     quality: float
     usd: float
     seconds: float
@@ -36,6 +39,7 @@ class Line:
     share: Mapping[str, float]
     ci95: tuple[float, float]
     gain_ci95: tuple[float, float]
+    vs_cheapest_ci95: tuple[float, float] | None
 
     @property
     def verdict(self) -> str:
@@ -98,21 +102,26 @@ def compare(
     best, oracle = earned["model", name], earned["bound", "oracle"]
     quality_NK = np.column_stack([value.quality_N for value in earned.values()])
     gain_NK = quality_NK - best.quality_N[:, None]
-    own_K2, gain_K2 = np.split(interval(np.hstack([quality_NK, gain_NK]), resamples, seed), 2)
+    frugal = asked.get("cheapest")
+    frugal_NK = quality_NK[:, : len(asked)] - frugal.quality_N[:, None] if frugal else np.empty((len(test), 0))
+    bounds_K2 = interval(np.hstack([quality_NK, gain_NK, frugal_NK]), resamples, seed)
+    own_K2, gain_K2, frugal_K2 = np.split(bounds_K2, (len(earned), 2 * len(earned)))
     lines = tuple(
         Line(
             name=key,
             kind=kind,
             n=value.n,
             missing=value.missing,
+            unpriced=value.unpriced,
             quality=value.quality,
             usd=value.usd,
             seconds=value.seconds,
             gain=mean(gain_NK[:, k]),
-            gap_closed=gap_closed(value.quality, best.quality, oracle.quality),
+            gap_closed=_gap_closed(value, best, oracle),
             share=value.share,
             ci95=_pair(own_K2[k]),
             gain_ci95=_pair(gain_K2[k]),
+            vs_cheapest_ci95=_pair(frugal_K2[k]) if k < len(frugal_K2) else None,
         )
         for k, ((kind, key), value) in enumerate(earned.items())
     )
@@ -135,6 +144,12 @@ def seen_in_training(test: Outcomes, train: Outcomes) -> int:
     """
     known = {_folded(prompt) for prompt in train.prompts}
     return sum(_folded(prompt) in known for prompt in test.prompts)
+
+
+def _gap_closed(value: Earned, best: Earned, oracle: Earned) -> float:
+    """On the questions that the line and the best single model both have: elsewhere they cannot be compared."""
+    both_N = ~np.isnan(value.quality_N + best.quality_N)
+    return gap_closed(*(mean(each.quality_N[both_N]) for each in (value, best, oracle)))
 
 
 def _pair(bounds: Floats) -> tuple[float, float]:

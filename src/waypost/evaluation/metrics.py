@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from waypost.types import Floats
 
@@ -14,7 +15,8 @@ from waypost.types import Floats
 class Earned:
     """Quality (0..1), USD and seconds on each question, and which models were called for it.
 
-    A question whose choice was never measured is NaN in all three: it is left out and counted, never zero.
+    A question whose choice was never measured is NaN in all three: it is left out and counted, never zero.  One that
+    was measured by a call of unknown cost is NaN in ``usd_N``, and so the mean cost of all is unknown.
     ``calls_NM`` is how often each model was called, in expectation where the choice is random.
 
     >>> earned = Earned(("a", "b"), np.array([1.0, np.nan]), np.array([0.1, np.nan]), np.full(2, np.nan), np.eye(2))
@@ -31,7 +33,7 @@ class Earned:
     @property
     def n(self) -> int:
         """How many questions were measured."""
-        return int((~np.isnan(self.quality_N)).sum())
+        return int(self._measured_N.sum())
 
     @property
     def missing(self) -> int:
@@ -45,25 +47,38 @@ class Earned:
 
     @property
     def usd(self) -> float:
-        """Mean USD per question; NaN where no cost is known."""
-        return mean(self.usd_N)
+        """Mean USD per measured question; NaN as soon as the cost of one is unknown."""
+        return _mean_of_all(self.usd_N[self._measured_N])
 
     @property
     def seconds(self) -> float:
-        """Mean seconds per question; NaN where no time is known."""
-        return mean(self.seconds_N)
+        """Mean seconds per measured question; NaN as soon as the time of one is unknown."""
+        return _mean_of_all(self.seconds_N[self._measured_N])
+
+    @property
+    def unpriced(self) -> int:
+        """How many measured questions made a call of unknown cost."""
+        return int(np.isnan(self.usd_N[self._measured_N]).sum())
 
     @property
     def share(self) -> Mapping[str, float]:
         """Share of the measured questions sent to each model; several calls a question sum to more than 1."""
-        calls_NM = self.calls_NM[~np.isnan(self.quality_N)]
+        calls_NM = self.calls_NM[self._measured_N]
         return {name: mean(calls_N) for name, calls_N in zip(self.models, calls_NM.T, strict=True)}
+
+    @property
+    def _measured_N(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.quality_N)
 
 
 def mean(values: Floats) -> float:
     """Mean of what is not missing (NaN); NaN when all is."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
+
+
+def _mean_of_all(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def gap_closed(quality: float, best_single: float, oracle: float) -> float:
