@@ -1,5 +1,7 @@
 """The outcomes table refuses what cannot be true and keeps what is missing missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +21,17 @@ def table(quality, usd=None, models=("a", "b")):
     )
 
 
+def changed(**parts):
+    return replace(example_table(60), **parts)
+
+
+def rarely_asked(**parts):
+    """A table whose first model has scores in the first two rows only."""
+    quality = example_table(60).quality_NM.copy()
+    quality[2:, 0] = np.nan
+    return changed(quality_NM=quality, **parts)
+
+
 @pytest.mark.parametrize(("make", "said"), [
     (lambda: table([[np.nan, np.nan]]), "no row has a score"),
     (lambda: table([[1, np.nan]]), "model 'b' has no score in any of the 1 rows"),
@@ -28,6 +41,14 @@ def table(quality, usd=None, models=("a", "b")):
     (lambda: table([[0, 1]], [[np.inf, 0]]), "finite"),
     (lambda: table([[0, 1]], models=("a", "a")), "must differ"),
     (lambda: table([[0, 1]], [[0, 1, 2]]), "shape"),
+    (lambda: changed(ids=("x",)), "ids has 1 entries, expected 60"),
+    (lambda: changed(groups=("x",) * 61), "groups has 61 entries, expected 60"),
+    (lambda: changed(weight_N=np.ones(3)), r"weight_N has shape \(3,\), expected \(60,\)"),
+    (lambda: changed(weight_N=-np.ones(60)), "row 0 .id 'example-0'.: weight is -1.0, it must be zero or more"),
+    (lambda: changed(weight_N=np.full(60, np.nan)), "weight is nan"),
+    (lambda: changed(weight_N=np.full(60, np.inf)), "weight is inf"),
+    (lambda: changed(weight_N=np.zeros(60)), "every row has weight zero"),
+    (lambda: rarely_asked(weight_N=np.arange(60) > 1), "model 'tiny' has scores in rows of weight zero only"),
     (lambda: Outcomes((), (), (), ("a", "b"), np.empty((0, 2)), np.empty((0, 2))), "no rows"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_place(make, said):
@@ -105,3 +126,36 @@ def test_the_callers_arrays_stay_writable():
     quality = np.array([[0.0, 1.0]])
     table(quality)
     quality[0, 0] = 1.0
+
+
+def test_a_split_keeps_prompts_together_that_differ_in_case_and_spaces_only():
+    prompts = tuple(f"{word} {i}" for i in range(30) for word in ("What is", " WHAT   is"))
+    for part in changed(prompts=prompts).split():
+        seen = [" ".join(prompt.lower().split()) for prompt in part.prompts]
+        assert all(seen.count(prompt) == 2 for prompt in seen)
+
+
+def test_a_split_that_leaves_a_model_without_scores_says_in_which_part_and_what_to_do():
+    said = "leaves model 'tiny' without any score in the (training|test) part; collect more answers of it"
+    with pytest.raises(BadTable, match=said):
+        rarely_asked(prompts=("Equal", "equal") + example_table(60).prompts[2:]).split()
+
+
+def test_tables_are_joined_whatever_the_order_of_their_models():
+    table = example_table(30)
+    joined = Outcomes.concat([table, table.only(table.models[::-1])])
+    assert joined.models == table.models
+    np.testing.assert_array_equal(joined.quality_NM, np.vstack([table.quality_NM] * 2))
+
+
+def test_a_cost_that_is_known_in_rows_of_no_weight_only_is_unknown():
+    usd = np.full((60, 3), np.nan)
+    usd[0] = 1.0
+    means = changed(usd_NM=usd, weight_N=np.arange(60) > 0).means()
+    assert all(np.isnan(cost) for _, cost in means.values())
+
+
+def test_half_a_character_in_a_prompt_is_hashed_like_any_other():
+    table = changed(prompts=("a\udcff", *example_table(60).prompts[1:]))
+    assert table.fingerprint != example_table(60).fingerprint
+    assert sum(map(len, table.split())) == 60

@@ -30,7 +30,7 @@ class Outcomes:
 
     Raises:
         BadTable: no scores, fewer than two models, a model without any score, NaN-only columns, negative or
-            infinite costs, quality outside 0..1; the sentence names the row.
+            infinite costs or weights, quality outside 0..1, parts of different lengths; the sentence names the row.
 
     >>> table = Outcomes(("a", "b"), ("Hi", "2+2?"), ("chat", "maths"), ("small", "large"),
     ...                  np.array([[1, 1], [0, 1]]), np.array([[1e-6, 1e-4], [1e-6, 1e-4]]))
@@ -61,6 +61,19 @@ class Outcomes:
         self._check()
 
     def _check(self) -> None:
+        self._check_shape()
+        self._check_weights()
+        self._check_values()
+        if unscored := _unscored(self.models, self.quality_NM):
+            if len(unscored) == len(self.models):
+                raise BadTable("no row has a score; a table needs the quality of at least two models")
+            raise BadTable(f"model {unscored[0]!r} has no score in any of the {len(self)} rows; drop it or score it")
+        if unscored := _unscored(self.models, self.quality_NM[self.weight_N > 0]):
+            raise BadTable(
+                f"model {unscored[0]!r} has scores in rows of weight zero only; drop it, or weigh one of them"
+            )
+
+    def _check_shape(self) -> None:
         n, m = len(self.prompts), len(self.models)
         if n == 0:
             raise BadTable("the table has no rows; collect some outcomes first (waypost collect)")
@@ -68,10 +81,25 @@ class Outcomes:
             raise BadTable(f"the table has {m} model ({', '.join(self.models)}); a choice needs at least 2")
         if len(set(self.models)) < m:
             raise BadTable(f"model names must differ, got {', '.join(self.models)}")
+        for name in ("ids", "groups"):
+            if (length := len(getattr(self, name))) != n:
+                raise BadTable(f"{name} has {length} entries, expected {n}, one for each prompt")
         for name in ("quality_NM", "usd_NM", "seconds_NM"):
             shape = getattr(self, name).shape
             if shape != (n, m):
                 raise BadTable(f"{name} has shape {shape}, expected ({n}, {m}) for {n} prompts and {m} models")
+
+    def _check_weights(self) -> None:
+        if self.weight_N.shape != (len(self),):
+            raise BadTable(f"weight_N has shape {self.weight_N.shape}, expected ({len(self)},), one for each prompt")
+        bad_N = ~np.isfinite(self.weight_N) | (self.weight_N < 0)
+        if bad_N.any():
+            row = int(bad_N.argmax())
+            raise BadTable(f"row {row} (id {self.ids[row]!r}): weight is {self.weight_N[row]}, it must be zero or more")
+        if not self.weight_N.any():
+            raise BadTable("every row has weight zero; at least one must count in training")
+
+    def _check_values(self) -> None:
         for name, what, low, high in (
             ("quality_NM", "quality", 0.0, 1.0),
             ("usd_NM", "cost in USD", 0.0, np.finfo(float).max),
@@ -86,11 +114,6 @@ class Outcomes:
                     f"row {row} (id {self.ids[row]!r}), model {self.models[column]!r}: {what} is "
                     f"{array[row, column]}, it must be {allowed}"
                 )
-        empty = [model for model, column in zip(self.models, self.quality_NM.T, strict=True) if np.isnan(column).all()]
-        if len(empty) == m:
-            raise BadTable("no row has a score; a table needs the quality of at least two models")
-        if empty:
-            raise BadTable(f"model {empty[0]!r} has no score in any of the {n} rows; drop it or score it")
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -191,6 +214,11 @@ class Outcomes:
     def split(self, share: float = 0.7, seed: int = 0) -> tuple[Self, Self]:
         """Training and test parts by a hash of each prompt, so that equal prompts stay on one side.
 
+        Prompts are equal when they differ in case and spaces only.
+
+        Raises:
+            BadTable: a part would be empty, or would leave a model without any score.
+
         >>> from waypost.outcomes import example_table
         >>> train, test = example_table(100).split(0.7)
         >>> len(train) + len(test), set(train.prompts) & set(test.prompts)
@@ -201,16 +229,30 @@ class Outcomes:
         inside = np.array([_unit_hash(f"{seed}\0{' '.join(p.lower().split())}") < share for p in self.prompts])
         if inside.all() or not inside.any():
             raise BadTable(f"{len(self)} prompts cannot be split {share:.0%} to {1 - share:.0%}; collect more")
+        for part, rows in (("training", inside), ("test", ~inside)):
+            if unscored := _unscored(self.models, self.quality_NM[rows]):
+                raise BadTable(
+                    f"a split {share:.0%} to {1 - share:.0%} leaves model {unscored[0]!r} without any score in the {part} "
+                    f"part; collect more answers of it, try another seed, or leave it out (Outcomes.only)"
+                )
         return self.select(inside), self.select(~inside)
 
     @classmethod
     def concat(cls, tables: Sequence[Self], *, equal: bool = False) -> Self:
-        """One table of several with the same models; ``equal`` gives each the same total weight in training."""
+        """One table of several with the same models, in the order of the first.
+
+        ``equal`` gives each table the same total weight in training.
+
+        Raises:
+            BadTable: no table, or tables of different models.
+        """
         if not tables:
             raise BadTable("nothing to join: no table was given")
+        models = tables[0].models
         for table in tables[1:]:
-            if table.models != tables[0].models:
-                raise BadTable(f"the tables have different models: {tables[0].models} and {table.models}")
+            if set(table.models) != set(models):
+                raise BadTable(f"the tables have different models: {models} and {table.models}")
+        tables = [table if table.models == models else table.only(models) for table in tables]
         sizes = [len(t) for t in tables]
         scale = [sum(sizes) / (len(sizes) * t.weight_N.sum()) if equal else 1.0 for t in tables]
         kept = all(t.cells_NM is not None for t in tables)
@@ -218,7 +260,7 @@ class Outcomes:
             tuple(i for t in tables for i in t.ids),
             tuple(p for t in tables for p in t.prompts),
             tuple(g for t in tables for g in t.groups),
-            tables[0].models,
+            models,
             np.concatenate([t.quality_NM for t in tables]),
             np.concatenate([t.usd_NM for t in tables]),
             np.concatenate([t.seconds_NM for t in tables]),
@@ -253,16 +295,20 @@ class Outcomes:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of what routers learn from: prompts, groups, models and numbers."""
-        digest = hashlib.sha256("\0".join((*self.prompts, *self.groups, *self.models)).encode())
+        digest = hashlib.sha256("\0".join((*self.prompts, *self.groups, *self.models)).encode(errors="surrogatepass"))
         for array in (self.quality_NM, self.usd_NM, self.seconds_NM, self.weight_N):
             digest.update(array.tobytes())
         return digest.hexdigest()
 
 
 def weighted_mean(values: Floats, weights: Floats) -> float:
-    """Mean of the values that are not missing (NaN); NaN when all are."""
-    known = ~np.isnan(values)
+    """Mean of the values that are not missing (NaN) and weigh something; NaN when there are none."""
+    known = ~np.isnan(values) & (weights > 0)
     return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
+
+
+def _unscored(models: Sequence[str], quality_NM: Floats) -> list[str]:
+    return [model for model, empty in zip(models, np.isnan(quality_NM).all(axis=0), strict=True) if empty]
 
 
 def _refuse_nan(number: int, row: Outcome) -> None:
@@ -276,4 +322,4 @@ def _refuse_nan(number: int, row: Outcome) -> None:
 
 
 def _unit_hash(text: str) -> float:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big") / 2**64
