@@ -76,3 +76,12 @@ def test_a_missing_file_and_bytes_that_are_no_text_are_said(tmp_path):
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="must be UTF-8 text; byte 0 is not"):
         samples.read(tmp_path / "bytes.jsonl")
+
+
+@pytest.mark.parametrize("field", ["prompt", "reference", "group", "id"])
+def test_half_a_character_is_refused_with_its_line_and_field(tmp_path, field):
+    path = tmp_path / "own.jsonl"
+    values = {"prompt": "Hi", "scorer": "contains", "reference": "hello", field: "Hi \ud800"}
+    path.write_text('{"prompt": "fine", "scorer": "exact", "reference": "x"}\n' + json.dumps(values))
+    with pytest.raises(BadInput, match=rf"own.jsonl:2: field '{field}' holds .ud800, half of a character"):
+        samples.read(path)

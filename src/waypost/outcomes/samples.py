@@ -128,7 +128,17 @@ def _sample(path: Path, line: int, values: Mapping[str, Any]) -> Sample:
 
 def _text(path: Path, line: int, name: str, value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return _encodable(path, line, name, value)
     if name == "reference" and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise BadInput(f"{path}:{line}: field {name!r} must be a text, got {json.dumps(value)}")
+
+
+def _encodable(path: Path, line: int, name: str, text: str) -> str:
+    """The text, unless it holds half of a character, which JSON can write and no file or model can take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start].encode("unicode_escape").decode()
+        raise BadInput(f"{path}:{line}: field {name!r} holds {half}, half of a character; write the whole") from error
+    return text

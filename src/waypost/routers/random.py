@@ -52,7 +52,9 @@ class Random:
         return prediction(self.models, values_NK, np.full((n, m), 12**-0.5))
 
     def _draw(self, prompt: str, model: str) -> float:
-        digest = hashlib.blake2b(f"{self.seed}\0{model}\0{prompt}".encode(), digest_size=7).digest()
+        digest = hashlib.blake2b(
+            f"{self.seed}\0{model}\0{prompt}".encode(errors="surrogatepass"), digest_size=7
+        ).digest()
         return int.from_bytes(digest, "big") / 2**56
 
     @classmethod
