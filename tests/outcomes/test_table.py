@@ -138,7 +138,7 @@ def test_a_split_keeps_prompts_together_that_differ_in_case_and_spaces_only():
 def test_a_split_that_leaves_a_model_without_scores_says_in_which_part_and_what_to_do():
     said = "leaves model 'tiny' without any score in the (training|test) part; collect more answers of it"
     with pytest.raises(BadTable, match=said):
-        rarely_asked(prompts=("Equal", "equal") + example_table(60).prompts[2:]).split()
+        rarely_asked(prompts=("Equal", "equal", *example_table(60).prompts[2:])).split()
 
 
 def test_tables_are_joined_whatever_the_order_of_their_models():

@@ -232,8 +232,8 @@ class Outcomes:
         for part, rows in (("training", inside), ("test", ~inside)):
             if unscored := _unscored(self.models, self.quality_NM[rows]):
                 raise BadTable(
-                    f"a split {share:.0%} to {1 - share:.0%} leaves model {unscored[0]!r} without any score in the {part} "
-                    f"part; collect more answers of it, try another seed, or leave it out (Outcomes.only)"
+                    f"a split {share:.0%} to {1 - share:.0%} leaves model {unscored[0]!r} without any score in the "
+                    f"{part} part; collect more answers of it, try another seed, or leave it out (Outcomes.only)"
                 )
         return self.select(inside), self.select(~inside)
 
@@ -308,7 +308,7 @@ def weighted_mean(values: Floats, weights: Floats) -> float:
 
 
 def _unscored(models: Sequence[str], quality_NM: Floats) -> list[str]:
-    return [model for model, empty in zip(models, np.isnan(quality_NM).all(axis=0), strict=True) if empty]
+    return [model for model, empty in zip(models, np.isnan(quality_NM.T), strict=True) if empty.all()]
 
 
 def _refuse_nan(number: int, row: Outcome) -> None:

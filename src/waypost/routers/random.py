@@ -52,9 +52,8 @@ class Random:
         return prediction(self.models, values_NK, np.full((n, m), 12**-0.5))
 
     def _draw(self, prompt: str, model: str) -> float:
-        digest = hashlib.blake2b(
-            f"{self.seed}\0{model}\0{prompt}".encode(errors="surrogatepass"), digest_size=7
-        ).digest()
+        drawn_from = f"{self.seed}\0{model}\0{prompt}".encode(errors="surrogatepass")
+        digest = hashlib.blake2b(drawn_from, digest_size=7).digest()
         return int.from_bytes(digest, "big") / 2**56
 
     @classmethod
