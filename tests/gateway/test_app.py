@@ -60,6 +60,10 @@ def test_every_refusal_has_openai_s_shape(expert, sent, status, code, says):
     assert "server" not in headers
 
 
+def test_the_wrong_method_is_told_the_right_one(expert):
+    assert parsed(expert.raw(request("GET", "/v1/chat/completions")))[1]["allow"] == "POST"
+
+
 def test_the_field_is_named(expert):
     body = orjson.dumps({"model": "auto", "messages": HELLO, "temperature": "hot"})
     _, _, reply = parsed(expert.raw(request("POST", "/v1/chat/completions", body)))

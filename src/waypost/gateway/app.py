@@ -32,6 +32,7 @@ from waypost.gateway.wire import (
     read_object,
     send_bytes,
     send_json,
+    to_tell,
     unknown,
 )
 from waypost.objective import Objective
@@ -81,12 +82,9 @@ class App:
             await self._handler(scope)(scope, receive, send)
         except ClientGone:
             return
-        except WaypostError as error:
-            await send_json(send, error_status(error), error_body(error), error_headers(error))
-        except Exception:  # noqa: BLE001 - the outer edge: a bug becomes a clean 500 and a line in the log
-            _log.exception("%s %s failed", scope["method"], scope["path"])
-            bug = WaypostError("the gateway failed on this request; its log says where")
-            await send_json(send, 500, error_body(bug))
+        except Exception as error:  # noqa: BLE001 - the outer edge: a bug becomes a clean 500 and a line in the log
+            told = to_tell(error, f"{scope['method']} {scope['path']}")
+            await send_json(send, error_status(told), error_body(told), error_headers(told))
 
     def _handler(self, scope: Scope) -> Handler:
         path: str = scope["path"]
@@ -96,7 +94,7 @@ class App:
             raise NotFound(f"nothing lives at {path}; there is {', '.join(self._routes)}.{nearest(path, self._routes)}")
         method, handler = self._routes[path]
         if scope["method"] != method:
-            raise WrongMethod(f"{path} takes {method}, got {scope['method']}")
+            raise WrongMethod(path, scope["method"], method)
         return handler
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -104,11 +102,18 @@ class App:
         self.readiness.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self.readiness.close()
-        for model in self.models.values():
-            await model.close()
-        await asyncio.to_thread(self.ledger.close)
+        try:
+            await self.readiness.close()
+            await self._close_models()
+        finally:
+            await asyncio.to_thread(self.ledger.close)
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _close_models(self) -> None:
+        ends = await asyncio.gather(*(model.close() for model in self.models.values()), return_exceptions=True)
+        for name, end in zip(self.models, ends, strict=True):
+            if end is not None:
+                _log.error("model %s was not closed", name, exc_info=end)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

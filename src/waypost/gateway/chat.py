@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from waypost.errors import ModelFailed, WaypostError
+from waypost.errors import WaypostError
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
-from waypost.gateway.reply import EVENT_STREAM, Stream, completion, decision_headers, event
-from waypost.gateway.wire import Headers, Send, error_body, error_headers, error_status, send_json
+from waypost.gateway.reply import EVENT_STREAM, Stream, completion, decision_headers, event, whole_delta
+from waypost.gateway.wire import Headers, Send, error_body, error_headers, error_status, send_json, to_tell
 from waypost.store import Attempt, Decided
 from waypost.strategies.calls import ask
 from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
@@ -93,17 +93,18 @@ class Exchange:
         stream = Stream(f"chatcmpl-{self.id}", int(self.began), self.asked.include_usage)
         try:
             answer = await self._answered(send, stream)
-        except ModelFailed as error:
+            if not stream.begun:
+                await self._send_piece(send, stream, whole_delta(answer))
+            last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
+        except Exception as error:
             if not stream.begun:
                 raise
             # The status line is gone, so the log and the metrics carry the failure, and the client an event of it.
-            self.status = error_status(error)
-            await send({"type": "http.response.body", "body": event(error_body(error))})
-            return
-        if not stream.begun:
-            await self._send_piece(send, stream, Delta(answer.text))
-        self.status = 200
-        last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
+            told = to_tell(error, f"the stream of decision {self.id}")
+            self.status = error_status(told)
+            last = event(error_body(told))
+        else:
+            self.status = 200
         await send({"type": "http.response.body", "body": last})
 
     async def _answered(self, send: Send, stream: Stream | None) -> Answer:

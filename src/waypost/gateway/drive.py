@@ -71,7 +71,7 @@ class Drive:
         total = 0.0
         for attempt in self.attempts:
             if attempt.usd is None:
-                if attempt.outcome in ("ok", "cut"):
+                if attempt.outcome != "failed":
                     return None
             else:
                 total += attempt.usd
@@ -90,7 +90,7 @@ class Drive:
         try:
             answer = await self.models[call.model].complete(call.query)
         except _FAILURES as error:
-            return self._failed(call.model, error, start)
+            return self._failed(call, error, start)
         return self._answered(answer)
 
     async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
@@ -113,7 +113,7 @@ class Drive:
                     held.clear()
             raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
         except _FAILURES as error:
-            answer = self._failed(call.model, error, start)
+            answer = self._failed(call, error, start)
             if self.showing:
                 raise
             yield answer
@@ -126,15 +126,17 @@ class Drive:
         self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
         return answer
 
-    def _failed(self, model: str, error: WaypostError, start: float) -> Answer:
+    def _failed(self, call: Call, error: WaypostError, start: float) -> Answer:
         declined = isinstance(error, Declined)
         outcome = "declined" if declined else "cut" if self.showing else "failed"
         seconds = time.perf_counter() - start
-        self.attempts.append(Attempt(model, outcome, seconds, None, str(error)))
-        self.errors[model] = error
+        # To decline, a model has read the prompt.
+        usd = self.models[call.model].card.usd(call.query.size, 0) if declined else None
+        self.attempts.append(Attempt(call.model, outcome, seconds, usd, str(error)))
+        self.errors[call.model] = error
         if declined:
-            return Answer(model, seconds=seconds, declined=str(error))
-        return Answer(model, seconds=seconds, error=str(error))
+            return Answer(call.model, seconds=seconds, usd=usd, declined=str(error))
+        return Answer(call.model, seconds=seconds, error=str(error))
 
 
 def _says_something(delta: Delta) -> bool:

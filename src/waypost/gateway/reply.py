@@ -72,6 +72,25 @@ def usage(answer: Answer) -> Json:
     return {"prompt_tokens": answer.tokens_in, "completion_tokens": answer.tokens_out, "total_tokens": total}
 
 
+def whole_delta(answer: Answer) -> Delta:
+    """A whole answer as one piece of a stream; what a provider's message holds (tool calls …) stays in it."""
+    body = answer.body or {}
+    if not body.get("choices"):
+        return Delta(answer.text)
+    chunk = {name: value for name, value in body.items() if name not in ("choices", "usage")}
+    choices = [_as_chunk(choice) for choice in body["choices"]]
+    return Delta(answer.text, {**chunk, "object": "chat.completion.chunk", "choices": choices})
+
+
+def _as_chunk(choice: Mapping[str, Any]) -> Json:
+    fields = {name: value for name, value in choice.items() if name != "message"}
+    delta = {"role": "assistant", **(choice.get("message") or {})}
+    if delta.get("tool_calls"):
+        # In a message their order tells them apart, in a chunk their index.
+        delta["tool_calls"] = [{"index": i, **call} for i, call in enumerate(delta["tool_calls"])]
+    return {**fields, "delta": delta}
+
+
 @dataclass(slots=True)
 class Stream:
     """Writes one streamed answer, event by event."""
@@ -91,9 +110,10 @@ class Stream:
             choices: Sequence[Mapping[str, Any]] = chunk["choices"]
             if not choices:
                 return b""  # the provider's usage, which `end` repeats if the client wants it
+            sent = event({**chunk, "model": model})
             self.begun = True
             self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
-            return event({**chunk, "model": model})
+            return sent
         fields = {"content": delta.text} if self.begun else {"role": "assistant", "content": delta.text}
         self.begun = True
         return event(self._chunk(model, [{"index": 0, "delta": fields, "finish_reason": None}]))
@@ -108,7 +128,7 @@ class Stream:
             last = {"index": 0, "delta": {}, "finish_reason": answer.finish}
             events.append(event(self._chunk(answer.model, [last])))
         if self.include_usage:
-            counts = self.provider_usage or usage(answer)
+            counts = self.provider_usage or (answer.body or {}).get("usage") or usage(answer)
             events.append(event({**self._chunk(answer.model, []), "usage": counts, "waypost": waypost}))
         return b"".join(events) + DONE
 

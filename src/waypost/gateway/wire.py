@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import orjson
 
 from waypost.errors import BadRequest, Declined, ModelFailed, NoModelLeft, WaypostError, nearest
+
+_log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,10 +36,14 @@ class NotFound(WaypostError):
 
 
 class WrongMethod(WaypostError):
-    """The path exists, but not for this method."""
+    """The path exists, but not for this method; ``allowed`` is the one that it takes."""
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, path: str, method: str, allowed: str) -> None:
+        super().__init__(f"{path} takes {allowed}, got {method}")
+        self.allowed = allowed
 
 
 class TooLarge(WaypostError):
@@ -141,6 +148,14 @@ async def send_bytes(send: Send, status: int, body: bytes, media: bytes, headers
     await send({"type": "http.response.body", "body": body})
 
 
+def to_tell(error: Exception, doing: str) -> WaypostError:
+    """The error as a client may hear it: a bug is a line in the log, and its own words stay there."""
+    if isinstance(error, WaypostError):
+        return error
+    _log.error("%s failed", doing, exc_info=error)
+    return WaypostError("the gateway failed on this request; its log says where")
+
+
 def error_status(error: WaypostError) -> int:
     """The HTTP status of an error: its own, or the provider's where it judged the request and not itself.
 
@@ -155,11 +170,13 @@ def error_status(error: WaypostError) -> int:
 
 
 def error_headers(error: WaypostError) -> Headers:
-    """``Retry-After`` where the error knows it, and ``Connection: close`` where the body was left unread."""
+    """``Retry-After`` and ``Allow`` where the error knows them, ``Connection: close`` where the body is unread."""
     headers: Headers = []
     wait = getattr(error, "retry_after", None)
     if wait is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait))))
+    if isinstance(error, WrongMethod):
+        headers.append((b"allow", error.allowed.encode()))
     if isinstance(error, TooLarge):
         headers.append((b"connection", b"close"))
     return headers
