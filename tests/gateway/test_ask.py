@@ -90,10 +90,17 @@ def test_a_bad_header_is_named(header, field):
         ({"stop": 5}, "stop"),
         ({"tools": {}}, "tools"),
         ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": 7}}, "response_format.type"),
+        ({"tools": [1, 2]}, "tools"),
+        ({"functions": 5}, "functions"),
+        ({"stop": [1]}, "stop"),
+        ({"seed": True}, "seed"),
+        ({"stream_options": {"include_usage": "no"}}, "stream_options.include_usage"),
         ({"waypost": 5}, "waypost"),
         ({"waypost": {"usd": "x"}}, "waypost.usd"),
         ({"waypost": {"ussd": 1}}, "waypost.ussd"),
         ({"model": "small", "waypost": {"ussd": 1}}, "waypost.ussd"),
+        ({"model": "small", "waypost": {"usd": 1}}, "waypost"),
         ({"api_base": "http://evil.example"}, "api_base"),
         ({"base_url": "http://evil.example"}, "base_url"),
         ({"api_key": "sk-1"}, "api_key"),
@@ -104,6 +111,10 @@ def test_a_bad_field_is_named(body, field):
         ask(**body)
     assert error.value.field == field
     assert field in str(error.value)
+
+
+def test_headers_may_come_with_every_request_so_a_named_model_does_not_mind_them():
+    assert ask([(b"x-waypost-usd", b"5")], model="small", waypost={}).objective is None
 
 
 @pytest.mark.parametrize(

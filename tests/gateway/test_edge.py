@@ -12,6 +12,7 @@ import pytest
 
 from waypost.errors import Declined, ModelFailed, NotInstalled
 from waypost.gateway.app import App
+from waypost.gateway.budgets import Budgets
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
 from waypost.objective import Objective
@@ -70,7 +71,8 @@ def app_of(*models: Fake, kind=Single, store=None) -> App:
     pool = {model.card.name: model for model in models}
     cards = {name: model.card for name, model in pool.items()}
     strategy = kind(Cheapest.from_cards(cards), cards)
-    return App(pool, strategy, {"default": Objective()}, Ledger(Writer(store) if store else None), Readiness(pool))
+    ledger = Ledger(Writer(store) if store else None)
+    return App(pool, strategy, {"default": Objective()}, ledger, Readiness(pool), Budgets(lambda objective: objective))
 
 
 async def chat(app: App, **fields: Any) -> list[dict[str, Any]]:

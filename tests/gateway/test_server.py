@@ -74,6 +74,23 @@ def test_a_router_that_was_trained_is_served_and_knows_whom_it_cannot_choose(bui
     assert (about.router, about.strategy, about.unchosen) == (str(folder), "single", ("mine",))
 
 
+def test_a_router_that_knows_none_of_the_models_is_refused(built, tmp_path):
+    folder, head = saved_router(tmp_path / "router"), saved_head(tmp_path / "head")
+    with pytest.raises(BadConfig, match=r"yaml:4: .*router knows tiny, .* none of the models here, which are a, b"):
+        built(pool_of("a", "b") + f"router: {folder}")
+    with pytest.raises(BadConfig, match=r"yaml:4: .*head knows .* none of the models here"):
+        built(pool_of("a") + f"strategy: cascade\nhead: {head}")
+
+
+def test_a_profile_goes_on_without_the_optional_models_that_cannot_be_called(serve):
+    served = serve(
+        f"models:\n{EXPERT}  - {{name: keyless, kind: openai, api_key: '${{NOPE}}', optional: true}}\n"
+        "router: cheapest\nprofiles: {default: {allowed: [arithmetic, keyless]}}"
+    )
+    sums = [{"role": "user", "content": "What is 2 + 2?"}]
+    assert served.client.chat.completions.create(model="auto", messages=sums).model == "arithmetic"
+
+
 def test_without_a_wish_the_router_is_one_that_knows_the_whole_pool(built):
     assert built(pool_of("mine", "yours")).router == "cheapest"
 

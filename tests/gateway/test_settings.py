@@ -148,6 +148,11 @@ def test_references_fill_values_of_every_type(read):
         (MODEL + "server: {max_in_flight: 0}", ":3", "must be at least 1"),
         (MODEL + "profiles:\n  cheap:\n    usd: -1", ":5", "profile 'cheap': 'usd' must be"),
         (MODEL + "profiles:\n  cheap: {}\n  cheap: {}", ":5", "stands twice"),
+        (MODEL + "profiles:\n  cheap:\n    budget: 0", ":5", "profile 'cheap': 'budget' must be above zero"),
+        (MODEL + "profiles:\n  mine:\n    allowed: [aa]", ":5", "profile 'mine': 'allowed': no model 'aa'.*mean 'a'"),
+        (MODEL + "head: here", ":3", "'head' is only for `strategy: cascade`"),
+        (MODEL + "strategy: single\nhead: here", ":4", "'head' is only for `strategy: cascade`"),
+        (MODEL + "strategy: cascade\nhead: h\nrouter: cheapest", ":5", "'router' is only for `strategy: single`"),
         (MODEL + "log_prompts: maybe", ":3", "must be true or false, got 'maybe'"),
         (MODEL + "? [a]\n: 1", ":3", "has a field whose name is not text"),
         (MODEL + "store: &a [*a]", ":3", "nested more than 20 levels deep"),
@@ -157,6 +162,20 @@ def test_what_is_wrong_is_said_with_its_place(read, tmp_path, text, where, says)
     with pytest.raises(BadConfig, match=says) as error:
         read(text)
     assert str(error.value).startswith(f"{tmp_path / 'waypost.yaml'}{where}:")
+
+
+@pytest.mark.parametrize(
+    ("prices", "usd"),
+    [
+        ("usd_per_call: 0.5", 0.5),
+        ("usd_per_call: 0.5, usd_per_mtok_in: 1, usd_per_mtok_out: 1", 2.5),
+        ("usd_per_call: 0.5, usd_per_mtok_in: 1", None),
+        ("context: 100", None),
+    ],
+)
+def test_a_price_a_call_is_a_price(read, prices, usd):
+    [model] = read(f"models:\n  - {{name: a, kind: openai, {prices}}}").models
+    assert model.card.usd(1_000_000, 1_000_000) == usd
 
 
 def test_a_file_that_is_not_there_says_what_writes_one(tmp_path):

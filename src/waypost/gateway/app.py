@@ -7,11 +7,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from waypost.errors import BadRequest, WaypostError, nearest
 from waypost.gateway.ask import AUTO, parse
+from waypost.gateway.budgets import Budgets
 from waypost.gateway.chat import Exchange
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
@@ -49,7 +50,8 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 class App:
     """The gateway as an ASGI application: finished parts come in, requests are served.
 
-    ``models`` are those that can be called by name; the strategy chooses among those that it knows.
+    ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
+    turns the budgets of profiles and requests into weights.
     """
 
     models: Mapping[str, Model]
@@ -57,6 +59,7 @@ class App:
     profiles: Mapping[str, Objective]
     ledger: Ledger
     readiness: Readiness
+    budgets: Budgets
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     metrics: Metrics = field(default_factory=Metrics)
@@ -121,6 +124,8 @@ class App:
             asked = parse(body, scope["headers"], self.models, self.profiles)
             if self.metrics.in_flight >= self.max_in_flight:
                 raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
+            if asked.objective is not None:
+                asked = replace(asked, objective=self.budgets.solved(asked.objective))
             exchange = Exchange.begin(asked, self.strategy, self.models)
         except WaypostError as error:
             self.metrics.count(error_status(error), None)

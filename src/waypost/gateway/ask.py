@@ -62,6 +62,10 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _is_list_of(*kinds: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list) and all(isinstance(item, kinds) for item in value)
+
+
 def _is(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kinds)
 
@@ -77,12 +81,17 @@ _TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "max_tokens": (_is_count, "a whole number of at least 1"),
     "max_completion_tokens": (_is_count, "a whole number of at least 1"),
     "n": (_is_count, "a whole number of at least 1"),
-    "seed": (_is(int), "a whole number"),
-    "stop": (_is(str, list), "a text or a list of texts"),
-    "tools": (_is(list), "a list"),
+    "seed": (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    "stop": (lambda value: isinstance(value, str) or _is_list_of(str)(value), "a text or a list of texts"),
+    "tools": (_is_list_of(dict), "a list of objects"),
+    "functions": (_is_list_of(dict), "a list of objects"),
     "response_format": (_is(dict), "an object"),
     "logprobs": (_is(bool), "true or false"),
     "user": (_is(str), "a text"),
+}
+_TYPES_INSIDE: Mapping[tuple[str, str], tuple[Callable[[object], bool], str]] = {
+    ("stream_options", "include_usage"): (_is(bool), "true or false"),
+    ("response_format", "type"): (_is(str), "a text"),
 }
 
 
@@ -94,15 +103,20 @@ def _check(body: Mapping[str, Any]) -> None:
         got = f"got {kind(body['model'])}" if "model" in body else "and is missing"
         raise BadRequest("model", f"must be the name of a model or 'auto', {got}")
     for name, (fits, wanted) in _TYPES.items():
-        value = body.get(name)
-        if value is not None and not fits(value):
-            raise BadRequest(name, f"must be {wanted}, got {kind(value)}")
+        _check_type(name, body.get(name), fits, wanted)
+    for (outer, inner), (fits, wanted) in _TYPES_INSIDE.items():
+        _check_type(f"{outer}.{inner}", (body.get(outer) or {}).get(inner), fits, wanted)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         got = f"got {kind(messages)}" if "messages" in body else "and is missing"
         raise BadRequest("messages", f"must be a list of at least one message, {got}")
     for i, message in enumerate(messages):
         _check_message(f"messages[{i}]", message)
+
+
+def _check_type(name: str, value: object, fits: Callable[[object], bool], wanted: str) -> None:
+    if value is not None and not fits(value):
+        raise BadRequest(name, f"must be {wanted}, got {kind(value)}")
 
 
 def _check_message(name: str, message: object) -> None:
@@ -148,7 +162,13 @@ def _objective(
         objective = Objective.from_mapping(wishes, base)
     except BadRequest as error:
         raise BadRequest(f"waypost.{error.field}", str(error).removeprefix(f"'{error.field}' ")) from None
-    return None if named else objective
+    if not named:
+        return objective
+    # Headers may be set once for all that a client asks, but who writes the object means this request.
+    if body.get("waypost"):
+        problem = f"says how to choose, and a request for '{body['model']}' leaves no choice; ask for 'auto' instead"
+        raise BadRequest("waypost", problem)
+    return None
 
 
 def _header_wishes(headers: Headers) -> dict[str, Any]:

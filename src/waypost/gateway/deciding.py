@@ -53,10 +53,21 @@ def deciding(settings: Settings, cards: Mapping[str, ModelCard], folder: Path | 
 
     Raises:
         NotInstalled: a saved router is missing.
-        BadConfig: a head stands where a router must, or the reverse.
+        BadConfig: a head stands where a router must, or the reverse, or it knows none of the models.
     """
     if folder is not None:
         return _saved(folder, cards, str(folder))
+    chosen = _configured(settings, cards)
+    if not set(cards) & set(chosen.known):
+        where = settings.places.get("head" if settings.strategy == "cascade" else "router", settings.file)
+        raise BadConfig(
+            f"{where}: {chosen.words} knows {', '.join(chosen.known)} and none of the models here, which are "
+            f"{', '.join(cards)}; train one on outcomes of these, or say `router: cheapest`"
+        )
+    return chosen
+
+
+def _configured(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding:
     if settings.strategy == "cascade" and settings.head is not None:
         chosen = _saved(settings.head, cards, str(settings.head))
         if not isinstance(chosen.router, Escalation):

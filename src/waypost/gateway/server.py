@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvicorn
 
 from waypost import pool
 from waypost.errors import BadConfig, BadInput
 from waypost.gateway.app import App
+from waypost.gateway.budgets import Budgets
 from waypost.gateway.deciding import deciding
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import ModelSettings, Settings
+from waypost.objective import Objective
 from waypost.store import Writer
 from waypost.types import Model, ModelCard
 
@@ -44,7 +46,7 @@ class Gateway(uvicorn.Server):
 
     Raises:
         BadInput: the port is in use, the address is not ours, or a model's settings are refused.
-        BadConfig: the store cannot be used.
+        BadConfig: the store cannot be used, the router knows no model of the pool, or a profile's budget is too small.
         NotInstalled: a saved router is missing.
     """
 
@@ -93,17 +95,27 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise BadConfig(f"{settings.file}: no model can be called ({reasons})")
     chosen = deciding(settings, cards)
+    profiles = {name: _callable(objective, cards) for name, objective in settings.profiles.items()}
+    budgets = Budgets(chosen.solved)
+    budgets.keep(profiles, settings.places)
     app = App(
         models=models,
         strategy=chosen.strategy,
-        profiles=settings.profiles,
+        profiles=profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
         readiness=Readiness(models, missing),
+        budgets=budgets,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
     unchosen = tuple(name for name in cards if name not in chosen.known)
     return app, Started(url, cards, chosen.strategy.name, chosen.words, missing, unchosen)
+
+
+def _callable(profile: Objective, cards: Mapping[str, ModelCard]) -> Objective:
+    """A profile that does not ask for optional models that cannot be called, unless it asks for no others."""
+    allowed = tuple(name for name in profile.allowed or () if name in cards)
+    return replace(profile, allowed=allowed) if allowed else profile
 
 
 def _model(model: ModelSettings) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from waypost.errors import BadConfig, BadInput, BadRequest
+from waypost.errors import BadConfig, BadInput, BadRequest, UnknownModel
 from waypost.gateway.entry import Entry, Reader, Scalar, read
 from waypost.objective import Objective
 from waypost.pool import KINDS
@@ -34,6 +34,7 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Names travel in headers and in lists there, and "auto" is taken.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 _TOP = ("models", "router", "strategy", "head", "profiles", "server", "store", "log_prompts")
+_PRICES = ("usd_per_call", "usd_per_mtok_in", "usd_per_mtok_out")
 _MOST_NESTED = 20
 
 
@@ -67,7 +68,7 @@ class Settings:
     """A config file, read.
 
     ``router`` is "builtin", "cheapest", a folder, or None: the built-in one if it knows every model, else the
-    cheapest.
+    cheapest.  ``places`` says where in the file a field (``router``) or a profile (``profiles.cheap``) stands.
     """
 
     file: Path
@@ -79,6 +80,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     store: Path | None = None
     log_prompts: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
@@ -98,11 +100,11 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     if "models" not in top:
         raise root.error("needs `models`: a list of at least one")
     models = _models(top["models"], environment)
-    profiles = {name: _profile(name, entry) for name, entry in _fields(top, "profiles").items()}
-    strategy = top["strategy"].one_of(STRATEGIES) if "strategy" in top else "single"
-    head = top["head"].path() if "head" in top else None
-    if strategy == "cascade" and head is None:
-        raise top["strategy"].error("needs `head`: the folder of a head saved by `waypost train --router cascade`")
+    known = [model.name for model in models]
+    profiles = {name: _profile(name, entry, known) for name, entry in _fields(top, "profiles").items()}
+    strategy, head = _strategy(top)
+    places = {name: entry.where for name, entry in top.items()}
+    places |= {f"profiles.{name}": entry.where for name, entry in _fields(top, "profiles").items()}
     return Settings(
         file=path,
         models=models,
@@ -113,6 +115,7 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         server=_server(top["server"]) if "server" in top else ServerSettings(),
         store=_store(top["store"]) if "store" in top and not top["store"].is_null() else None,
         log_prompts=top["log_prompts"].flag() if "log_prompts" in top else False,
+        places=MappingProxyType(places),
     )
 
 
@@ -226,7 +229,11 @@ def _model(entry: Entry, env: Mapping[str, str]) -> ModelSettings:
     for setting in readers:
         if wanted[setting].default is inspect.Parameter.empty and setting not in given:
             raise entry.error(f"is of kind '{kind}', which needs `{setting}`")
-    card = replace(_known(name, kind, given), **({} if missing else read(given, _CARD)))
+    stated = {} if missing else read(given, _CARD)
+    if stated.keys() & set(_PRICES) == {"usd_per_call"}:
+        # A price a call is the whole price, unless something is said of tokens too.
+        stated |= dict.fromkeys(_PRICES[1:], 0.0)
+    card = replace(_known(name, kind, given), **stated)
     return ModelSettings(
         name=name,
         kind=kind,
@@ -311,13 +318,30 @@ def _fields(top: Mapping[str, Entry], name: str) -> dict[str, Entry]:
     return top[name].fields() if name in top and not top[name].is_null() else {}
 
 
-def _profile(name: str, entry: Entry) -> Objective:
+def _profile(name: str, entry: Entry, models: Sequence[str]) -> Objective:
     given = entry.fields()
     try:
-        return Objective.from_mapping(entry.plain())
+        objective = Objective.from_mapping(entry.plain())
     except BadRequest as error:
         place = given.get(error.field, entry)
         raise BadConfig(f"{place.where}: profile '{name}': {error}") from error
+    for model in objective.allowed or ():
+        if model not in models:
+            raise BadConfig(f"{given['allowed'].where}: profile '{name}': 'allowed': {UnknownModel(model, models)}")
+    return objective
+
+
+def _strategy(top: Mapping[str, Entry]) -> tuple[str, Path | None]:
+    """The strategy and, of a cascade, its head; what the strategy would not look at is refused."""
+    if "strategy" not in top or top["strategy"].one_of(STRATEGIES) == "single":
+        if "head" in top:
+            raise top["head"].error("is only for `strategy: cascade`; say that too, or remove it")
+        return "single", None
+    if "head" not in top:
+        raise top["strategy"].error("needs `head`: the folder of a head saved by `waypost train --router cascade`")
+    if "router" in top:
+        raise top["router"].error("is only for `strategy: single`; a cascade chooses by its `head`, so remove one")
+    return "cascade", top["head"].path()
 
 
 def _router(entry: Entry) -> str | Path:
