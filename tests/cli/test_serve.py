@@ -164,6 +164,25 @@ gateway.run()
     assert done.stdout.strip() == "[]"
 
 
+def test_blas_has_one_thread_while_it_serves(config):
+    """Small products on two threads are many times slower when the machine is busy."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from threadpoolctl import threadpool_info
+import waypost.cli, sys
+command = sys.modules["waypost.cli.serve"]
+def announce(started, json):
+    print([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"])
+    os.kill(os.getpid(), signal.SIGINT)
+command._announce = announce
+command.serve(config=Path({str(config)!r}), port=0, json=True)
+"""
+    env = environment(OPENBLAS_NUM_THREADS="2")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.strip() == "[1]"
+
+
 def test_without_local_models_it_is_ready_within_a_second(config):
     """Processor time of the whole start, which a busy machine does not stretch."""
     with process("--config", str(config), "--port", "0", "--json") as server:

@@ -25,6 +25,8 @@ def serve(
     json: Annotated[bool, typer.Option("--json", help="Announce as one JSON object a line.")] = False,
 ) -> None:
     """Serve the pool over OpenAI's API until Ctrl-C."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+
     from waypost.gateway.server import Gateway
     from waypost.gateway.settings import load
 
@@ -35,8 +37,9 @@ def serve(
     if not json:
         output.say(f"Waypost reads {settings.file}")
     gateway = Gateway(settings, lambda started: _announce(started, json))
+    # A prediction is a small product, which two threads that meet other work make many times slower.
     # The server has ended gracefully when it passes Ctrl-C on; there is nothing more to say.
-    with suppress(KeyboardInterrupt):
+    with threadpool_limits(1, "blas"), suppress(KeyboardInterrupt):
         gateway.run()
 
 
