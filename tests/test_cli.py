@@ -55,6 +55,25 @@ def test_machines_also_get_the_error_as_an_object(monkeypatch, capsys, tmp_path)
     assert json.loads(out)["error"]["type"] == "BadTable"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("eval", "--resamples", "x", "--json"), "'--resamples'"),
+        (("eval", "--no-such", "--json"), "--no-such"),
+        (("route", "--json"), "'prompt'"),
+        (("evil", "--json"), "evil"),
+    ],
+)
+def test_machines_also_get_what_is_wrong_with_a_command_line(monkeypatch, capsys, words, message):
+    code, out, err = run(monkeypatch, capsys, *words)
+    assert code == 2
+    assert out.count("\n") == 1
+    error = json.loads(out)["error"]
+    assert message in error["message"]
+    assert error["code"] == "invalid_request_error"
+    assert "Usage:" in err
+
+
 def test_a_mistyped_command_names_the_nearest(monkeypatch, capsys):
     code, _, err = run(monkeypatch, capsys, "evil")
     assert code == 2

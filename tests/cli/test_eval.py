@@ -1,12 +1,15 @@
 import re
 
+import numpy as np
 import pytest
 
-from waypost.outcomes import example_table, parquet
+from waypost import routers
+from waypost.outcomes import Outcomes, example_table, parquet
 
 ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
 FIELDS = {"router", "test", "n", "quality", "usd", "seconds", "best_single", "best_single_model", "oracle", "ci95",
-          "gain", "gain_ci95", "gap_closed", "missing", "share", "verdict", "best_single_usd"}  # fmt: skip
+          "gain", "gain_ci95", "vs_cheapest_ci95", "unpriced", "gap_closed", "missing", "share", "verdict",
+          "best_single_usd"}  # fmt: skip
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_people_get_a_ranked_table_with_baselines_and_a_verdict(dc, waypost):
     out, err = waypost(*dc, "--router", "domain,random,cheapest")
     assert "a_test: 80 questions, best single model large" in out
     assert "mean of 2 test files" in out
-    words = ("oracle", "chance", "tiny", "maths-expert", "the best single model in hindsight", "loses the best single")
+    words = ("oracle", "chance", "tiny", "maths-expert", "best, in training too", "loses", "vs cheapest")
     assert [word for word in words if word not in out] == []
     assert out.index("oracle") < out.index("chance")
     assert "fitting domain on 400 prompts × 3 models" in err
@@ -168,3 +171,155 @@ def test_the_ways_to_name_tables_do_not_mix(routerdc, waypost):
     assert "'knn' has to be fitted" in waypost(*words, fails=True)[1]
     words = ("eval", "--format", "routerdc", "--train", path, "--test", path, path)
     assert "test files must have different names" in waypost(*words, fails=True)[1]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A table in a file, sorted by group as collected tables are."""
+    table = example_table(400)
+    parquet.write(tmp_path / "own.parquet", table.select(np.argsort(table.groups, kind="stable")).rows())
+    return tmp_path / "own.parquet"
+
+
+def test_a_line_is_set_against_the_cheapest_router_when_that_was_asked_for(own, rows):
+    cheapest, domain = rows("eval", own, "--router", "cheapest,domain", "--resamples", "100")
+    assert cheapest["vs_cheapest_ci95"] == [0, 0]
+    low, high = domain["vs_cheapest_ci95"]
+    assert 0 < low < domain["quality"] - cheapest["quality"] < high
+    assert rows("eval", own, "--router", "domain", "--resamples", "50")[0]["vs_cheapest_ci95"] is None
+
+
+def test_calls_of_unknown_cost_are_counted_and_make_the_mean_unknown(tmp_path, rows, waypost):
+    table = example_table(300)
+    usd = table.usd_NM.copy()
+    usd[::2, 2] = np.nan
+    mine = Outcomes(table.ids, table.prompts, table.groups, table.models, table.quality_NM, usd)
+    parquet.write(tmp_path / "mine.parquet", mine.rows())
+    words = ("eval", tmp_path / "mine.parquet", "--router", "best_single", "--resamples", "50")
+    (row,) = rows(*words)
+    assert (row["share"]["large"], row["usd"], row["best_single_usd"]) == (1, None, None)
+    assert 0 < row["unpriced"] < row["n"]
+    assert f"{row['unpriced']} of unknown cost" in waypost(*words)[0]
+
+
+def test_a_budget_is_kept_by_every_router_and_the_cascade(own, rows):
+    words = ("eval", own, "--router", "domain,ridge", "--strategy", "cascade", "--resamples", "50")
+    dear, frugal = rows(*words), rows(*words, "--objective", "budget=0.00008")
+    for before, after in zip(dear[:2], frugal[:2], strict=True):
+        assert before["usd"] > 0.0001
+        assert 0.00004 < after["usd"] < 0.0001  # nearly all of it, and a little more or less on other prompts
+        assert after["quality"] > after["best_single"] - 0.2
+    assert frugal[2]["usd"] < dear[2]["usd"]
+
+
+def test_a_budget_of_a_saved_router_is_solved_on_its_sample(own, rows, waypost, tmp_path):
+    rows("train", own, "--router", "domain", "--out", tmp_path / "saved")
+    test = ("--test", own, "--resamples", "50", "--objective", "budget=0.00008")
+    (row,) = rows("eval", *test, "--router", tmp_path / "saved")
+    assert 0.00004 < row["usd"] < 0.0001
+    routers.save(routers.make("domain").fit(example_table(300)), tmp_path / "bare")
+    _, err = waypost("eval", *test, "--router", tmp_path / "bare", fails=True)
+    assert "was saved without; train it again" in err
+
+
+def test_a_budget_that_cannot_be_kept_is_said(own, waypost):
+    _, err = waypost("eval", own, "--router", "domain", "--objective", "budget=1e-9", fails=True)
+    assert "a budget of $1e-09 per query is too small" in err
+
+
+CARDS = """
+models:
+  - {name: tiny, kind: openai, base_url: "http://127.0.0.1:9/v1", local: true}
+  - {name: maths-expert, kind: openai, base_url: "http://127.0.0.1:9/v1"}
+  - {name: large, kind: openai, base_url: "http://127.0.0.1:9/v1"}
+"""
+
+
+def test_flags_weigh_the_cards_of_a_config(own, rows, tmp_path):
+    (tmp_path / "cards.yaml").write_text(CARDS)
+    words = ("eval", own, "--router", "domain", "--resamples", "50", "--config", tmp_path / "cards.yaml")
+    assert rows(*words)[0]["share"]["tiny"] < 0.5
+    assert rows(*words, "--objective", "local=5")[0]["share"]["tiny"] == 1
+
+
+def test_flags_without_anything_to_weigh_are_refused(own, waypost, tmp_path):
+    words = ("eval", own, "--router", "domain", "--objective", "local=5")
+    assert "of 'large' none are known; name a config" in waypost(*words, fails=True)[1]
+    (tmp_path / "cards.yaml").write_text(CARDS.replace("maths-expert", "other"))
+    _, err = waypost(*words, "--config", tmp_path / "cards.yaml", fails=True)
+    assert "of 'maths-expert' none are known" in err
+
+
+def test_flags_weigh_the_embedded_pool_on_the_shipped_table(rows):
+    words = ("eval", "--router", "best_single", "--resamples", "50", "--objective")
+    assert rows(*words, "smaller=5")[0]["share"] != rows(*words, "usd=0")[0]["share"]
+
+
+@pytest.mark.parametrize("allowed", ['usd=1,allowed=["tiny","maths-expert"]', "allowed=tiny|maths-expert"])
+def test_allowed_models_are_a_list_of_json_or_of_words(own, rows, allowed):
+    (row,) = rows("eval", own, "--router", "domain", "--resamples", "50", "--objective", allowed)
+    assert row["share"]["large"] == 0
+    assert row["share"]["tiny"] > 0 and row["share"]["maths-expert"] > 0
+
+
+def test_an_allowed_model_that_is_in_no_table_is_named_before_any_work(own, waypost):
+    _, err = waypost("eval", own, "--objective", "allowed=tinny|large", fails=True)
+    assert err == ("waypost: no model 'tinny' in the pool; it has large, maths-expert, tiny. Did you mean 'tiny'?\n")
+
+
+MISTAKEN = """
+class Needs:
+    def __init__(self, k, alpha=1, *rest, **more): ...
+    def fit(self, outcomes): ...
+    def predict(self, prompts): ...
+"""
+
+
+def test_mistakes_in_a_class_of_the_users_own_are_one_line(own, waypost, tmp_path, monkeypatch):
+    (tmp_path / "my_broken.py").write_text("def x(:")
+    (tmp_path / "my_mistaken.py").write_text(MISTAKEN)
+    monkeypatch.chdir(tmp_path)
+    for spec, sentence in (
+        ("my_broken:Router", "cannot import 'my_broken' for --router my_broken:Router: invalid syntax (my_broken.py"),
+        ("my_mistaken:Needs", "is made without arguments; give k a default in its __init__"),
+        (":Needs", "must be written package.module:Class"),
+    ):
+        _, err = waypost("eval", own, "--router", spec, fails=True)
+        assert sentence in err
+        assert err.count("\n") == 1
+
+
+THREADS = """
+from threadpoolctl import threadpool_info
+from waypost.routers import BestSingle
+
+class Counting(BestSingle):
+    seen = []
+    def fit(self, outcomes):
+        import sklearn.linear_model
+        self.count()
+        return super().fit(outcomes)
+    def predict(self, prompts):
+        self.count()
+        return super().predict(prompts)
+    def count(self):
+        self.seen.append({found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
+"""
+
+
+def test_routers_multiply_matrices_on_one_thread(own, rows, tmp_path, monkeypatch):
+    (tmp_path / "my_counting.py").write_text(THREADS)
+    monkeypatch.chdir(tmp_path)
+    rows("eval", own, "--router", "my_counting:Counting", "--resamples", "50")
+    import my_counting
+
+    assert my_counting.Counting.seen == [{1}, {1}]
+
+
+def test_the_table_for_people_fits_120_columns(waypost, monkeypatch):
+    """The README shows the one of the shipped table."""
+    monkeypatch.setenv("COLUMNS", "120")
+    out, _ = waypost("eval", "--resamples", "50")
+    lines = out.rstrip().splitlines()
+    assert max(map(len, map(str.rstrip, lines))) <= 120
+    assert len(lines) == 2 + 1 + 7 + 3 + 2  # a title, a head and one line for each: nothing is folded

@@ -1,4 +1,5 @@
 import pytest
+from threadpoolctl import threadpool_info
 
 from waypost import routers
 from waypost.outcomes import example_table
@@ -82,10 +83,52 @@ def test_the_head_of_a_cascade_explains_whom_it_asks_first(routerbench, rows, tm
         (("Hi", "--router", "nowhere"), "no saved router in nowhere"),
         (("Hi", "--config", "nowhere.yaml"), "cannot read the config nowhere.yaml"),
         (("  ", "--router", "SAVED"), "no text to route on"),
-        (("Hi", "--router", "SAVED", "--objective", "usd=-1"), "'usd' must be a number of zero or more"),
+        (("Hi", "--router", "SAVED", "--objective", "usd=-1"), "'usd' must be a number from zero"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(saved, waypost, words, sentence):
     _, err = waypost("route", *(str(saved) if word == "SAVED" else word for word in words), fails=True)
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_a_budget_is_solved_on_the_sample_that_was_saved_with_the_router(rows, waypost, saved, tmp_path):
+    table = example_table(300)
+    routers.save(routers.make("domain").fit(table), tmp_path / "sampled", sample=table.prompts)
+    words = ("route", "Tell me about the town of Elm.", "--router", tmp_path / "sampled", "--objective")
+    assert rows(*words, "budget=1")[0]["weights"] == {"quality": 1.0}
+    (decision,) = rows(*words, "budget=0.00001")
+    assert decision["model"] == "tiny"
+    assert decision["weights"]["usd"] > 100
+    _, err = waypost("route", "Hi", "--router", saved, "--objective", "budget=1", fails=True)
+    assert "was saved without; train it again" in err
+
+
+def test_a_budget_of_a_profile_counts_too(rows, tmp_path):
+    table = example_table(300)
+    routers.save(routers.make("domain").fit(table), tmp_path / "sampled", sample=table.prompts)
+    (tmp_path / "waypost.yaml").write_text(
+        CONFIG.replace(", context: 4", "") + "router: sampled\nprofiles:\n  default: {budget: 0.00001}\n"
+    )
+    words = ("route", "Tell me about the town of Elm.", "--config", tmp_path / "waypost.yaml")
+    (decision,) = rows(*words)
+    assert decision["weights"]["usd"] > 100
+    assert rows(*words, "--objective", "budget=1")[0]["weights"] == {"quality": 1.0}
+
+
+def test_bytes_that_are_no_text_are_routed_like_any_other_prompt(rows, tmp_path):
+    routers.save(routers.make("random").fit(example_table(60)), tmp_path / "random")
+    (decision,) = rows("route", "\udcff", "--router", tmp_path / "random")
+    assert decision["model"] in example_table(60).models
+
+
+def test_a_decision_is_made_on_one_thread(rows, saved, monkeypatch):
+    seen = []
+
+    def watched(self, prompts, predict=routers.Domain.predict):
+        seen.append({found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
+        return predict(self, prompts)
+
+    monkeypatch.setattr(routers.Domain, "predict", watched)
+    rows("route", "Hi", "--router", saved)
+    assert seen == [{1}, {1}]

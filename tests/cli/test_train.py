@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from waypost import routers
+from waypost.outcomes import example_table, parquet
 
 
 @pytest.fixture
@@ -79,3 +81,27 @@ def test_a_folder_that_cannot_be_written_is_one_line(table, waypost, tmp_path):
     _, err = waypost(*words, fails=True)
     assert err.splitlines()[-1].startswith("waypost: ")
     assert "Traceback" not in err
+
+
+def test_a_sample_from_all_over_the_table_is_saved_so_that_a_budget_can_be_solved(rows, tmp_path):
+    table = example_table(1200)
+    parquet.write(tmp_path / "t.parquet", table.select(np.argsort(table.groups, kind="stable")).rows())
+    for router in ("domain", "cascade"):
+        rows("train", tmp_path / "t.parquet", "--router", router, "--out", tmp_path / router, "--all")
+        models = routers.load(tmp_path / router).models
+        sample = routers.load_sample(tmp_path / router, models)
+        assert 300 < len(sample.usd_NM) <= 500
+        means = table.only(models).quality_NM.mean(axis=0)
+        np.testing.assert_allclose(sample.quality_NM.mean(axis=0), means, atol=0.1)
+
+
+def test_a_router_is_fitted_on_one_thread(table, rows, tmp_path, monkeypatch):
+    seen = []
+
+    def watched(self, outcomes, fit=routers.Ridge.fit):
+        seen.append({found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
+        return fit(self, outcomes)
+
+    monkeypatch.setattr(routers.Ridge, "fit", watched)
+    rows("train", table, "--format", "routerbench", "--router", "ridge", "--out", tmp_path / "r")
+    assert seen == [{1}]

@@ -14,7 +14,7 @@ from waypost.cli.init import init
 from waypost.cli.route import route
 from waypost.cli.serve import serve
 from waypost.cli.train import train
-from waypost.errors import WaypostError
+from waypost.errors import BadInput, WaypostError
 
 app = typer.Typer(
     name="waypost",
@@ -43,10 +43,20 @@ def _root(context: typer.Context, version: bool = typer.Option(False, "--version
 
 
 def main() -> None:
-    """Run a command; an error of ours, or of a file, is one line on stderr and exit code 2."""
+    """Run a command; an error of ours, or of a file, is one line on stderr and exit code 2.
+
+    With ``--json`` every error is also an object on stdout.
+    """
     argv = spread(sys.argv[1:])
+    json = "--json" in argv
     try:
         app(argv)
     except (WaypostError, OSError) as error:
-        output.fail(error, json="--json" in argv)
+        output.fail(error, json)
         sys.exit(2)
+    except SystemExit as ended:
+        # The parser has said on stderr what is wrong with the command line, and left while handling that error.
+        misused = ended.__context__
+        if json and misused is not None and hasattr(misused, "format_message"):
+            output.fail_json(misused, misused.format_message(), BadInput.code)
+        raise

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from waypost.cli import named, output
-from waypost.errors import BadInput
+from waypost.errors import BadInput, UnknownModel
 
 if TYPE_CHECKING:
     from waypost.evaluation import Comparison, Line
+    from waypost.objective import Objective
     from waypost.outcomes import Outcomes
+    from waypost.types import ModelCard
 
 
 @dataclass(frozen=True)
 class _Data:
-    """The training table (None when nothing is to be fitted) and the test tables by name."""
+    """The training table (None when nothing is to be fitted) and the test tables by name; or the shipped ones."""
 
     train: Outcomes | None
     tests: Mapping[str, Outcomes]
+    shipped: bool = False
 
 
 def eval_(
@@ -43,7 +46,12 @@ def eval_(
             help="cascade, or a folder saved by train; default: cascade, if no --router is named and answers were kept."
         ),
     ] = None,
-    objective: Annotated[list[str] | None, typer.Option(help="The trade-off, such as usd=100,seconds=0.1.")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="The trade-off, such as usd=100,seconds=0.1 or budget=0.001.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A waypost.yaml whose cards the flags of --objective weigh, such as local=0.1.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the routers and the resamples.")] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap behind the intervals.")] = 2000,
     json: Annotated[bool, typer.Option("--json", help="One object a line for each router and test file.")] = False,
@@ -56,21 +64,21 @@ def eval_(
 
     data = _read(table, format, train or [], test or [], seed)
     trade_off = named.objective(objective or [])
-    asked = _asked(data, named.words(router or []), named.words(strategy or []), seed)
-    comparisons: dict[str, Comparison] = {}
-    for name, tested in data.tests.items():
-        if data.train is not None and (seen := seen_in_training(tested, data.train)):
-            output.say(f"{name}: {seen} of {len(tested)} test prompts are also in training, which flatters routers")
-        with output.step(f"measuring on {name}, {len(tested):,} questions"):
-            earned = {key: play(made, tested, trade_off) for key, made in asked.items()}
-            comparisons[name] = compare(tested, earned, train=data.train, resamples=resamples, seed=seed)
-        if json:
-            output.emit(_rows(name, comparisons[name]), json=True)
-        else:
-            output.emit(_people(comparisons[name]), json=False, title=_title(name, comparisons[name]))
+    cards = _cards(data, config, trade_off)
+    comparisons: list[Comparison] = []
+    with named.one_thread(fits=True):
+        asked = _asked(data, named.words(router or []), named.words(strategy or []), seed)
+        trade_offs = {spec: _solved(spec, made, trade_off, data.train, cards) for spec, made in asked.items()}
+        for name, tested in data.tests.items():
+            if data.train is not None and (seen := seen_in_training(tested, data.train)):
+                output.say(f"{name}: {seen} of {len(tested)} test prompts are also in training, which flatters routers")
+            with output.step(f"measuring on {name}, {len(tested):,} questions"):
+                earned = {spec: play(made, tested, trade_offs[spec], cards) for spec, made in asked.items()}
+                found = compare(tested, earned, train=data.train, resamples=resamples, seed=seed)
+            output.emit(_rows(name, found) if json else _people(found), json, title="" if json else _title(name, found))
+            comparisons.append(found)
     if len(comparisons) > 1 and not json:
-        title = f"\nmean of {len(comparisons)} test files"
-        output.emit(_macro(list(comparisons.values())), json=False, title=title)
+        output.emit(_macro(comparisons), json=False, title=f"\nmean of {len(comparisons)} test files")
 
 
 def _read(table: Path | None, format: str, train: list[str], test: list[str], seed: int) -> _Data:
@@ -83,7 +91,7 @@ def _read(table: Path | None, format: str, train: list[str], test: list[str], se
     if not test:
         name, whole = named.table(table, format)
         part, rest = whole.split(seed=seed)
-        return _Data(part, {name: rest})
+        return _Data(part, {name: rest}, shipped=table is None)
     with output.step(f"reading {', '.join(Path(file).name for file in (*train, *test))}"):
         tables = readers.read(format, [*train, *test], output.say)
     names = [Path(file).stem for file in test]
@@ -91,6 +99,48 @@ def _read(table: Path | None, format: str, train: list[str], test: list[str], se
         raise BadInput(f"test files must have different names, got {', '.join(names)}")
     joined = Outcomes.concat(tables[: len(train)], equal=True) if train else None
     return _Data(joined, dict(zip(names, tables[len(train) :], strict=True)))
+
+
+def _cards(data: _Data, config: Path | None, objective: Objective) -> dict[str, ModelCard]:
+    """What is known of each model of the tables, so far as that is their names.
+
+    Raises:
+        UnknownModel: the objective allows a model that no table has.
+        BadInput: a flag weighs facts of models of which nothing is known.
+    """
+    from waypost.gateway import settings
+    from waypost.types import ModelCard
+
+    names = dict.fromkeys(name for table in data.tests.values() for name in table.models)
+    for name in objective.allowed or ():
+        if name not in names:
+            raise UnknownModel(name, names)
+    file = config or (settings.EMBEDDED / "waypost.yaml" if data.shipped else None)
+    known = {model.name: model.card for model in settings.load(file).models} if file else {}
+    unknown = [name for name in names if name not in known]
+    if objective.flags and unknown:
+        flags = ", ".join(objective.flags)
+        raise BadInput(
+            f"--objective {flags}: a flag weighs facts of the models, and of '{unknown[0]}' none are known; "
+            f"name a config that has it with --config"
+        )
+    return {name: known.get(name, ModelCard(name)) for name in names}
+
+
+def _solved(
+    spec: str, made: Any, objective: Objective, train: Outcomes | None, cards: Mapping[str, ModelCard]
+) -> Objective:
+    """The objective with its budget solved: on the training prompts, or on the sample that was saved with a router."""
+    from waypost import evaluation, routers
+
+    if objective.budget is None:
+        return objective
+    if not _saved(spec):
+        return evaluation.solved(made, named.few(train.prompts if train else ()), objective, cards)
+    sample = routers.load_sample(spec, made.models)
+    if sample is None:
+        raise BadInput(f"a budget is solved on a sample, and {spec} was saved without; train it again")
+    return objective.solved(sample, cards)
 
 
 def _asked(data: _Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:
@@ -156,6 +206,7 @@ def _rows(test: str, found: Comparison) -> Iterator[dict[str, Any]]:
                 "test": test,
                 "n": line.n,
                 "missing": line.missing,
+                "unpriced": line.unpriced,
                 "quality": line.quality,
                 "usd": line.usd,
                 "seconds": line.seconds,
@@ -166,6 +217,7 @@ def _rows(test: str, found: Comparison) -> Iterator[dict[str, Any]]:
                 "ci95": line.ci95,
                 "gain": line.gain,
                 "gain_ci95": line.gain_ci95,
+                "vs_cheapest_ci95": line.vs_cheapest_ci95,
                 "gap_closed": line.gap_closed,
                 "verdict": line.verdict,
                 "share": line.share,
@@ -173,16 +225,18 @@ def _rows(test: str, found: Comparison) -> Iterator[dict[str, Any]]:
 
 
 def _people(found: Comparison) -> list[dict[str, Any]]:
-    """What people get: everything that was measured, best first."""
+    """What people get, within 120 columns: everything that was measured, best first."""
     best = found.line(found.best_single, "model")
+    frugal = any(line.vs_cheapest_ci95 and line.name != "cheapest" for line in found.lines)
     return [
         {
             "": line.name,
             "quality %": f"{100 * line.quality:.2f}",
-            "95 %": _points(line.ci95),
-            "vs best single": _points(line.gain_ci95, sign="+"),
-            "$ / 1,000": None if math.isnan(line.usd) else f"{1000 * line.usd:.4g}",
-            "seconds": line.seconds,
+            "95 %": _points(line.ci95, ".1f"),
+            "vs best single": _points(line.gain_ci95, "+.2f"),
+            **({"vs cheapest": _points(line.vs_cheapest_ci95, "+.2f")} if frugal else {}),
+            "$ / 1,000": None if math.isnan(line.usd) else f"{1000 * line.usd:.3g}",
+            "seconds": None if math.isnan(line.seconds) else f"{line.seconds:.3g}",
             "verdict": _verdict(line, best, found),
         }
         for line in sorted(found.lines, key=lambda line: -line.quality)
@@ -190,27 +244,39 @@ def _people(found: Comparison) -> list[dict[str, Any]]:
 
 
 def _verdict(line: Line, best: Line, found: Comparison) -> str:
-    """A plain sentence: beats, matches or loses against the best single model, and at which cost."""
-    marks = {
-        "the best single model in hindsight": found.best_single,
-        "best in training": found.best_single_in_training,
-        "the cheapest": found.cheapest,
-    }
+    """In few words: beats, matches or loses against the best single model, and at which cost; and what is unknown."""
     if line.kind == "model":
-        return "; ".join(mark for mark, name in marks.items() if name == line.name)
-    if line.kind == "bound":
-        return {"oracle": "the best of each question in hindsight", "chance": "any model, in expectation"}[line.name]
-    cost = f" at {line.usd / best.usd:.0%} of its cost" if line.usd >= 0 and best.usd > 0 else ""
-    left_out = f"; {line.missing} left out, never measured" if line.missing else ""
-    return f"{line.verdict} the best single model{cost}{left_out}"
+        words = _marks(line.name, found)
+    elif line.kind == "bound":
+        words = [{"oracle": "best of each question", "chance": "any, in expectation"}[line.name]]
+    else:
+        words = [
+            line.verdict + (f" at {line.usd / best.usd:.0%} of its cost" if line.usd >= 0 and best.usd > 0 else "")
+        ]
+    if line.missing:
+        words.append(f"{line.missing} not measured")
+    if 0 < line.unpriced < line.n:  # where nothing has a price the dash says it all
+        words.append(f"{line.unpriced} of unknown cost")
+    return "; ".join(words)
+
+
+def _marks(name: str, found: Comparison) -> list[str]:
+    marks = {
+        "best in hindsight": found.best_single,
+        "best in training": found.best_single_in_training,
+        "cheapest model": found.cheapest,
+    }
+    if found.best_single == found.best_single_in_training:
+        marks = {"best, in training too": found.best_single, "cheapest model": found.cheapest}
+    return [mark for mark, marked in marks.items() if marked == name]
 
 
 def _title(name: str, found: Comparison) -> str:
     return f"\n{name}: {found.n:,} questions, best single model {found.best_single}"
 
 
-def _points(bounds: tuple[float, float], sign: str = "") -> str:
-    return "–" if math.isnan(bounds[0]) else " … ".join(f"{100 * bound:{sign}.2f}" for bound in bounds)
+def _points(bounds: tuple[float, float] | None, form: str) -> str:
+    return "–" if bounds is None or math.isnan(bounds[0]) else " … ".join(f"{100 * bound:{form}}" for bound in bounds)
 
 
 def _macro(found: Sequence[Comparison]) -> list[dict[str, Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +15,45 @@ from waypost.cli import output
 from waypost.errors import BadInput
 
 if TYPE_CHECKING:
+    from waypost.gateway.deciding import Deciding
     from waypost.objective import Objective
     from waypost.outcomes import Outcomes
-    from waypost.types import Strategy
 
-
-@dataclass(frozen=True)
-class Pool:
-    """What decides for a pool, what that expects of the models, and the trade-off when none is given."""
-
-    router: Any
-    strategy: Strategy
-    default: Objective
+# A comma that no bracket or brace holds.
+_COMMA = re.compile(r",(?![^\[]*\]|[^{]*\})")
+_SAMPLE = 500
 
 
 def words(values: Sequence[str]) -> list[str]:
-    """The words of a comma-separated option that may also be repeated.
+    """The words of a comma-separated option that may also be repeated; a JSON list stays whole.
 
-    >>> words(["knn,ridge", "domain"])
-    ['knn', 'ridge', 'domain']
+    >>> words(["knn,ridge", "domain", 'usd=1,allowed=["a","b"]'])
+    ['knn', 'ridge', 'domain', 'usd=1', 'allowed=["a","b"]']
     """
-    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+    return [word.strip() for value in values for word in _COMMA.split(value) if word.strip()]
+
+
+def few(prompts: Sequence[str]) -> Sequence[str]:
+    """At most 500 of some prompts, from all over: tables are often sorted by group.
+
+    >>> few(["a", "b"]), few(list("abcd") * 250)[:4]
+    (['a', 'b'], ['a', 'c', 'a', 'c'])
+    """
+    return prompts[:: -(-len(prompts) // _SAMPLE)]
+
+
+@contextmanager
+def one_thread(fits: bool = False) -> Iterator[None]:
+    """Multiply matrices on one thread: small products gain nothing from more, and busy cores make threads wait.
+
+    Only what is loaded can be told so; with ``fits`` that is also what routers load when they are fitted.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+
+    for name in ("numpy", *(["scipy.linalg"] if fits else [])):
+        importlib.import_module(name)
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def pairs(values: Sequence[str]) -> dict[str, Any]:
@@ -53,14 +72,18 @@ def pairs(values: Sequence[str]) -> dict[str, Any]:
 
 
 def objective(values: Sequence[str], base: Objective | None = None) -> Objective:
-    """The trade-off of ``--objective usd=…,seconds=…,local=…``, on top of ``base``: weights, least quality, flags.
+    """The trade-off of ``--objective usd=…,budget=…,local=…,allowed=a|b``, on top of ``base``.
 
     >>> objective(["usd=100,local=0.1"]).weights
     {'quality': 1.0, 'usd': 100.0, 'local': 0.1}
+    >>> objective(["allowed=small|large"]).allowed
+    ('small', 'large')
     """
     from waypost.objective import FLAGS, Objective
 
     given = pairs(values)
+    if isinstance(names := given.get("allowed"), str):
+        given["allowed"] = [name.strip() for name in names.split("|")]
     flags = {name: given.pop(name) for name in FLAGS if name in given}
     return Objective.from_mapping({**given, **({"flags": flags} if flags else {})}, base)
 
@@ -76,8 +99,8 @@ def table(path: Path | None, format: str) -> tuple[str, Outcomes]:
     return "embedded", readers.read("waypost", [Path(embedded.__file__).with_name("outcomes.parquet")])[0]
 
 
-def pool(config: Path | None, folder: Path | None) -> Pool:
-    """The models of a config with its strategy, or with a router (or a cascade's head) saved in a folder.
+def pool(config: Path | None, folder: Path | None) -> tuple[Deciding, Objective]:
+    """What decides for the models of a config, or a router (or a head) saved in a folder; and the default trade-off.
 
     A folder without a config brings its own models, of which only the names may be known.
     """
@@ -90,8 +113,7 @@ def pool(config: Path | None, folder: Path | None) -> Pool:
     cards = {model.name: model.card for model in found.models if model.missing is None}
     if folder and config is None:
         cards = {name: cards.get(name, ModelCard(name)) for name in routers.load(folder).models}
-    chosen = deciding(found, cards, folder)
-    return Pool(chosen.router, chosen.strategy, found.profiles["default"])
+    return deciding(found, cards, folder), found.profiles["default"]
 
 
 def new_router(name: str, settings: Mapping[str, Any], seed: int) -> Any:
@@ -113,16 +135,25 @@ def new_router(name: str, settings: Mapping[str, Any], seed: int) -> Any:
 def own_class(spec: str) -> Any:
     """An instance of the user's class, written ``package.module:Class``; the working folder is searched too."""
     module_name, _, class_name = spec.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise BadInput(f"--router {spec} must be written package.module:Class")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:
         raise BadInput(f"cannot import '{module_name}' for --router {spec}: {error}") from error
     lacking = [name for name in ("fit", "predict") if not callable(getattr(found, name, None))]
     if not isinstance(found, type) or lacking:
         raise BadInput(f"--router {spec} must be a class with fit and predict; {module_name} has {found!r}")
+    if needed := [p.name for p in inspect.signature(found).parameters.values() if _needed(p)]:
+        raise BadInput(f"--router {spec} is made without arguments; give {', '.join(needed)} a default in its __init__")
     return found()
+
+
+def _needed(parameter: inspect.Parameter) -> bool:
+    variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and not variadic
 
 
 def _value(text: str) -> Any:

@@ -74,9 +74,13 @@ def step(what: str) -> Iterator[None]:
 def fail(error: Exception, json: bool) -> None:
     """Say on stderr what went wrong; with ``json`` also as an error object on stdout."""
     if json:
-        code = getattr(error, "code", "internal_error")
-        _write_line({"error": {"type": type(error).__name__, "code": code, "message": str(error)}})
+        fail_json(error, str(error), getattr(error, "code", "internal_error"))
     say(f"waypost: {error}")
+
+
+def fail_json(error: BaseException, message: str, code: str) -> None:
+    """Write an error object to stdout."""
+    _write_line({"error": {"type": type(error).__name__, "code": code, "message": message}})
 
 
 @contextmanager

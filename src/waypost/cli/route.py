@@ -26,10 +26,11 @@ def route(
     """Explain one decision: what was expected of each model, what it scored, and why it was chosen or removed."""
     from waypost.types import Query
 
-    pool = named.pool(config, router)
-    trade_off = named.objective(objective or [], pool.default)
-    decision = pool.strategy.decide(Query.of(prompt), trade_off)
-    rows = list(_rows(decision, pool.router.predict([prompt])))
+    deciding, default = named.pool(config, router)
+    trade_off = deciding.solved(named.objective(objective or [], default))
+    with named.one_thread():
+        decision = deciding.strategy.decide(Query.of(prompt), trade_off)
+        rows = list(_rows(decision, deciding.router.predict([prompt])))
     if json:
         facts = {"model": decision.model, "router": decision.router, "why": decision.why, "weights": decision.weights}
         output.emit([{**facts, "models": rows}], json=True)

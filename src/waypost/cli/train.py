@@ -33,12 +33,13 @@ def train(
     name, whole = named.table(table, format)
     fitted_on, held_out = (whole, None) if all_ else whole.split(seed=seed)
     made = named.new_router(router, named.pairs(set_ or []), seed)
-    with output.step(f"fitting {router} on {len(fitted_on):,} prompts × {len(fitted_on.models)} models of {name}"):
-        made.fit(fitted_on)
-    routers.save(made, out)
     report: dict[str, Any] = {"router": router, "out": str(out), "table": name, "rows": len(fitted_on)}
-    if held_out is not None:
-        report |= _held_out(made, held_out, seed)
+    with named.one_thread(fits=True):
+        with output.step(f"fitting {router} on {len(fitted_on):,} prompts × {len(fitted_on.models)} models of {name}"):
+            made.fit(fitted_on)
+        routers.save(made, out, sample=named.few(fitted_on.prompts))
+        if held_out is not None:
+            report |= _held_out(made, held_out, seed)
     models = [{"model": key, "quality": q, "usd": usd} for key, (q, usd) in fitted_on.means().items()]
     if json:
         output.emit([{**report, "models": models}], json=True)

@@ -4,7 +4,7 @@ from waypost.evaluation.baselines import cheapest
 from waypost.evaluation.bootstrap import interval
 from waypost.evaluation.compare import Comparison, Line, compare, seen_in_training
 from waypost.evaluation.metrics import Earned, gap_closed
-from waypost.evaluation.play import play
+from waypost.evaluation.play import play, solved
 
 __all__ = [
     "Comparison",
@@ -16,4 +16,5 @@ __all__ = [
     "interval",
     "play",
     "seen_in_training",
+    "solved",
 ]

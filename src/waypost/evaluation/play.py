@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -52,10 +52,23 @@ def play_router(router: Router, table: Outcomes, objective: Objective, cards: Ma
     Raises:
         BadInput: the prediction does not fit the table.
     """
-    prediction = _checked(router.predict(table.prompts), table)
+    prediction = _checked(router.predict(table.prompts), table.models, len(table))
     column_M = np.array([table.models.index(name) for name in prediction.models])
     earned = chosen(table, column_M[objective.choose_many(prediction, cards)])
     return _replayed(Single(router, cards), table, objective, _declined(table, earned), earned)
+
+
+def solved(
+    router: Router | Escalation, prompts: Sequence[str], objective: Objective, cards: Mapping[str, ModelCard]
+) -> Objective:
+    """The objective with its budget turned into a weight by what a fitted router expects of some prompts.
+
+    Raises:
+        BadInput: the budget cannot be kept, or the prediction does not fit the models.
+    """
+    if objective.budget is None:
+        return objective
+    return objective.solved(_checked(router.predict(prompts), tuple(cards), len(prompts)), cards)
 
 
 def play_strategy(strategy: Strategy, table: Outcomes, objective: Objective) -> Earned:
@@ -113,13 +126,13 @@ def _declined(table: Outcomes, earned: Earned) -> list[int]:
     return [n for n, cell in enumerate(cells) if cell is not None and cell.declined]
 
 
-def _checked(prediction: object, table: Outcomes) -> Prediction:
+def _checked(prediction: object, models: Sequence[str], n: int) -> Prediction:
     """The same, or BadInput: a user's own router may return anything."""
     if not isinstance(prediction, Prediction):
         raise BadInput(f"a router's predict must return a waypost.Prediction, got a {type(prediction).__name__}")
-    if unknown := [name for name in prediction.models if name not in table.models]:
-        raise BadInput(f"the router predicts for {unknown[0]!r}; the test table has {', '.join(table.models)}")
-    shape = (len(table), len(prediction.models))
+    if unknown := [name for name in prediction.models if name not in models]:
+        raise BadInput(f"the router predicts for {unknown[0]!r}; the test table has {', '.join(models)}")
+    shape = (n, len(prediction.models))
     for name, array in zip(prediction._fields[1:], prediction[1:], strict=True):
         if np.shape(array) != shape:
             raise BadInput(f"the router's {name} has shape {np.shape(array)}, expected (prompts, models) = {shape}")
