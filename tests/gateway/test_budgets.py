@@ -18,7 +18,7 @@ from waypost.outcomes import example_table
 
 NAMES = ("tiny", "maths-expert", "large")
 PROMPTS = example_table(40, seed=1).prompts
-BUDGET = 0.0005
+BUDGET = 0.0001
 
 
 @pytest.fixture
