@@ -323,3 +323,10 @@ def test_the_table_for_people_fits_120_columns(waypost, monkeypatch):
     lines = out.rstrip().splitlines()
     assert max(map(len, map(str.rstrip, lines))) <= 120
     assert len(lines) == 2 + 1 + 7 + 3 + 2  # a title, a head and one line for each: nothing is folded
+
+
+def test_a_line_that_paid_more_than_the_budget_is_named(waypost):
+    """The exact experts of the shipped table decline often, and the next call comes on top."""
+    words = ("eval", "--router", "best_single,domain", "--resamples", "50", "--objective")
+    assert "domain paid $" in waypost(*words, "budget=0.000003")[1]
+    assert "over the budget" not in waypost(*words, "budget=1")[1]

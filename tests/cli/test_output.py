@@ -58,3 +58,8 @@ def test_a_step_says_what_was_done_on_stderr(capsys):
     shown = capsys.readouterr()
     assert shown.err.startswith("fitting [knn] (0.")
     assert shown.out == ""
+
+
+def test_a_letter_between_colons_is_no_emoji(capsys):
+    output.say("cannot import my_router:X: no such module")
+    assert capsys.readouterr().err == "cannot import my_router:X: no such module\n"

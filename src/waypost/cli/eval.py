@@ -75,6 +75,7 @@ def eval_(
             with output.step(f"measuring on {name}, {len(tested):,} questions"):
                 earned = {spec: play(made, tested, trade_offs[spec], cards) for spec, made in asked.items()}
                 found = compare(tested, earned, train=data.train, resamples=resamples, seed=seed)
+            _say_overspent(name, found, trade_off.budget)
             output.emit(_rows(name, found) if json else _people(found), json, title="" if json else _title(name, found))
             comparisons.append(found)
     if len(comparisons) > 1 and not json:
@@ -141,6 +142,13 @@ def _solved(
     if sample is None:
         raise BadInput(f"a budget is solved on a sample, and {spec} was saved without; train it again")
     return objective.solved(sample, cards)
+
+
+def _say_overspent(test: str, found: Comparison, budget: float | None) -> None:
+    """Name what paid more than the budget, which is solved on expected costs of one call a question."""
+    for line in found.lines:
+        if line.kind == "asked" and budget is not None and line.usd > budget:
+            output.say(f"{test}: {line.name} paid ${line.usd:.3g} per question, over the budget of ${budget:g}")
 
 
 def _asked(data: _Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:

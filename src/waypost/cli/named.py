@@ -39,7 +39,7 @@ def few(prompts: Sequence[str]) -> Sequence[str]:
     >>> few(["a", "b"]), few(list("abcd") * 250)[:4]
     (['a', 'b'], ['a', 'c', 'a', 'c'])
     """
-    return prompts[:: -(-len(prompts) // _SAMPLE)]
+    return prompts[:: max(1, -(-len(prompts) // _SAMPLE))]
 
 
 @contextmanager

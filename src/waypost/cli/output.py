@@ -100,4 +100,5 @@ def _console(file: Any) -> Any:
     from rich.console import Console
 
     # A file has no width of its own: wide enough that a table is not folded.
-    return Console(file=file, width=get_terminal_size((200, 24)).columns)
+    # Names may hold ``:x:``, which is no emoji.
+    return Console(file=file, width=get_terminal_size((200, 24)).columns, emoji=False)
