@@ -180,13 +180,6 @@ def _is_disk(error: Exception) -> bool:
     return isinstance(error, OperationalError | OSError)
 
 
-def _is_disk(error: Exception) -> bool:
-    """Whether the file is at fault and not a row: it is locked, full or gone, and would be for each row again."""
-    from sqlalchemy.exc import OperationalError
-
-    return isinstance(error, OperationalError | OSError)
-
-
 def _settle(batch: list[_Item], error: Exception | None) -> None:
     for item in batch:
         # A waiter that has given up has cancelled its future.
