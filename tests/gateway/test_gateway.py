@@ -172,6 +172,7 @@ async def test_the_end_comes_in_order_whatever_breaks(tmp_path, caplog, broken):
 
     life = asyncio.create_task(app({"type": "lifespan"}, receive, send))
     await chat(app, model="good")
+    await app.readiness.states()  # so that the warm-up has come to its end
     stop.set()
     await life
     assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
