@@ -88,7 +88,7 @@ def test_help_comes_at_once():
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     # Processor time, which other programs of a busy machine do not stretch.
-    assert statistics.median(once() for _ in range(5)) < 0.5
+    assert statistics.median(once() for _ in range(5)) < 1
 
 
 def test_starting_the_command_imports_nothing_heavy():
