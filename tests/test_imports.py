@@ -37,7 +37,6 @@ def test_import_brings_nothing_heavy(imports: list[dict]) -> None:
     heavy = {
         "torch",
         "uvicorn",
-        
         "duckdb",
         "sklearn",
         "ray",
