@@ -1,8 +1,8 @@
 """How long is one decision on one core, and how many prompts a second go through in a batch?
 
 One decision is: encode a prompt of 500 characters, predict for 10 models, choose.  Prompts come from the project's
-own generators and none occurs twice; the outcomes that the routers are fitted on are random, as time does not
-depend on them.  Everything runs in one thread.
+own generators and none occurs twice; the outcomes that the routers are fitted on follow a law by group, so that
+what a router chooses by itself (the neighbours of `knn`) is as with real ones.  Everything runs in one thread.
 
     python benchmarks/decision.py            # a minute; appends to results/decision.jsonl
     python benchmarks/decision.py --quick    # seconds; only prints
@@ -32,12 +32,15 @@ TRAINING = 2000
 
 
 def table(prompts: Sequence[str], groups: Sequence[str]) -> Outcomes:
-    """A table of random outcomes of ten models."""
+    """A table of ten models, each with its own chance of a right answer in every group, and random costs."""
     rng = np.random.default_rng(0)
-    shape = (len(prompts), len(MODELS))
+    names = sorted(set(groups))
+    chance_GM = rng.uniform(0.1, 0.9, (len(names), len(MODELS)))
+    chance_NM = chance_GM[[names.index(group) for group in groups]]
+    quality_NM = (rng.random(chance_NM.shape) < chance_NM).astype(float)
+    costs_NM = rng.uniform(1e-5, 1e-3, chance_NM.shape)
     ids = tuple(str(n) for n in range(len(prompts)))
-    costs = rng.uniform(1e-5, 1e-3, shape)
-    return Outcomes(ids, tuple(prompts), tuple(groups), MODELS, rng.random(shape), costs, costs * 1000)
+    return Outcomes(ids, tuple(prompts), tuple(groups), MODELS, quality_NM, costs_NM, costs_NM * 1000)
 
 
 def long_prompts(prompts: Sequence[str], count: int, size: int = 500) -> list[str]:

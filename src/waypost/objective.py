@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import isfinite, log
 from typing import Any, Self
 
@@ -242,7 +243,7 @@ class Objective:
             best_NM = np.where(np.isfinite(score_NM), prediction.quality_NM, -np.inf)
             score_NM = np.where(reached_N1, np.where(enough_NM, score_NM, -np.inf), best_NM)
         usd_NM = np.where(np.isnan(prediction.usd_NM), np.inf, prediction.usd_NM)
-        name_NM = np.broadcast_to(np.argsort(np.argsort(models)), score_NM.shape)
+        name_NM = np.broadcast_to(_alphabetical(models), score_NM.shape)
         return score_NM, np.lexsort((name_NM, usd_NM, -score_NM.round(_DECIMALS)), axis=1)
 
     def _bonus(self, cards: Sequence[ModelCard | None]) -> Floats:
@@ -255,6 +256,12 @@ class Objective:
                 raw_M = (raw_M - low) / (high - low) if high > low else raw_M * 0
             total_M += weight * np.nan_to_num(raw_M)
         return total_M
+
+
+@lru_cache(maxsize=64)
+def _alphabetical(models: tuple[str, ...]) -> NDArray[np.intp]:
+    """The place of each name in the alphabet of all."""
+    return np.argsort(np.argsort(models))
 
 
 def _number(name: str, value: Any) -> float:

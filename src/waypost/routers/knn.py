@@ -15,7 +15,7 @@ from waypost.routers._targets import check_prompts, column_means, prediction, ta
 from waypost.types import Encoder, Floats, Prediction
 
 _CANDIDATES = (10, 20, 40, 80, 160, 320, 640)
-_BLOCK = 512
+_BLOCK = 64
 # A model measured on few of the neighbours leans on its overall mean as on this many rows.
 _PRIOR = 1.0
 
@@ -90,16 +90,16 @@ class KNN:
         near_Bk = np.argpartition(similarity_BN, -k, axis=1)[:, -k:]
         gap_Bk = 1 - np.take_along_axis(similarity_BN, near_Bk, axis=1)  # d^2 / 2 for unit vectors
         width_B1 = np.maximum(gap_Bk.max(axis=1, keepdims=True), 1e-6) * (1 + 1 / k)
-        kernel_BN = np.zeros_like(similarity_BN)
-        np.put_along_axis(kernel_BN, near_Bk, (1 - gap_Bk / width_B1) * self.weight_N[near_Bk], axis=1)
-        kernel_BN /= np.maximum(kernel_BN.max(axis=1, keepdims=True), 1e-12)
-        sums_BS = (kernel_BN @ self.sums_NS).astype(np.float64)
+        kernel_Bk = (1 - gap_Bk / width_B1) * self.weight_N[near_Bk]
+        kernel_Bk /= np.maximum(kernel_Bk.max(axis=1, keepdims=True), 1e-12)
+        sums_BkS = self.sums_NS[near_Bk]
+        sums_BS = _weighted(kernel_Bk, sums_BkS).astype(np.float64)
         values_BK, total_BK, squares_BM = np.split(sums_BS, (3 * m, 6 * m), axis=1)
         mean_BK = (values_BK + _PRIOR * np.nan_to_num(self.means_K)) / (total_BK + _PRIOR)
         mean_BK[:, np.isnan(self.means_K)] = np.nan
         # The prior is one row of quality 0 or 1 drawn at the mean, so it adds its mean to the squares as well.
         second_BM = (squares_BM + _PRIOR * self.means_K[:m]) / (total_BK[:, :m] + _PRIOR)
-        rows_BM = np.square(kernel_BN) @ self.sums_NS[:, 3 * m : 4 * m] + _PRIOR
+        rows_BM = _weighted(np.square(kernel_Bk), sums_BkS[:, :, 3 * m : 4 * m]) + _PRIOR
         error_BM = np.maximum(second_BM - np.square(mean_BK[:, :m]), 0) * rows_BM
         return mean_BK, np.sqrt(error_BM) / (total_BK[:, :m] + _PRIOR)
 
@@ -123,6 +123,11 @@ class KNN:
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
         return [{}, {"k": 10}]
+
+
+def _weighted(weight_Bk: NDArray[np.float32], values_BkS: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weighted sums of the neighbours' values, (B, S)."""
+    return np.asarray((weight_Bk[:, None, :] @ values_BkS)[:, 0])
 
 
 def _lead(quality_NM: Floats | NDArray[np.float32], known_NM: NDArray[np.float32]) -> Floats:
