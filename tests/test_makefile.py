@@ -1,14 +1,19 @@
-"""What make says to someone whose Python cannot be used: one line that names the way out."""
+"""``make run`` serves a stranger with OpenAI's stock client; a Python that cannot be used is named in one line."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from openai import OpenAI
 
-MAKEFILE = Path(__file__).resolve().parents[1] / "Makefile"
+ROOT = Path(__file__).resolve().parents[1]
+MAKEFILE = ROOT / "Makefile"
 
 
 def setting_up(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
@@ -42,3 +47,30 @@ def test_an_unusable_python_is_named_in_one_line(python: str, sentence: str, tmp
     assert sentence in first
     assert len(rest) == 1  # make's own
     assert not (tmp_path / ".venv").exists()
+
+
+def test_make_run_streams_from_the_real_model_to_the_stock_client() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["make", "--silent", "run", f"PORT={port}"]
+    # In a group of its own: Ctrl-C in a terminal reaches make and the server alike.
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, process_group=0) as made:
+        try:
+            assert made.stderr is not None
+            said = []
+            for line in made.stderr:
+                said.append(line)
+                if line.startswith("curl "):
+                    break
+            assert f"http://127.0.0.1:{port}" in "".join(said)
+            client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="unused")
+            question = {"role": "user", "content": "What is the capital of France?"}
+            with client.chat.completions.create(model="auto", messages=[question], stream=True) as stream:
+                chunks = list(stream)
+        finally:
+            os.killpg(made.pid, signal.SIGINT)
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert {chunk.model for chunk in chunks} == {"smollm2-135m"}
+    assert len([piece for piece in pieces if piece]) > 1
+    assert "Paris" in "".join(pieces)
