@@ -89,8 +89,8 @@ server:
 models:
 """
 TAIL = """
-# Until a router has learned from your own outcomes, the cheapest model is asked first. To change that: waypost collect,
-# then waypost train, and here the folder that it saved.
+# Without this line the built-in router decides where it knows every model above, and elsewhere the cheapest model is
+# asked first. For one that learned from your own outcomes: waypost collect, then waypost train, and its folder here.
 # router: my-router
 
 # What "auto" weighs: score = quality - usd * (USD of the call). A trained router knows `seconds` as well.

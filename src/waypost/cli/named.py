@@ -48,7 +48,7 @@ def one_thread(fits: bool = False) -> Iterator[None]:
 
     Only what is loaded can be told so; with ``fits`` that is also what routers load when they are fitted.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+    from threadpoolctl import threadpool_limits
 
     for name in ("numpy", *(["scipy.linalg"] if fits else [])):
         importlib.import_module(name)

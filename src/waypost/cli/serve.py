@@ -25,7 +25,7 @@ def serve(
     json: Annotated[bool, typer.Option("--json", help="Announce as one JSON object a line.")] = False,
 ) -> None:
     """Serve the pool over OpenAI's API until Ctrl-C."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+    from threadpoolctl import threadpool_limits
 
     from waypost.gateway.server import Gateway
     from waypost.gateway.settings import load
