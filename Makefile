@@ -65,7 +65,7 @@ endef
 	$(call install,Installing Waypost and its packages (about 350 MB; a minute or two the first time),.[local])
 
 .venv/.dev: .venv/.local
-	$(call install,Installing the tools for developing,.[dev$(comma)local])
+	$(call install,Installing the tools for developing,.[dev$(comma)local$(comma)report])
 
 # Does nothing when the model is there.
 model: .venv/.local

@@ -195,7 +195,10 @@ class Sample:
 class Outcome:
     """One row of the outcomes table: what one model did with one prompt.
 
-    ``quality`` is 0..1 (None: not scored); a declined call has quality 0.
+    ``quality`` is 0..1 (None: not scored); a declined call has quality 0.  ``tokens_cached`` and ``tokens_written``
+    are the parts of ``tokens_in`` that were read from and written to a prompt cache, ``tokens_reasoning`` the part of
+    ``tokens_out`` that was thought and not shown.  ``source`` names what several rows share, such as a document or a
+    conversation; empty: the prompt stands alone.
     """
 
     id: str
@@ -213,6 +216,10 @@ class Outcome:
     declined: bool = False
     reference: str = ""
     scorer: str = ""
+    tokens_cached: int = 0
+    tokens_written: int = 0
+    tokens_reasoning: int = 0
+    source: str = ""
 
 
 class Model(Protocol):

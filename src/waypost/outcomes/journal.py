@@ -14,6 +14,7 @@ from waypost.errors import BadInput, BadTable
 from waypost.types import Outcome
 
 _FIELDS = {field.name for field in fields(Outcome)}
+_LATER = {"tokens_cached", "tokens_written", "tokens_reasoning", "source"}  # journals of version 0.1 lack these
 
 
 def beside(table: Path) -> Path:
@@ -106,7 +107,7 @@ def _row(path: Path, number: int, line: bytes) -> Outcome:
         values = json.loads(line)
     except ValueError as error:
         raise BadTable(f"{path}:{number}: this line is no row: {error}; remove the line to go on") from error
-    if not isinstance(values, dict) or set(values) != _FIELDS:
+    if not isinstance(values, dict) or not _FIELDS - _LATER <= set(values) <= _FIELDS:
         raise BadTable(f"{path}:{number}: a row has the fields {', '.join(sorted(_FIELDS))}; remove the line to go on")
     return Outcome(**values)
 

@@ -33,11 +33,15 @@ COLUMNS = {
     "declined": "BOOLEAN",
     "reference": "VARCHAR",
     "scorer": "VARCHAR",
+    "tokens_cached": "INTEGER",
+    "tokens_written": "INTEGER",
+    "tokens_reasoning": "INTEGER",
+    "source": "VARCHAR",
 }
+# What tables of version 0.1 lack, and what stands for it.
+_LATER = {"tokens_cached": "0", "tokens_written": "0", "tokens_reasoning": "0", "source": "''"}
 _OPTIONAL = {"quality", "usd", "seconds", "logprob"}
-_CASTS = ", ".join(f'CAST("{name}" AS {type_}) AS "{name}"' for name, type_ in COLUMNS.items())
 _LISTS = ", ".join(f'unnest(?::{type_}[]) AS "{name}"' for name, type_ in COLUMNS.items())
-_READ = f"SELECT {_CASTS} FROM read_parquet(?)"  # noqa: S608 - made of constants
 _ROWS = f"CREATE TABLE rows AS SELECT {_LISTS}"
 _WRITE = "COPY rows TO ? (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9)"
 
@@ -88,19 +92,25 @@ def _stored(path: Path) -> list[Outcome]:
 
     with duckdb.connect() as db:
         try:
-            _check_columns(db, path)
-            found = db.execute(_READ, [str(path)]).fetchall()
+            found = db.execute(_query(_columns(db, path)), [str(path)]).fetchall()
         except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
             first = str(error).splitlines()[0]
             raise BadTable(f"{path} is no outcomes table in Parquet: {first}") from error
     return [_row(path, number, values) for number, values in enumerate(found)]
 
 
-def _check_columns(db: DuckDBPyConnection, path: Path) -> None:
+def _columns(db: DuckDBPyConnection, path: Path) -> set[str]:
     described = db.execute("SELECT name FROM parquet_schema(?)", [str(path)]).fetchall()
     names = {name for (name,) in described}
-    if lacking := [name for name in COLUMNS if name not in names]:
+    if lacking := [name for name in COLUMNS if name not in names and name not in _LATER]:
         raise BadTable(f"{path} lacks the columns {', '.join(lacking)}; an outcomes table has {', '.join(COLUMNS)}")
+    return names
+
+
+def _query(there: set[str]) -> str:
+    terms = ((name, f'"{name}"' if name in there else _LATER[name]) for name in COLUMNS)
+    casts = ", ".join(f'CAST({term} AS {COLUMNS[name]}) AS "{name}"' for name, term in terms)
+    return f"SELECT {casts} FROM read_parquet(?)"  # noqa: S608 - made of constants
 
 
 def _row(path: Path, number: int, values: tuple[object, ...]) -> Outcome:

@@ -26,7 +26,8 @@ class Outcomes:
     """Prompts × models → quality (0..1), USD per query, seconds, and the answers where they were kept.
 
     ``cells_NM`` holds the recorded `Outcome` of a cell (or None), which `answer` turns back into an `Answer`; a
-    table of bare scores has none.  ``weight_N`` is how much each prompt counts in training.
+    table of bare scores has none.  ``weight_N`` is how much each prompt counts in training.  ``sources`` names what
+    several rows share, such as a document or a conversation; an empty name is a row that stands alone.
 
     Raises:
         BadTable: no scores, fewer than two models, a model without any score, NaN-only columns, negative or
@@ -47,9 +48,11 @@ class Outcomes:
     seconds_NM: Floats = field(default_factory=lambda: np.empty((0, 0)))
     weight_N: Floats = field(default_factory=lambda: np.empty(0))
     cells_NM: NDArray[np.object_] | None = None
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, m = len(self.prompts), len(self.models)
+        object.__setattr__(self, "sources", self.sources or ("",) * n)
         defaults = {"quality_NM": None, "usd_NM": None, "seconds_NM": (n, m), "weight_N": (n,)}
         for name, empty in defaults.items():
             array = np.asarray(getattr(self, name), dtype=np.float64)
@@ -81,7 +84,7 @@ class Outcomes:
             raise BadTable(f"the table has {m} model ({', '.join(self.models)}); a choice needs at least 2")
         if len(set(self.models)) < m:
             raise BadTable(f"model names must differ, got {', '.join(self.models)}")
-        for name in ("ids", "groups"):
+        for name in ("ids", "groups", "sources"):
             if (length := len(getattr(self, name))) != n:
                 raise BadTable(f"{name} has {length} entries, expected {n}, one for each prompt")
         for name in ("quality_NM", "usd_NM", "seconds_NM"):
@@ -153,6 +156,7 @@ class Outcomes:
             values[1],
             values[2],
             cells_NM=table,
+            sources=tuple(r.source for r in first),
         )
 
     def rows(self) -> Iterator[Outcome]:
@@ -172,6 +176,7 @@ class Outcomes:
                     quality=quality,
                     usd=None if np.isnan(usd) else usd,
                     seconds=None if np.isnan(seconds) else seconds,
+                    source=self.sources[n],
                 )
 
     def select(self, rows: Rows) -> Self:
@@ -187,6 +192,7 @@ class Outcomes:
             self.seconds_NM[index],
             self.weight_N[index],
             None if self.cells_NM is None else self.cells_NM[index],
+            tuple(self.sources[i] for i in index),
         )
 
     def only(self, models: Sequence[str]) -> Self:
@@ -209,12 +215,14 @@ class Outcomes:
             self.seconds_NM[:, column],
             self.weight_N,
             None if self.cells_NM is None else self.cells_NM[:, column],
+            self.sources,
         )
 
-    def split(self, share: float = 0.7, seed: int = 0) -> tuple[Self, Self]:
-        """Training and test parts by a hash of each prompt, so that equal prompts stay on one side.
+    def split(self, share: float = 0.7, seed: int = 0, clusters_N: NDArray[np.intp] | None = None) -> tuple[Self, Self]:
+        """Training and test parts by a hash of each prompt, so that rows of one cluster stay on one side.
 
-        Prompts are equal when they differ in case and spaces only.
+        Without ``clusters_N`` (a number for each prompt) rows belong together when their prompts are equal, but for
+        case and spaces.
 
         Raises:
             BadTable: a part would be empty, or would leave a model without any score.
@@ -226,7 +234,11 @@ class Outcomes:
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share}")
-        inside = np.array([_unit_hash(f"{seed}\0{' '.join(p.lower().split())}") < share for p in self.prompts])
+        keys = [" ".join(prompt.lower().split()) for prompt in self.prompts]
+        if clusters_N is not None:
+            _, first_N, cluster_N = np.unique(clusters_N, return_index=True, return_inverse=True)
+            keys = [keys[first_N[c]] for c in cluster_N]
+        inside = np.array([_unit_hash(f"{seed}\0{key}") < share for key in keys])
         if inside.all() or not inside.any():
             raise BadTable(f"{len(self)} prompts cannot be split {share:.0%} to {1 - share:.0%}; collect more")
         for part, rows in (("training", inside), ("test", ~inside)):
@@ -266,6 +278,7 @@ class Outcomes:
             np.concatenate([t.seconds_NM for t in tables]),
             np.concatenate([t.weight_N * s for t, s in zip(tables, scale, strict=True)]),
             np.concatenate([t.cells_NM for t in tables if t.cells_NM is not None]) if kept else None,
+            tuple(s for t in tables for s in t.sources),
         )
 
     def answer(self, n: int, model: str) -> Answer | None:

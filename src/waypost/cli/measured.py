@@ -1,0 +1,145 @@
+"""What is measured: the tables, the routers and strategies ready to be measured on them, and the trade-off of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from waypost.cli import named, output
+from waypost.errors import BadInput, UnknownModel
+
+if TYPE_CHECKING:
+    from waypost.objective import Objective
+    from waypost.outcomes import Outcomes
+    from waypost.types import ModelCard
+
+
+@dataclass(frozen=True)
+class Data:
+    """The training table (None when nothing is to be fitted) and the test tables by name; or the shipped ones."""
+
+    train: Outcomes | None
+    tests: Mapping[str, Outcomes]
+    shipped: bool = False
+
+
+def read(table: Path | None, format: str, train: list[str], test: list[str], seed: int) -> Data:
+    """The tables that a command line names; one TABLE is split 70 to 30 by prompt.
+
+    Raises:
+        BadInput: the options contradict each other.
+    """
+    from waypost.outcomes import Outcomes, readers
+
+    if train and not test:
+        raise BadInput("--train without --test: name test files too, or give one TABLE, which is split")
+    if table is not None and test:
+        raise BadInput(f"give either the table {table} to be split, or --train and --test")
+    if not test:
+        name, whole = named.table(table, format)
+        part, rest = whole.split(seed=seed)
+        return Data(part, {name: rest}, shipped=table is None)
+    with output.step(f"reading {', '.join(Path(file).name for file in (*train, *test))}"):
+        tables = readers.read(format, [*train, *test], output.say)
+    names = [Path(file).stem for file in test]
+    if len(set(names)) < len(names):
+        raise BadInput(f"test files must have different names, got {', '.join(names)}")
+    joined = Outcomes.concat(tables[: len(train)], equal=True) if train else None
+    return Data(joined, dict(zip(names, tables[len(train) :], strict=True)))
+
+
+def cards(data: Data, config: Path | None, objective: Objective) -> dict[str, ModelCard]:
+    """What is known of each model of the tables, so far as that is their names.
+
+    Raises:
+        UnknownModel: the objective allows a model that no table has.
+        BadInput: a flag weighs facts of models of which nothing is known.
+    """
+    from waypost.gateway import settings
+    from waypost.types import ModelCard
+
+    names = dict.fromkeys(name for table in data.tests.values() for name in table.models)
+    for name in objective.allowed or ():
+        if name not in names:
+            raise UnknownModel(name, names)
+    file = config or (settings.EMBEDDED / "waypost.yaml" if data.shipped else None)
+    known = {model.name: model.card for model in settings.load(file).models} if file else {}
+    unknown = [name for name in names if name not in known]
+    if objective.flags and unknown:
+        flags = ", ".join(objective.flags)
+        raise BadInput(
+            f"--objective {flags}: a flag weighs facts of the models, and of '{unknown[0]}' none are known; "
+            f"name a config that has it with --config"
+        )
+    return {name: known.get(name, ModelCard(name)) for name in names}
+
+
+def solved(
+    spec: str, made: Any, objective: Objective, train: Outcomes | None, cards: Mapping[str, ModelCard]
+) -> Objective:
+    """The objective with its budget solved: on the training prompts, or on the sample that was saved with a router."""
+    from waypost import evaluation, routers
+
+    if objective.budget is None:
+        return objective
+    if not _saved(spec):
+        return evaluation.solved(made, named.few(train.prompts if train else ()), objective, cards)
+    sample = routers.load_sample(spec, made.models)
+    if sample is None:
+        raise BadInput(f"a budget is solved on a sample, and {spec} was saved without; train it again")
+    return objective.solved(sample, cards)
+
+
+def asked(data: Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:
+    """What was asked for by name, ready to be measured; each is fitted once, when all names are known to be good."""
+    from waypost.evaluation import cheapest
+    from waypost.routers import ROUTERS
+
+    if not routers and not strategies and all(table.cells_NM is not None for table in data.tests.values()):
+        strategies = ["cascade"]
+    made = {spec: _router(spec, seed) for spec in routers or ROUTERS}
+    made |= {spec: _strategy(spec, seed) for spec in strategies}
+    if "cheapest" in made and all(cheapest(table) is None for table in data.tests.values()):
+        output.say("the tables have no costs, so 'cheapest' is only the first model by name")
+    return {spec: one if _saved(spec) else _fitted(spec, one, data.train) for spec, one in made.items()}
+
+
+def _saved(spec: str) -> bool:
+    from waypost.routers import ROUTERS
+
+    return spec not in (*ROUTERS, "cascade") and Path(spec).is_dir()
+
+
+def _router(spec: str, seed: int) -> Any:
+    from waypost import routers
+
+    if _saved(spec):
+        saved = routers.load(spec)
+        if isinstance(saved, routers.Escalation):
+            raise BadInput(f"{spec} holds the head of a cascade; give it with --strategy {spec}")
+        return saved
+    if ":" in spec:
+        return named.own_class(spec)
+    if spec == "cascade":
+        raise BadInput("'cascade' looks at answers, so it is a strategy: --strategy cascade")
+    return named.new_router(spec, {}, seed)
+
+
+def _strategy(spec: str, seed: int) -> Any:
+    from waypost import routers
+
+    if _saved(spec):
+        return routers.load(spec)
+    if spec == "cascade":
+        return named.new_router(spec, {}, seed)
+    raise BadInput(f"no strategy '{spec}'; there is cascade, or a folder saved by train --router cascade")
+
+
+def _fitted(spec: str, router: Any, train: Outcomes | None) -> Any:
+    if train is None:
+        raise BadInput(f"'{spec}' has to be fitted: give --train files, or a folder saved by waypost train")
+    with output.step(f"fitting {spec} on {len(train):,} prompts × {len(train.models)} models"):
+        fitted = router.fit(train)
+    return router if fitted is None else fitted  # a user's own fit may well return nothing
