@@ -65,10 +65,3 @@ def test_a_router_that_tires_is_caught():
 
     with pytest.raises(AssertionError, match="mutated"):
         checks.check_router(Tired)
-
-
-@pytest.mark.parametrize("kind", list(routers.ROUTERS.values()))
-def test_every_router_says_when_what_and_how(kind):
-    assert kind.when in ("before the answer", "after an answer")
-    assert kind.looks_at
-    assert kind.learns in ("means", "similarity", "supervised")

@@ -13,6 +13,7 @@ from waypost.cli.eval import eval_
 from waypost.cli.init import init
 from waypost.cli.route import route
 from waypost.cli.serve import serve
+from waypost.cli.systems import systems
 from waypost.cli.train import train
 from waypost.errors import BadInput, WaypostError
 
@@ -31,6 +32,7 @@ app.command("train")(train)
 app.command("eval")(eval_)
 app.command("route")(route)
 app.command("serve")(serve)
+app.command("systems")(systems)
 
 
 @app.callback(invoke_without_command=True)

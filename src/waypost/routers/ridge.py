@@ -32,7 +32,7 @@ class Ridge:
     """
 
     when: ClassVar[str] = "before the answer"
-    looks_at: ClassVar[str] = "prompt vector"
+    looks_at: ClassVar[str] = "prompt vector, surface"
     learns: ClassVar[str] = "supervised"
 
     alpha: float | None = None
