@@ -24,8 +24,9 @@ def append(name: str, figures: Mapping[str, Any]) -> None:
 
 def origin() -> dict[str, Any]:
     """Commit (with a + when files differ from it), date, and the machine with its load."""
+    changed = _git("status", "--porcelain", "--", "src", "benchmarks/*.py", "reproductions/*.py")
     return {
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "src") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if changed else ""),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "load": round(os.getloadavg()[0], 1),
