@@ -1,6 +1,11 @@
-"""Paired bootstrap over questions.  Shape suffixes: N questions, K quantities, B resamples, R rows of a chunk."""
+"""Paired bootstrap over questions, or over clusters of them.
+
+Shape suffixes: N questions, C clusters, K quantities, B resamples, S clusters of a block, R resamples of a chunk.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +13,74 @@ from threadpoolctl import threadpool_limits
 
 from waypost.types import Floats
 
-# Enough for the matrix product to be fast, little enough (rows × questions × 8 bytes) to stay in cache.
-_CELLS_A_CHUNK = 200_000
+# How often each cluster of a block is drawn in each resample of a chunk is one matrix of half a megabyte: large enough
+# for its product with the values to be fast, small enough to stay in the cache while it is made.
+_BLOCK = 1024
+_CHUNK = 64
 
 
-def interval(values_NK: Floats, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Floats:
-    """Percentile interval of the mean of each column, as (K, 2).
+def resample(
+    values_NK: Floats, *, clusters_N: NDArray[np.intp] | None = None, resamples: int = 2000, seed: int = 0
+) -> Floats:
+    """The mean of each column in every resample of the questions, as (B, K).
 
-    Every resample draws the same questions for all columns, so a column of differences is a paired test.  A missing
-    value (NaN) leaves its question out of that column only; a column without any value has the interval NaN.
+    Every resample draws the same questions for all columns, so whatever is computed from one row of the result (a
+    difference, a ratio, a hull) is paired; the same seed draws the same for another matrix of as many questions too.
+    ``clusters_N`` numbers what is drawn together: a cluster comes with all its questions, and a mean is the ratio of
+    the sums over what was drawn.  A missing value (NaN) leaves its question out of that column only; a resample
+    without any value of a column is NaN there.
+
+    The draws are those of the plain bootstrap: how many of them fall on each block of clusters is multinomial, and
+    within a block each is uniform.
 
     Raises:
-        ValueError: no question, or fewer than one resample.
+        ValueError: no question, fewer than one resample, or clusters of another length.
+
+    >>> means_BK = resample(np.array([[0.0, 1.0], [1.0, 2.0], [1.0, 2.0]]), resamples=500)
+    >>> means_BK.shape, bool(np.allclose(means_BK[:, 1] - means_BK[:, 0], 1))
+    ((500, 2), True)
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 8; for clusters Davison and
+    Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
+    """
+    n = len(values_NK)
+    if n == 0 or resamples < 1:
+        raise ValueError(f"a bootstrap needs a question and a resample, got {n} and {resamples}")
+    if clusters_N is not None and len(clusters_N) != n:
+        raise ValueError(f"clusters_N has {len(clusters_N)} entries, expected {n}, one for each question")
+    masks_NU, mask_K = _masks(values_NK)
+    rng = np.random.default_rng(seed)
+    sums_BK = np.zeros((resamples, values_NK.shape[1]))
+    counts_BU = np.zeros((resamples, masks_NU.shape[1]))
+    blocks = list(_blocks(n, clusters_N))
+    sizes = np.array([len(starts_S) for _, starts_S in blocks])
+    drawn_B = rng.multinomial(sizes.sum(), sizes / sizes.sum(), size=resamples)
+    # One thread: products this small gain nothing from more, and on busy cores the threads wait for each other.
+    with threadpool_limits(1, "blas"):
+        for (rows, starts_S), total_B in zip(blocks, drawn_B.T, strict=True):
+            values_SK = np.add.reduceat(np.nan_to_num(values_NK[rows]), starts_S)
+            known_SU = np.add.reduceat(masks_NU[rows].astype(np.float64), starts_S)
+            for start in range(0, resamples, _CHUNK):
+                chunk = slice(start, start + _CHUNK)
+                counts_RS = _counts(rng, total_B[chunk], len(starts_S))
+                sums_BK[chunk] += counts_RS @ values_SK
+                counts_BU[chunk] += counts_RS @ known_SU
+    counts_BK = counts_BU[:, mask_K]
+    means_BK: Floats = np.divide(sums_BK, counts_BK, out=np.full(sums_BK.shape, np.nan), where=counts_BK > 0)
+    return means_BK
+
+
+def interval(
+    values_NK: Floats,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    clusters_N: NDArray[np.intp] | None = None,
+) -> Floats:
+    """Percentile interval of the mean of each column, as (K, 2); a column without any value has the interval NaN.
+
+    Raises:
+        ValueError: as `resample` does.
 
     >>> interval(np.array([[0.0, 1.0], [1.0, 1.0]]), resamples=200)
     array([[0., 1.],
@@ -27,29 +88,52 @@ def interval(values_NK: Floats, resamples: int = 2000, seed: int = 0, level: flo
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
     """
-    n = len(values_NK)
-    if n == 0 or resamples < 1:
-        raise ValueError(f"a bootstrap needs a question and a resample, got {n} and {resamples}")
-    known_NK = ~np.isnan(values_NK)
-    both_NK = np.hstack([np.where(known_NK, values_NK, 0.0), known_NK])
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CELLS_A_CHUNK // n)
-    sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
-    # One thread: products this small gain nothing from more, and on busy cores the threads wait for each other.
-    with threadpool_limits(1, "blas"):
-        totals_BK = np.vstack([_counts(rng, size, n) @ both_NK for size in sizes])
-    sums_BK, counts_BK = np.split(totals_BK, 2, axis=1)
-    means_BK = np.divide(sums_BK, counts_BK, out=np.full(sums_BK.shape, np.nan), where=counts_BK > 0)
+    return percentiles(resample(values_NK, clusters_N=clusters_N, resamples=resamples, seed=seed), level)
+
+
+def percentiles(means_BK: Floats, level: float = 0.95) -> Floats:
+    """The interval that holds the middle ``level`` of each column's resamples, as (K, 2).
+
+    >>> percentiles(np.arange(101.0)[:, None], level=0.9)
+    array([[ 5., 95.]])
+    """
     tail = (1 - level) / 2
-    return np.stack([_quantiles(column, (tail, 1 - tail)) for column in means_BK.T])
+    return np.stack([_quantiles(column_B, (tail, 1 - tail)) for column_B in means_BK.T])
 
 
-def _counts(rng: np.random.Generator, rows: int, n: int) -> Floats:
-    """How often each of ``n`` questions is drawn in each resample: multinomial counts, (R, N)."""
-    drawn = rng.integers(0, n, size=(rows, n))
-    drawn += np.arange(rows)[:, None] * n
-    counts: NDArray[np.intp] = np.bincount(drawn.ravel(), minlength=rows * n)
-    return counts.reshape(rows, n).astype(np.float64)
+def _masks(values_NK: Floats) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """The distinct columns of what is known, (N, U), and which of them each column has: most tables have one."""
+    missing = np.flatnonzero(np.isnan(values_NK.sum(axis=0)))
+    known = {column: ~np.isnan(values_NK[:, column]) for column in missing.tolist()}
+    masks = {b"": np.ones(len(values_NK), dtype=bool)} | {mask_N.tobytes(): mask_N for mask_N in known.values()}
+    place = {key: u for u, key in enumerate(masks)}
+    of = [place[known[k].tobytes()] if k in known else 0 for k in range(values_NK.shape[1])]
+    return np.column_stack(list(masks.values())), np.array(of, dtype=np.intp)
+
+
+def _blocks(n: int, clusters_N: NDArray[np.intp] | None) -> Iterator[tuple[slice | NDArray[np.intp], NDArray[np.intp]]]:
+    """The questions of each block of clusters, and where each cluster begins among them."""
+    if clusters_N is None:
+        for start in range(0, n, _BLOCK):
+            rows = slice(start, min(start + _BLOCK, n))
+            yield rows, np.arange(rows.stop - rows.start)
+        return
+    _, first_C, of_N = np.unique(clusters_N, return_index=True, return_inverse=True)
+    # In the order of their first questions, so that clusters of one question each draw as if there were none.
+    rank_C = np.argsort(np.argsort(first_C))
+    order_N = np.argsort(rank_C[of_N], kind="stable")
+    starts_C = np.append(0, np.cumsum(np.bincount(rank_C[of_N])))
+    for start in range(0, len(first_C), _BLOCK):
+        edges = starts_C[start : start + _BLOCK + 1]
+        yield order_N[edges[0] : edges[-1]], edges[:-1] - edges[0]
+
+
+def _counts(rng: np.random.Generator, total_R: NDArray[np.intp], size: int) -> Floats:
+    """How often each of ``size`` clusters is drawn when each resample makes its total of draws, (R, S)."""
+    drawn = rng.integers(0, size, size=total_R.sum())
+    drawn += np.repeat(np.arange(len(total_R)) * size, total_R)
+    counts: NDArray[np.intp] = np.bincount(drawn, minlength=len(total_R) * size)
+    return counts.reshape(len(total_R), size).astype(np.float64)
 
 
 def _quantiles(means_B: Floats, at: tuple[float, float]) -> Floats:

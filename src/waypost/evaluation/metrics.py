@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,16 @@ class Earned:
     usd_N: Floats
     seconds_N: Floats
     calls_NM: Floats
+
+    def select(self, rows_N: NDArray[np.intp] | NDArray[np.bool_]) -> Self:
+        """The same on some of the questions, given by their places or by a mask.
+
+        >>> earned = Earned(("a", "b"), np.array([1.0, 0.0]), np.zeros(2), np.zeros(2), np.eye(2))
+        >>> earned.select(np.array([False, True])).quality
+        0.0
+        """
+        per_question = (self.quality_N, self.usd_N, self.seconds_N, self.calls_NM)
+        return type(self)(self.models, *(values[rows_N] for values in per_question))
 
     @property
     def n(self) -> int:
