@@ -21,7 +21,9 @@ Message = Mapping[str, Any]
 class ModelCard:
     """What is known of a model before it is called: price, limits, abilities.
 
-    Prices are USD per million tokens plus USD per call; ``None`` means unknown, which is never zero.
+    Prices are USD per million tokens plus USD per call; ``None`` means unknown, which is never zero.  Tokens read from
+    a prompt cache (``usd_per_mtok_cached``), written to it (``usd_per_mtok_written``) and thought but not shown
+    (``usd_per_mtok_reasoning``) may have prices of their own; without one they are billed like other input or output.
     ``context`` is in tokens, ``parameters`` in billions, ``answer_tokens`` the length of a typical answer.
 
     >>> ModelCard("small", usd_per_mtok_in=0.1, usd_per_mtok_out=0.4).usd(1_000_000, 500_000)
@@ -41,13 +43,44 @@ class ModelCard:
     capabilities: frozenset[str] = frozenset()
     domains: tuple[str, ...] = ()
     description: str = ""
+    usd_per_mtok_cached: float | None = None
+    usd_per_mtok_written: float | None = None
+    usd_per_mtok_reasoning: float | None = None
 
-    def usd(self, tokens_in: int, tokens_out: int) -> float | None:
-        """Cost of one call in USD, or None when the card does not state a price."""
+    def usd(
+        self, tokens_in: int, tokens_out: int, *, cached: int = 0, written: int = 0, reasoning: int = 0
+    ) -> float | None:
+        """Cost of one call in USD, or None when the card does not state a price.
+
+        ``cached`` and ``written`` are the parts of ``tokens_in`` read from and written to a prompt cache, ``reasoning``
+        the part of ``tokens_out`` that was thought and not shown.
+
+        Raises:
+            ValueError: the parts are more than the whole.
+
+        >>> card = ModelCard("large", usd_per_mtok_in=2.0, usd_per_mtok_out=8.0, usd_per_mtok_cached=0.5)
+        >>> card.usd(1_000_000, 0), card.usd(1_000_000, 0, cached=800_000)
+        (2.0, 0.8)
+        """
+        if cached + written > tokens_in or reasoning > tokens_out:
+            raise ValueError(
+                f"{cached} tokens cached and {written} written are parts of {tokens_in} in, {reasoning} thought are "
+                f"part of {tokens_out} out; the parts cannot be more than the whole"
+            )
         if self.usd_per_mtok_in is None or self.usd_per_mtok_out is None:
             return None
-        tokens = tokens_in * self.usd_per_mtok_in + tokens_out * self.usd_per_mtok_out
+        tokens = (
+            (tokens_in - cached - written) * self.usd_per_mtok_in
+            + cached * _or(self.usd_per_mtok_cached, self.usd_per_mtok_in)
+            + written * _or(self.usd_per_mtok_written, self.usd_per_mtok_in)
+            + (tokens_out - reasoning) * self.usd_per_mtok_out
+            + reasoning * _or(self.usd_per_mtok_reasoning, self.usd_per_mtok_out)
+        )
         return self.usd_per_call + tokens / 1e6
+
+
+def _or(price: float | None, otherwise: float) -> float:
+    return otherwise if price is None else price
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +184,9 @@ class Answer:
 
     ``declined`` is an honest "not mine"; ``error`` a failure; both leave ``text`` empty and let a strategy go on.
     ``logprob`` is the mean log-probability of the answer's tokens where the model gives it. ``usd`` is None when
-    the price is unknown. ``body`` is the provider's own JSON, kept so that fields unknown to us pass through.
+    the price or the usage is unknown. ``body`` is the provider's own JSON, kept so that fields unknown to us pass
+    through.  ``tokens_cached`` and ``tokens_written`` are the parts of ``tokens_in`` that were read from and written to
+    a prompt cache, ``tokens_reasoning`` the part of ``tokens_out`` that was thought and not shown.
     """
 
     model: str
@@ -165,6 +200,9 @@ class Answer:
     declined: str | None = None
     error: str | None = None
     body: Mapping[str, Any] | None = None
+    tokens_cached: int = 0
+    tokens_written: int = 0
+    tokens_reasoning: int = 0
 
     @property
     def ok(self) -> bool:

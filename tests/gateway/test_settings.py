@@ -178,6 +178,13 @@ def test_a_price_a_call_is_a_price(read, prices, usd):
     assert model.card.usd(1_000_000, 1_000_000) == usd
 
 
+def test_cached_written_and_thought_tokens_may_have_prices_of_their_own(read):
+    prices = "in: 4, usd_per_mtok_out: 8, usd_per_mtok_cached: 1, usd_per_mtok_written: 5, usd_per_mtok_reasoning: 16"
+    [model] = read(f"models:\n  - {{name: a, kind: openai, usd_per_mtok_{prices}}}").models
+    usd = model.card.usd(1_000_000, 1_000_000, cached=500_000, written=250_000, reasoning=500_000)
+    assert usd == 0.5 + 1.25 + 1 + 8 + 4
+
+
 def test_a_file_that_is_not_there_says_what_writes_one(tmp_path):
     with pytest.raises(BadConfig, match="No such file or directory; `waypost init` writes one"):
         load(tmp_path / "none.yaml", {})

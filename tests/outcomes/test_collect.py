@@ -62,6 +62,29 @@ async def test_every_prompt_is_asked_of_every_model_once_and_kept_whole(table):
     assert not journal.beside(table).exists()
 
 
+async def test_a_row_keeps_what_was_cached_written_and_thought_and_costs_it(table):
+    class Thinker(Fake):
+        async def complete(self, query):
+            parts = {"tokens_cached": 6, "tokens_written": 3, "tokens_reasoning": 4}
+            return replace(await super().complete(query), **parts)
+
+    card = replace(CARD, usd_per_mtok_cached=0.1, usd_per_mtok_written=1.25, usd_per_mtok_reasoning=3.0)
+    await collect(prompts(1), {"m": Thinker(card=card)}, table)
+    row = parquet.rows(table)[0]
+    assert (row.tokens_cached, row.tokens_written, row.tokens_reasoning) == (6, 3, 4)
+    assert row.usd == pytest.approx(0.001 + (1 * 1 + 6 * 0.1 + 3 * 1.25 + 1 * 2 + 4 * 3) / 1e6)
+
+
+async def test_without_usage_the_cost_is_unknown_and_not_zero(table):
+    class Silent(Fake):
+        async def complete(self, query):
+            return replace(await super().complete(query), tokens_in=0, tokens_out=0)
+
+    report = await collect(prompts(2), {"m": Silent()}, table)
+    assert [row.usd for row in parquet.rows(table)] == [None, None]
+    assert report.models["m"].unpriced == 2
+
+
 async def test_a_second_run_asks_only_what_is_missing(table):
     model = Fake()
     await collect(prompts(3), {"m": model}, table)

@@ -1,6 +1,7 @@
 """Anthropic's Messages API behind OpenAI's shape, against a server that speaks it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -39,7 +40,12 @@ async def test_a_whole_answer_is_told_in_openais_shape(upstream):
     assert answer.body["choices"] == [
         {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "length"}
     ]
-    assert answer.body["usage"] == {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500}
+    assert answer.body["usage"] == {
+        "prompt_tokens": 1000,
+        "completion_tokens": 500,
+        "total_tokens": 1500,
+        "prompt_tokens_details": {"cached_tokens": 400},
+    }
     exchange = upstream.exchanges[0]
     assert exchange.path == "/v1/messages"
     assert exchange.headers["x-api-key"] == "sk-ant-secret"
@@ -49,6 +55,32 @@ async def test_a_whole_answer_is_told_in_openais_shape(upstream):
         "max_tokens": 4096,
         "messages": [{"role": "user", "content": "Hi"}],
     }
+
+
+COUNTS = {"input_tokens": 100, "cache_read_input_tokens": 600, "cache_creation_input_tokens": 300}
+
+
+async def test_cache_reads_and_writes_cost_their_own_price_whole_and_streamed(upstream):
+    prices = {"usd_per_mtok_cached": 0.1, "usd_per_mtok_written": 1.25}
+    client = Anthropic(replace(CARD, **prices), base_url=upstream.url.removesuffix("/v1"))
+    upstream.handler = lambda exchange: exchange.answer({**REPLY, "usage": {**COUNTS, "output_tokens": 500}})
+    whole = await client.complete(Query.of("Hi"))
+    start = {"type": "message_start", "message": {"id": "m", "usage": {**COUNTS, "output_tokens": 1}}}
+    upstream.handler = lambda exchange: stream_of(exchange, [start, *EVENTS[1:]])
+    *_, streamed = [piece async for piece in client.stream(Query.of("Hi"))]
+    for answer in (whole, streamed):
+        assert (answer.tokens_in, answer.tokens_out) == (1000, 500)
+        assert (answer.tokens_cached, answer.tokens_written) == (600, 300)
+        assert answer.usd * 1e6 == pytest.approx(100 * 1 + 600 * 0.1 + 300 * 1.25 + 500 * 2)
+    assert whole.body["usage"]["prompt_tokens_details"] == {"cached_tokens": 600, "cache_write_tokens": 300}
+
+
+@pytest.mark.parametrize("usage", [None, {"input_tokens": 5}, {"output_tokens": 5}])
+async def test_half_a_usage_is_none_and_the_cost_is_unknown(upstream, usage):
+    upstream.handler = lambda exchange: exchange.answer({**REPLY, "usage": usage})
+    answer = await model(upstream).complete(Query.of("Hi"))
+    assert (answer.text, answer.usd) == ("Hello", None)
+    assert "usage" not in answer.body
 
 
 async def test_system_messages_sampling_and_stops_are_translated(upstream):

@@ -29,6 +29,21 @@ def test_half_a_stated_price_is_completed_and_not_overwritten():
     assert (card.usd_per_mtok_in, card.usd_per_mtok_out) == (9.0, 0.6)
 
 
+def test_list_prices_of_cached_written_and_thought_tokens_come_along():
+    card = priced(ModelCard("claude"), "claude-sonnet-4-5")
+    assert card.usd_per_mtok_cached < card.usd_per_mtok_in < card.usd_per_mtok_written
+    assert card.usd(1000, 0, cached=900) < card.usd(1000, 0) < card.usd(1000, 0, written=900)
+    researcher = priced(ModelCard("r"), "perplexity/sonar-deep-research")
+    assert researcher.usd_per_mtok_reasoning < researcher.usd_per_mtok_out
+
+
+def test_a_discount_is_not_guessed_beside_a_stated_price():
+    card = priced(ModelCard("quick", usd_per_mtok_in=9.0), "claude-sonnet-4-5")
+    assert (card.usd_per_mtok_cached, card.usd_per_mtok_written) == (None, None)
+    stated = priced(ModelCard("quick", usd_per_mtok_cached=0.01), "claude-sonnet-4-5")
+    assert (stated.usd_per_mtok_in, stated.usd_per_mtok_cached) == (3.0, 0.01)
+
+
 @pytest.mark.parametrize("card", [ModelCard("home-made"), ModelCard("gpt-4o-mini", local=True)])
 def test_an_unknown_price_stays_unknown(card):
     assert priced(card) == card

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,10 @@ def model(upstream, **settings):
 
 def chunk(text, finish=None):
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}], "vendor": "kept"}
+
+
+def reply_of(text):
+    return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
 
 
 USAGE = {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 500}}
@@ -91,6 +96,43 @@ async def test_without_usage_the_cost_is_unknown_and_not_zero(upstream):
     upstream.handler = lambda exchange: stream_of(exchange, chunk("a", "stop"), "[DONE]")
     *_, answer = await pieces(model(upstream).stream(Query.of("Hi")))
     assert answer.usd is None
+
+
+async def test_cached_written_and_thought_tokens_cost_their_own_price(upstream):
+    usage = {
+        "prompt_tokens": 1000,
+        "completion_tokens": 500,
+        "total_tokens": 1500,
+        "prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 300},
+        "completion_tokens_details": {"reasoning_tokens": 400},
+    }
+    prices = {"usd_per_mtok_cached": 0.1, "usd_per_mtok_written": 1.25, "usd_per_mtok_reasoning": 3.0}
+    client = OpenAI(replace(CARD, **prices), base_url=upstream.url)
+    upstream.handler = lambda exchange: exchange.answer({**reply_of("Hi"), "usage": usage})
+    whole = await client.complete(Query.of("Hi"))
+    upstream.handler = lambda exchange: stream_of(
+        exchange, chunk("a", "stop"), {"choices": [], "usage": usage}, "[DONE]"
+    )
+    *_, streamed = await pieces(client.stream(Query.of("Hi")))
+    for answer in (whole, streamed):
+        assert (answer.tokens_cached, answer.tokens_written, answer.tokens_reasoning) == (600, 300, 400)
+        assert answer.usd * 1e6 == pytest.approx(100 * 1 + 600 * 0.1 + 300 * 1.25 + 100 * 2 + 400 * 3)
+
+
+async def test_thought_that_is_only_in_the_total_is_billed(upstream):
+    usage = {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}
+    upstream.handler = lambda exchange: exchange.answer({**reply_of("Hi"), "usage": usage})
+    answer = await model(upstream).complete(Query.of("Hi"))
+    assert (answer.tokens_out, answer.tokens_reasoning) == (103, 94)
+    assert answer.usd == pytest.approx((32 * 1.0 + 103 * 2.0) / 1e6)
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {}, {"prompt_tokens": 9}, {"total_tokens": 9}, {"prompt_tokens": 0, "completion_tokens": 0}]
+)
+async def test_half_a_usage_is_none_and_the_cost_is_unknown(upstream, usage):
+    upstream.handler = lambda exchange: exchange.answer({**reply_of("Hi"), "usage": usage})
+    assert (await model(upstream).complete(Query.of("Hi"))).usd is None
 
 
 async def test_a_refusal_carries_status_wait_and_the_providers_words_without_the_key(upstream):

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from waypost.gateway.wire import Headers
+from waypost.pool.usage import Usage
 from waypost.store import Attempt
 from waypost.types import Answer, Decision, Delta
 
@@ -68,8 +69,8 @@ def completion(completion_id: str, created: int, answer: Answer) -> Json:
 
 def usage(answer: Answer) -> Json:
     """Token counts as OpenAI writes them."""
-    total = answer.tokens_in + answer.tokens_out
-    return {"prompt_tokens": answer.tokens_in, "completion_tokens": answer.tokens_out, "total_tokens": total}
+    parts = (answer.tokens_cached, answer.tokens_written, answer.tokens_reasoning)
+    return Usage(answer.tokens_in, answer.tokens_out, *parts).json()
 
 
 def whole_delta(answer: Answer) -> Delta:

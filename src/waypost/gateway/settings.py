@@ -34,7 +34,7 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Names travel in headers and in lists there, and "auto" is taken.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 _TOP = ("models", "router", "strategy", "head", "profiles", "server", "store", "log_prompts")
-_PRICES = ("usd_per_call", "usd_per_mtok_in", "usd_per_mtok_out")
+_PER_MTOK = tuple(f"usd_per_mtok_{what}" for what in ("in", "out", "cached", "written", "reasoning"))
 _MOST_NESTED = 20
 
 
@@ -230,9 +230,9 @@ def _model(entry: Entry, env: Mapping[str, str]) -> ModelSettings:
         if wanted[setting].default is inspect.Parameter.empty and setting not in given:
             raise entry.error(f"is of kind '{kind}', which needs `{setting}`")
     stated = {} if missing else read(given, _CARD)
-    if stated.keys() & set(_PRICES) == {"usd_per_call"}:
+    if "usd_per_call" in stated and stated.keys().isdisjoint(_PER_MTOK):
         # A price a call is the whole price, unless something is said of tokens too.
-        stated |= dict.fromkeys(_PRICES[1:], 0.0)
+        stated |= dict.fromkeys(_PER_MTOK, 0.0)
     card = replace(_known(name, kind, given), **stated)
     return ModelSettings(
         name=name,
@@ -299,8 +299,7 @@ def _capabilities(entry: Entry) -> frozenset[str]:
 
 
 _CARD: Mapping[str, Reader] = {
-    "usd_per_mtok_in": lambda entry: entry.number(least=0.0),
-    "usd_per_mtok_out": lambda entry: entry.number(least=0.0),
+    **dict.fromkeys(_PER_MTOK, lambda entry: entry.number(least=0.0)),
     "usd_per_call": lambda entry: entry.number(least=0.0),
     "context": lambda entry: entry.whole_number(least=1),
     "parameters": lambda entry: entry.number(least=0.0),

@@ -195,6 +195,9 @@ class _Run:
             declined=answer.declined is not None,
             reference=sample.reference,
             scorer=sample.scorer,
+            tokens_cached=answer.tokens_cached,
+            tokens_written=answer.tokens_written,
+            tokens_reasoning=answer.tokens_reasoning,
         )
 
     async def mark(self, sample: Sample, answer: Answer) -> float:
@@ -232,7 +235,16 @@ class _Run:
 
 
 def _usd(model: Model, answer: Answer) -> float | None:
-    return model.card.usd(answer.tokens_in, answer.tokens_out) if answer.usd is None else answer.usd
+    """What the model says it cost, or what its tokens do; unknown where nobody counted them."""
+    if answer.usd is not None or not answer.tokens_in:
+        return answer.usd
+    return model.card.usd(
+        answer.tokens_in,
+        answer.tokens_out,
+        cached=answer.tokens_cached,
+        written=answer.tokens_written,
+        reasoning=answer.tokens_reasoning,
+    )
 
 
 def _check(

@@ -61,7 +61,7 @@ class Anthropic:
                 break
         if not events.over:
             raise self._provider.cut()
-        written.tokens = events.tokens
+        written.usage = events.usage
         yield written.answer(self.card, time.perf_counter() - start)
 
     async def complete(self, query: Query) -> Answer:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from waypost.errors import Declined
+from waypost.pool.usage import Usage
 from waypost.types import Message, Query, message_text
 
 Json = Mapping[str, Any]
@@ -69,8 +70,7 @@ def completion(reply: Json, model: str, created: int) -> dict[str, Any]:
         if block["type"] == "tool_use"
     ]
     message = {"role": "assistant", "content": text or None} | ({"tool_calls": calls} if calls else {})
-    tokens_in, tokens_out = _tokens_in(reply["usage"]), reply["usage"].get("output_tokens", 0)
-    usage = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+    usage = _usage(reply.get("usage") or {})
     finish = _FINISH.get(str(reply.get("stop_reason")), "stop")
     return {
         "id": reply.get("id", ""),
@@ -78,7 +78,7 @@ def completion(reply: Json, model: str, created: int) -> dict[str, Any]:
         "created": created,
         "model": reply.get("model", model),
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        "usage": usage,
+        **({"usage": usage.json()} if usage else {}),
     }
 
 
@@ -87,9 +87,10 @@ class Events:
 
     def __init__(self, model: str, created: int) -> None:
         self.over = False
-        self.tokens = (0, 0)
+        self.usage: Usage | None = None
         self._head: dict[str, Any] = {"object": "chat.completion.chunk", "created": created, "model": model}
         self._calls = -1
+        self._counts: dict[str, Any] = {}
 
     def chunk(self, event: Json) -> Json | None:
         """The chunk that says what an event says, or None for an event that says nothing to OpenAI's clients."""
@@ -97,7 +98,7 @@ class Events:
             case "message_start":
                 message = event["message"]
                 self._head |= {"id": message["id"], "model": message.get("model", self._head["model"])}
-                self.tokens = _tokens_in(message["usage"]), message["usage"].get("output_tokens", 0)
+                self._counts = message.get("usage") or {}
                 return self._with({"role": "assistant", "content": ""})
             case "content_block_start" if event["content_block"]["type"] == "tool_use":
                 self._calls += 1
@@ -108,7 +109,8 @@ class Events:
             case "content_block_delta" if event["delta"]["type"] == "input_json_delta":
                 return self._call({"arguments": event["delta"]["partial_json"]}, {})
             case "message_delta":
-                self.tokens = self.tokens[0], event.get("usage", {}).get("output_tokens", self.tokens[1])
+                # Its counts are those of the whole message so far; what it does not repeat stays as it was.
+                self.usage = _usage(self._counts | (event.get("usage") or {}))
                 return self._with({}, _FINISH.get(str(event["delta"].get("stop_reason")), "stop"))
             case "message_stop":
                 self.over = True
@@ -192,6 +194,10 @@ def _tool_choice(choice: Any) -> Json:
     return {"type": "tool", "name": choice["function"]["name"]}
 
 
-def _tokens_in(usage: Json) -> int:
-    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return sum(usage.get(name) or 0 for name in names)
+def _usage(counts: Json) -> Usage | None:
+    """Here cached and written tokens are counted beside ``input_tokens``, and thought inside ``output_tokens``."""
+    cached, written = counts.get("cache_read_input_tokens") or 0, counts.get("cache_creation_input_tokens") or 0
+    fresh, out = counts.get("input_tokens"), counts.get("output_tokens")
+    if fresh is None or out is None or not (fresh + cached + written):
+        return None
+    return Usage(fresh + cached + written, out, cached, written)

@@ -18,10 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from waypost.types import ModelCard
 
 _USD_PER_SECOND = 0.05 / 3600
+_IN = ("usd_per_mtok_in", "usd_per_mtok_cached", "usd_per_mtok_written")
+_OUT = ("usd_per_mtok_out", "usd_per_mtok_reasoning")
 
 
 def _per_mtok(tokens_per_second: float) -> float:
@@ -87,10 +90,13 @@ def priced(card: ModelCard, upstream: str | None = None) -> ModelCard:
     """The card with the provider's list price where it states none, found by the provider's name of the model.
 
     The prices are those shipped with ``genai-prices``; nothing is fetched.  A model that runs locally has none
-    there.  A price that is not known stays None, which tables and reports show as unknown; it is never zero.
+    there.  A price that is not known stays None, which tables and reports show as unknown; it is never zero.  The
+    prices of cached, written and thought tokens are taken only beside the list's own price of input or output: a
+    discount on a stated price is the user's to state.
 
-    >>> priced(ModelCard("fast"), "gpt-4o-mini").usd_per_mtok_out
-    0.6
+    >>> card = priced(ModelCard("fast"), "gpt-4o-mini")
+    >>> card.usd_per_mtok_out, card.usd_per_mtok_in, card.usd_per_mtok_cached
+    (0.6, 0.15, 0.075)
     >>> priced(ModelCard("mine", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0), "gpt-4o-mini").usd_per_mtok_out
     2.0
     >>> priced(ModelCard("home-made")).usd_per_mtok_in is None
@@ -98,26 +104,31 @@ def priced(card: ModelCard, upstream: str | None = None) -> ModelCard:
     """
     if card.local or (card.usd_per_mtok_in is not None and card.usd_per_mtok_out is not None):
         return card
-    price = _list_price(upstream or card.name)
-    if price is None:
-        return card
-    return replace(
-        card,
-        usd_per_mtok_in=price[0] if card.usd_per_mtok_in is None else card.usd_per_mtok_in,
-        usd_per_mtok_out=price[1] if card.usd_per_mtok_out is None else card.usd_per_mtok_out,
-    )
+    listed = _list_prices(upstream or card.name)
+    taken = (_IN if card.usd_per_mtok_in is None else ()) + (_OUT if card.usd_per_mtok_out is None else ())
+    missing: dict[str, Any] = {name: listed[name] for name in taken if name in listed and getattr(card, name) is None}
+    return replace(card, **missing)
 
 
-def _list_price(upstream: str) -> tuple[float, float] | None:
-    """USD per million tokens in and out; "vendor/model" is looked up among OpenRouter's names."""
+def _list_prices(upstream: str) -> dict[str, float]:
+    """USD per million tokens by the card's field; "vendor/model" is looked up among OpenRouter's names."""
     # Imported here: its price list takes a quarter of a second to load, and most pools state their prices.
     from genai_prices import Usage, calc_price
 
-    # Price of a short request: long-context surcharges start at some hundred thousand tokens.
-    usage = Usage(input_tokens=1000, output_tokens=1000)
     provider = "openrouter" if "/" in upstream else None
+
+    def each(side: str, **part: int) -> float:
+        # Price of a short request: long-context surcharges start at some hundred thousand tokens.
+        price = calc_price(Usage(**{f"{side}_tokens": 1000}, **part), upstream, provider_id=provider)
+        return float(price.total_price) * 1000
+
     try:
-        price = calc_price(usage, upstream, provider_id=provider)
+        return {
+            "usd_per_mtok_in": each("input"),
+            "usd_per_mtok_cached": each("input", cache_read_tokens=1000),
+            "usd_per_mtok_written": each("input", cache_write_tokens=1000),
+            "usd_per_mtok_out": each("output"),
+            "usd_per_mtok_reasoning": each("output", output_reasoning_tokens=1000),
+        }
     except LookupError:
-        return None
-    return float(price.input_price * 1000), float(price.output_price * 1000)
+        return {}

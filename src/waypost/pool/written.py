@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypost.pool.usage import Usage
 from waypost.types import Answer, ModelCard
 
 
@@ -16,15 +17,19 @@ class Written:
     >>> written = Written()
     >>> written.take({"choices": [{"delta": {"content": "Hi"}, "finish_reason": None}]})
     'Hi'
-    >>> written.take({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}})
+    >>> written.take({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 2}})
+    ''
+    >>> written.answer(ModelCard("m", usd_per_mtok_in=1, usd_per_mtok_out=2), seconds=0.1).usd is None
+    True
+    >>> written.take({"usage": {"prompt_tokens": 2, "completion_tokens": 1}})
     ''
     >>> written.answer(ModelCard("m", usd_per_mtok_in=1, usd_per_mtok_out=2), seconds=0.1).usd
-    2e-06
+    4e-06
     """
 
     trim: bool = False
     finish: str = ""
-    tokens: tuple[int, int] | None = None
+    usage: Usage | None = None
     texts: list[str] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
@@ -36,7 +41,7 @@ class Written:
         """
         try:
             if usage := chunk.get("usage"):
-                self.tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+                self.usage = Usage.of(usage)
             first = (choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0)
             return "".join([self._take_choice(choice) for choice in first])
         except (AttributeError, KeyError, TypeError) as error:
@@ -54,19 +59,22 @@ class Written:
         return text
 
     def answer(self, card: ModelCard, seconds: float, body: Mapping[str, Any] | None = None) -> Answer:
-        """The whole: cost is the usage at the card's price, cached tokens included; unknown without a usage.
+        """The whole: cost is the usage at the card's prices; unknown without a usage.
 
         ``logprob`` is the mean over all tokens, the end of turn included.
         """
-        tokens_in, tokens_out = self.tokens or (0, 0)
+        usage = self.usage or Usage(0, 0)
         return Answer(
             card.name,
             "".join(self.texts),
-            tokens_in,
-            tokens_out,
+            usage.tokens_in,
+            usage.tokens_out,
             seconds=seconds,
-            usd=card.usd(tokens_in, tokens_out) if self.tokens else None,
+            usd=usage.usd(card) if self.usage else None,
             finish=self.finish or "stop",
             logprob=sum(self.logprobs) / len(self.logprobs) if self.logprobs else None,
             body=body,
+            tokens_cached=usage.cached,
+            tokens_written=usage.written,
+            tokens_reasoning=usage.reasoning,
         )
