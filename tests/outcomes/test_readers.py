@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,10 +38,10 @@ def test_a_folder_is_no_table(name, tmp_path):
 
 def test_our_own_format_is_read_with_its_answers(tmp_path):
     table = example_table(20)
-    parquet.write(tmp_path / "own.parquet", table.rows())
+    parquet.write(tmp_path / "own.parquet", [replace(row, answer="Hello") for row in table.rows()])
     (found,) = read("waypost", [tmp_path / "own.parquet"])
     assert sorted(found.prompts) == sorted(table.prompts)
-    assert found.answer(0, "large").ok
+    assert found.answer(0, "large").text == "Hello"
 
 
 def test_models_come_in_the_order_of_the_first_file(files):

@@ -97,7 +97,7 @@ def asked(data: Data, routers: list[str], strategies: list[str], seed: int) -> d
     from waypost.evaluation import cheapest
     from waypost.routers import ROUTERS
 
-    if not routers and not strategies and all(table.cells_NM is not None for table in data.tests.values()):
+    if not routers and not strategies and all(table.keeps_answers for table in data.tests.values()):
         strategies = ["cascade"]
     made = {spec: _router(spec, seed) for spec in routers or ROUTERS}
     made |= {spec: _strategy(spec, seed) for spec in strategies}

@@ -77,7 +77,7 @@ def play_strategy(strategy: Strategy, table: Outcomes, objective: Objective) -> 
     Raises:
         BadTable: the table keeps no answers.
     """
-    if table.cells_NM is None:
+    if not table.keeps_answers:
         raise BadTable(f"strategy '{strategy.name}' looks at answers, and this table keeps none; make one that does")
     n, m = table.quality_NM.shape
     unknown_3N = np.full((3, n), np.nan)
@@ -120,10 +120,10 @@ class _Tape:
 
 def _declined(table: Outcomes, earned: Earned) -> list[int]:
     """Which questions went to a model that had declined them."""
-    if table.cells_NM is None:
+    if table.declined_NM is None:
         return []
-    cells = table.cells_NM[np.arange(len(table)), earned.calls_NM.argmax(axis=1)]
-    return [n for n, cell in enumerate(cells) if cell is not None and cell.declined]
+    declined: list[int] = np.flatnonzero((earned.calls_NM * table.declined_NM).any(axis=1)).tolist()
+    return declined
 
 
 def _checked(prediction: object, models: Sequence[str], n: int) -> Prediction:

@@ -10,24 +10,28 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from waypost.errors import BadTable, UnknownModel
+from waypost.outcomes.pivot import Pivot
+from waypost.outcomes.recorded import Recorded
 from waypost.types import Answer, Floats, Outcome
 
 Rows = NDArray[np.intp] | NDArray[np.bool_] | Sequence[int]
+
+_BLOCK = 10_000  # prompts whose bytes are hashed at once
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """Prompts × models → quality (0..1), USD per query, seconds, and the answers where they were kept.
 
-    ``cells_NM`` holds the recorded `Outcome` of a cell (or None), which `answer` turns back into an `Answer`; a
-    table of bare scores has none.  ``weight_N`` is how much each prompt counts in training.  ``sources`` names what
-    several rows share, such as a document or a conversation; an empty name is a row that stands alone.
+    ``recorded`` holds what was kept of each call beside these, which `answer` turns back into an `Answer`; a table of
+    bare scores has none.  ``weight_N`` is how much each prompt counts in training.  ``sources`` names what several
+    rows share, such as a document or a conversation; an empty name is a row that stands alone.
 
     Raises:
         BadTable: no scores, fewer than two models, a model without any score, NaN-only columns, negative or
@@ -47,7 +51,7 @@ class Outcomes:
     usd_NM: Floats
     seconds_NM: Floats = field(default_factory=lambda: np.empty((0, 0)))
     weight_N: Floats = field(default_factory=lambda: np.empty(0))
-    cells_NM: NDArray[np.object_] | None = None
+    recorded: Recorded | None = None
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,6 +62,8 @@ class Outcomes:
             array = np.asarray(getattr(self, name), dtype=np.float64)
             if array.size == 0 and empty is not None:
                 array = np.full(empty, np.nan if len(empty) == 2 else 1.0)
+            if np.isnan(array).all():
+                array = np.broadcast_to(np.nan, array.shape)  # what was never measured takes no space
             array = array.view()  # so that freezing it leaves the caller's own array as it was
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -129,70 +135,44 @@ class Outcomes:
             BadTable: NaN where None (missing) or a number must stand, a value out of range, or one id for two
                 prompts; the sentence names the row.
         """
-        index: dict[str, int] = {}
-        models: dict[str, int] = {}
-        first: list[Outcome] = []
-        cells: dict[tuple[int, int], Outcome] = {}
-        for number, row in enumerate(rows):
-            _refuse_nan(number, row)
-            n = index.setdefault(row.id, len(index))
-            if n == len(first):
-                first.append(row)
-            elif first[n].prompt != row.prompt:
-                raise BadTable(f"row {number}: id {row.id!r} stands for two different prompts; ids must be unique")
-            cells[n, models.setdefault(row.model, len(models))] = row
-        table = np.full((len(index), len(models)), None, dtype=object)
-        values = np.full((3, *table.shape), np.nan)
-        for cell, row in cells.items():
-            table[cell] = row
-            for k, value in enumerate((row.quality, row.usd, row.seconds)):
-                values[k][cell] = np.nan if value is None else value
-        return cls(
-            tuple(index),
-            tuple(r.prompt for r in first),
-            tuple(r.group for r in first),
-            tuple(models),
-            values[0],
-            values[1],
-            values[2],
-            cells_NM=table,
-            sources=tuple(r.source for r in first),
-        )
+        rows = list(rows)
+        pivot = Pivot(tuple(dict.fromkeys(row.model for row in rows)), size=len({row.id for row in rows}))
+        pivot.add(rows)
+        return cls(**pivot.parts())
 
     def rows(self) -> Iterator[Outcome]:
-        """The measured cells, prompt by prompt."""
-        if self.cells_NM is not None:
-            kept: list[Outcome | None] = self.cells_NM.ravel().tolist()
-            yield from (cell for cell in kept if cell is not None)
-            return
+        """The cells that were recorded or scored, prompt by prompt."""
         for n, m in np.ndindex(self.quality_NM.shape):
-            if not np.isnan(self.quality_NM[n, m]):
-                quality, usd, seconds = (float(a[n, m]) for a in (self.quality_NM, self.usd_NM, self.seconds_NM))
+            quality, usd, seconds = (_known(a[n, m]) for a in (self.quality_NM, self.usd_NM, self.seconds_NM))
+            said = self.recorded.cell(n, m) if self.recorded else None
+            if said is not None or quality is not None:
                 yield Outcome(
                     id=self.ids[n],
                     prompt=self.prompts[n],
                     group=self.groups[n],
+                    source=self.sources[n],
                     model=self.models[m],
                     quality=quality,
-                    usd=None if np.isnan(usd) else usd,
-                    seconds=None if np.isnan(seconds) else seconds,
-                    source=self.sources[n],
+                    usd=usd,
+                    seconds=seconds,
+                    **(said or {}),
                 )
 
     def select(self, rows: Rows) -> Self:
         """The same table with some of its prompts, by index or mask."""
         index = np.arange(len(self))[np.asarray(rows)]
+        places = index.tolist()
         return type(self)(
-            tuple(self.ids[i] for i in index),
-            tuple(self.prompts[i] for i in index),
-            tuple(self.groups[i] for i in index),
+            tuple(map(self.ids.__getitem__, places)),
+            tuple(map(self.prompts.__getitem__, places)),
+            tuple(map(self.groups.__getitem__, places)),
             self.models,
             self.quality_NM[index],
             self.usd_NM[index],
             self.seconds_NM[index],
             self.weight_N[index],
-            None if self.cells_NM is None else self.cells_NM[index],
-            tuple(self.sources[i] for i in index),
+            self.recorded and self.recorded.select(index),
+            tuple(map(self.sources.__getitem__, places)),
         )
 
     def only(self, models: Sequence[str]) -> Self:
@@ -214,7 +194,7 @@ class Outcomes:
             self.usd_NM[:, column],
             self.seconds_NM[:, column],
             self.weight_N,
-            None if self.cells_NM is None else self.cells_NM[:, column],
+            self.recorded and self.recorded.only(column),
             self.sources,
         )
 
@@ -234,11 +214,11 @@ class Outcomes:
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share}")
-        keys = [" ".join(prompt.lower().split()) for prompt in self.prompts]
+        first_C, cluster_N = np.arange(len(self)), np.arange(len(self))
         if clusters_N is not None:
-            _, first_N, cluster_N = np.unique(clusters_N, return_index=True, return_inverse=True)
-            keys = [keys[first_N[c]] for c in cluster_N]
-        inside = np.array([_unit_hash(f"{seed}\0{key}") < share for key in keys])
+            _, first_C, cluster_N = np.unique(clusters_N, return_index=True, return_inverse=True)
+        keys = (" ".join(self.prompts[n].lower().split()) for n in first_C.tolist())
+        inside = np.array([_unit_hash(f"{seed}\0{key}") < share for key in keys])[cluster_N]
         if inside.all() or not inside.any():
             raise BadTable(f"{len(self)} prompts cannot be split {share:.0%} to {1 - share:.0%}; collect more")
         for part, rows in (("training", inside), ("test", ~inside)):
@@ -267,7 +247,6 @@ class Outcomes:
         tables = [table if table.models == models else table.only(models) for table in tables]
         sizes = [len(t) for t in tables]
         scale = [sum(sizes) / (len(sizes) * t.weight_N.sum()) if equal else 1.0 for t in tables]
-        kept = all(t.cells_NM is not None for t in tables)
         return cls(
             tuple(i for t in tables for i in t.ids),
             tuple(p for t in tables for p in t.prompts),
@@ -277,26 +256,42 @@ class Outcomes:
             np.concatenate([t.usd_NM for t in tables]),
             np.concatenate([t.seconds_NM for t in tables]),
             np.concatenate([t.weight_N * s for t, s in zip(tables, scale, strict=True)]),
-            np.concatenate([t.cells_NM for t in tables if t.cells_NM is not None]) if kept else None,
+            Recorded.concat([(t.recorded, t.quality_NM.shape) for t in tables]),
             tuple(s for t in tables for s in t.sources),
         )
 
     def answer(self, n: int, model: str) -> Answer | None:
         """The recorded answer of a model to prompt ``n``, or None where none was kept."""
-        cell = None if self.cells_NM is None else self.cells_NM[n, self.models.index(model)]
-        if cell is None:
+        m = self.models.index(model)
+        said = self.recorded.cell(n, m) if self.recorded else None
+        if said is None:
             return None
         return Answer(
             model=model,
-            text=cell.answer,
-            tokens_in=cell.tokens_in,
-            tokens_out=cell.tokens_out,
-            seconds=cell.seconds or 0.0,
-            usd=cell.usd,
-            finish=cell.finish,
-            logprob=cell.logprob,
-            declined="recorded as declined" if cell.declined else None,
+            text=said["answer"],
+            tokens_in=said["tokens_in"],
+            tokens_out=said["tokens_out"],
+            seconds=_known(self.seconds_NM[n, m]) or 0.0,
+            usd=_known(self.usd_NM[n, m]),
+            finish=said["finish"],
+            logprob=said["logprob"],
+            declined="recorded as declined" if said["declined"] else None,
+            tokens_cached=said["tokens_cached"],
+            tokens_written=said["tokens_written"],
+            tokens_reasoning=said["tokens_reasoning"],
         )
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the text of an answer was kept, so that a strategy has something to look at."""
+        return self.recorded is not None and "answer" in self.recorded.columns
+
+    @property
+    def declined_NM(self) -> NDArray[np.bool_] | None:
+        """Which calls were declined, or None where nothing was recorded but scores and costs."""
+        if self.recorded is None:
+            return None
+        return np.broadcast_to(self.recorded["declined"], self.quality_NM.shape)
 
     def means(self) -> dict[str, tuple[float, float]]:
         """Weighted mean quality and USD of each model over the cells that were measured."""
@@ -308,9 +303,17 @@ class Outcomes:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of what routers learn from: prompts, groups, models and numbers."""
-        digest = hashlib.sha256("\0".join((*self.prompts, *self.groups, *self.models)).encode(errors="surrogatepass"))
+        digest = hashlib.sha256()
+        # One run of bytes, made in blocks: the texts joined by zeros, then the arrays.
+        for texts, end in ((self.prompts, b"\0"), (self.groups, b"\0"), (self.models, b"")):
+            for start in range(0, len(texts), _BLOCK):
+                if start:
+                    digest.update(b"\0")
+                digest.update("\0".join(texts[start : start + _BLOCK]).encode(errors="surrogatepass"))
+            digest.update(end)
         for array in (self.quality_NM, self.usd_NM, self.seconds_NM, self.weight_N):
-            digest.update(array.tobytes())
+            for start in range(0, len(array), _BLOCK):
+                digest.update(array[start : start + _BLOCK].tobytes())
         return digest.hexdigest()
 
 
@@ -324,14 +327,8 @@ def _unscored(models: Sequence[str], quality_NM: Floats) -> list[str]:
     return [model for model, empty in zip(models, np.isnan(quality_NM.T), strict=True) if empty.all()]
 
 
-def _refuse_nan(number: int, row: Outcome) -> None:
-    for name in ("quality", "usd", "seconds"):
-        value = getattr(row, name)
-        if value is not None and not np.isfinite(value):
-            raise BadTable(
-                f"row {number} (id {row.id!r}, model {row.model!r}): {name} is {value}; give a finite number, "
-                f"or leave the cell empty if it was not measured"
-            )
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _unit_hash(text: str) -> float:

@@ -131,12 +131,8 @@ class Escalation:
 
 def _declined(table: Outcomes) -> Floats:
     """1 where a model declined, 0 where it answered, NaN where it was not asked: (N, M)."""
-    declined_NM = np.where(np.isnan(table.quality_NM), np.nan, 0.0)
-    for n, model in np.ndindex(declined_NM.shape):
-        answer = table.answer(n, table.models[model])
-        if answer is not None and answer.declined:
-            declined_NM[n, model] = 1.0
-    return declined_NM
+    known_NM = np.where(np.isnan(table.quality_NM), np.nan, 0.0)
+    return known_NM if table.declined_NM is None else np.where(table.declined_NM, 1.0, known_NM)
 
 
 def _facts(answer: Answer) -> tuple[float, ...]:
