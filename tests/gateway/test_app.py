@@ -175,6 +175,7 @@ def test_a_decision_is_explained_in_full_and_takes_feedback(serve, pool):
     said = {"decision": decision, "quality": 0.5, "comment": "fine"}
     assert http.post(f"{served.url}/v1/feedback", json=said).json() == {"decision": decision, "stored": True}
     told = http.get(f"{served.url}/v1/decisions/{decision}").json()
+    assert (told["tokens_in"], told["tokens_cached"], told["tokens_reasoning"]) == (1000, 500, 0)
     assert (told["stored"], told["status"], told["served"]) == (True, 200, "good")
     assert told["ranking"] == ["error500", "good"]
     assert [(a["model"], a["outcome"]) for a in told["attempts"]] == [("error500", "failed"), ("good", "ok")]

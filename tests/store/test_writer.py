@@ -57,6 +57,21 @@ def test_a_row_comes_back_as_it_was_put(path):
     reopened.close()
 
 
+def test_a_file_of_an_older_version_is_widened_and_its_rows_stay(path):
+    later = ("tokens_cached", "tokens_written", "tokens_reasoning")
+    writer = Writer(path)
+    writer.put(decided("old"))
+    writer.close()
+    with closing(sqlite3.connect(path)) as connection:
+        for column in later:
+            connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
+    writer = Writer(path)
+    writer.put(replace(decided("new"), tokens_cached=3, tokens_written=2, tokens_reasoning=1))
+    writer.settled().result(30)
+    assert [[writer.find(id)[name] for name in later] for id in ("old", "new")] == [[None, None, None], [3, 2, 1]]
+    writer.close()
+
+
 def test_closing_writes_what_waits(path):
     writer = Writer(path)
     for number in range(2000):

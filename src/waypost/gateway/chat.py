@@ -81,6 +81,9 @@ class Exchange:
             tokens_in=answer.tokens_in if answer else 0,
             tokens_out=answer.tokens_out if answer else 0,
             status=self.status,
+            tokens_cached=answer.tokens_cached if answer else 0,
+            tokens_written=answer.tokens_written if answer else 0,
+            tokens_reasoning=answer.tokens_reasoning if answer else 0,
         )
 
     async def _send_whole(self, send: Send) -> None:

@@ -29,7 +29,9 @@ class Decided:
     """A request from its decision to its end.
 
     ``time`` is in Unix seconds; ``prompt`` is None unless prompts are to be kept; ``usd`` is the cost of all
-    attempts, None when one has no known price; ``status`` is the HTTP status, 499 when the client left.
+    attempts, None when one has no known price; ``status`` is the HTTP status, 499 when the client left.  Of the
+    answer given, ``tokens_cached`` and ``tokens_written`` are parts of ``tokens_in``, ``tokens_reasoning`` of
+    ``tokens_out``.
     """
 
     id: str
@@ -45,6 +47,9 @@ class Decided:
     tokens_in: int
     tokens_out: int
     status: int
+    tokens_cached: int = 0
+    tokens_written: int = 0
+    tokens_reasoning: int = 0
 
     def row(self) -> dict[str, Any]:
         """The row as it is stored and shown."""
@@ -68,6 +73,9 @@ class Decided:
             "seconds": self.seconds,
             "tokens_in": self.tokens_in,
             "tokens_out": self.tokens_out,
+            "tokens_cached": self.tokens_cached,
+            "tokens_written": self.tokens_written,
+            "tokens_reasoning": self.tokens_reasoning,
             "status": self.status,
         }
 
@@ -122,6 +130,8 @@ def tables() -> tuple[Table, Table]:
         Column("tokens_in", Integer, nullable=False),
         Column("tokens_out", Integer, nullable=False),
         Column("status", Integer, nullable=False),
+        # Unknown (null) in the rows of a version that did not count them.
+        *(Column(name, Integer) for name in ("tokens_cached", "tokens_written", "tokens_reasoning")),
     )
     feedback = Table(
         "feedback",

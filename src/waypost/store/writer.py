@@ -17,7 +17,7 @@ from waypost.errors import BadConfig
 from waypost.store.decisions import Decided, Feedback, tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine, Table
 
 _log = logging.getLogger(__name__)
 
@@ -224,6 +224,25 @@ def _engine(path: Path) -> Engine:
     with engine.begin() as connection:
         for table in tables():
             connection.execute(CreateTable(table, if_not_exists=True))
+            _widen(connection, table)
             for index in table.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
     return engine
+
+
+def _widen(connection: Connection, table: Table) -> None:
+    """Add the columns that a file of an older version lacks; they may be null there."""
+    from sqlalchemy.exc import OperationalError
+
+    for column in table.columns:
+        if column.name in _names(connection, table):
+            continue
+        try:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}")
+        except OperationalError:
+            if column.name not in _names(connection, table):  # unless another gateway has just added it
+                raise
+
+
+def _names(connection: Connection, table: Table) -> set[str]:
+    return {row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table.name})")}
