@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from waypost.errors import BadTable
 from waypost.evaluation import baselines
 from waypost.outcomes import Outcomes
 
@@ -46,6 +47,36 @@ def test_a_single_model_leaves_out_what_it_was_not_asked():
 def test_the_best_single_model_of_equals_is_the_cheaper_then_the_first_by_name():
     assert baselines.best_single(table([[1, 1, 0]], [[2, 1, 0]])) == "b"
     assert baselines.best_single(table([[1, 1, 0]])) == "a"
+
+
+def test_the_best_single_model_is_not_the_one_that_was_asked_easy_questions_only():
+    """Of b's questions a, which was asked the hard ones too, answers all."""
+    assert baselines.best_single(table([[1, 0.9], [1, 0.9], [0, NAN], [0, NAN]])) == "a"
+
+
+def test_models_that_share_no_question_are_compared_through_others():
+    """a is 0.2 above b, and b 0.2 above c, whose questions are easier."""
+    assert baselines.best_single(table([[0.5, 0.3, NAN], [NAN, 1.0, 0.8]])) == "a"
+
+
+def test_models_that_no_question_joins_are_refused():
+    with pytest.raises(BadTable, match="no question joins models 'a' and 'c', not even through others"):
+        baselines.best_single(table([[1, 1, NAN, NAN], [NAN, NAN, 1, 0]]))
+
+
+@given(
+    arrays(float, (6, 4), elements=st.floats(0, 1)),
+    arrays(bool, (6, 4), elements=st.booleans()),
+)
+def test_model_effects_are_the_least_squares_fit(quality, known):
+    """Against the plain regression on a column for each question and each model."""
+    known[0] = True
+    one = table(np.where(known, quality, NAN))
+    n, m = np.nonzero(known)
+    design = np.hstack([np.eye(6)[n], np.eye(4)[m]])
+    effect = np.linalg.lstsq(design, quality[known])[0][6:]
+    best = one.models.index(baselines.best_single(one))
+    assert effect[best] == pytest.approx(effect.max(), abs=1e-9)
 
 
 def test_the_cheapest_is_unknown_without_costs():

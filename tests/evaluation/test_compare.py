@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from waypost.evaluation import Earned, compare, seen_in_training
+from waypost.evaluation import Earned, compare, seen_in_training, zero
 from waypost.evaluation.baselines import chosen, single
+from waypost.evaluation.measures import curves
 from waypost.outcomes import Outcomes, example_table
 
 NAN = np.nan
@@ -33,6 +36,7 @@ def test_every_baseline_is_beside_what_was_asked(found):
         ("model", "maths-expert"),
         ("model", "large"),
         ("bound", "chance"),
+        ("bound", "zero"),
         ("bound", "oracle"),
     ]
     assert (found.n, found.best_single, found.best_single_in_training, found.cheapest) == (
@@ -101,3 +105,85 @@ def test_a_line_is_also_set_against_the_cheapest_router_when_that_was_asked_for(
     assert found.line("cheapest").vs_cheapest_ci95 == (0, 0)
     assert found.line("large", "model").vs_cheapest_ci95 is None
     assert compare(test, {"it": single(test, "large")}, resamples=50).line("it").vs_cheapest_ci95 is None
+
+
+def test_a_mixture_of_models_gains_nothing_on_the_zero_router(test):
+    found = compare(test, {"mixed": zero.mixture(test, 1e-4)}, resamples=300)
+    line = found.line("mixed")
+    assert line.zero_gain == pytest.approx(0, abs=1e-12)
+    assert found.line("zero").usd == pytest.approx(line.usd)
+    assert (found.zero_at, found.line("zero").share) == ("mixed", line.share)
+
+
+def test_a_router_may_match_the_best_model_and_still_be_above_the_zero_router(test):
+    """It is right as often as the best model at about a third of the cost, where a mixture is worse."""
+    third = chosen(test, np.array([2 if group == "code" else 1 if group == "maths" else 0 for group in test.groups]))
+    line = compare(test, {"third": third}, resamples=500).line("third")
+    assert line.usd < test.means()["large"][1] / 2
+    assert line.zero_gain_ci95[0] > 0.2
+    usd_H, quality_H = curves.zero_router(test)
+    assert line.zero_gain == pytest.approx(line.quality - curves.at(line.usd, usd_H, quality_H))
+
+
+def test_the_hull_is_made_anew_in_each_resample():
+    """Of two equally good models either may come out best, so the best mixture is above both in most resamples."""
+    quality = np.random.default_rng(0).integers(0, 2, (300, 2)).astype(float)
+    names = tuple(map(str, range(300)))
+    one = Outcomes(names, names, ("g",) * 300, ("a", "b"), quality, np.ones((300, 2)))
+    low, high = compare(one, {}, resamples=500).line("a").zero_gain_ci95
+    assert low < -0.02
+    assert high == 0
+
+
+def test_a_line_of_unknown_cost_has_no_zero_gain(test):
+    usd = test.usd_NM.copy()
+    usd[:, 2] = NAN
+    parts = (test.ids, test.prompts, test.groups, test.models, test.quality_NM)
+    found = compare(Outcomes(*parts, usd), {"tiny": single(test, "tiny")}, resamples=50)
+    assert found.zero_at is None
+    assert np.isnan([line.zero_gain for line in found.lines]).all()
+    unpriced = Earned(test.models, test.quality_NM[:, 0], usd[:, 2], usd[:, 2], np.zeros(usd.shape))
+    found = compare(test, {"it": unpriced}, resamples=50)
+    assert np.isnan(found.line("it").zero_gain_ci95).all()
+    assert found.line("large").zero_gain == 0
+
+
+def test_with_missing_cells_the_zero_router_is_that_of_the_complete_questions(test):
+    """Leaving out half of the answers of one model changes neither its cost nor its place on the hull by much."""
+    quality = test.quality_NM.copy()
+    quality[::2, 2] = NAN
+    parts = (test.ids, test.prompts, test.groups, test.models)
+    holes = Outcomes(*parts, quality, test.usd_NM)
+    found, whole = (compare(one, {"it": single(one, "maths-expert")}, resamples=50) for one in (holes, test))
+    assert (found.complete, whole.complete) == (300, 600)
+    on_complete = compare(test.select(np.arange(1, 600, 2)), {}, resamples=50)
+    assert found.line("it").zero_gain == pytest.approx(on_complete.line("maths-expert").zero_gain)
+
+
+def test_one_winner_among_many_is_held_to_more(test):
+    """The same gain beats alone and only matches among forty routers without any."""
+    rng = np.random.default_rng(0)
+    large = single(test, "large")
+    better = large.quality_N.copy()
+    better[np.flatnonzero(better == 0)[:8]] = 1
+    better[np.flatnonzero(better == 1)[-1:]] = 0
+    slightly = replace(large, quality_N=better)
+    noise = [replace(large, quality_N=rng.permutation(large.quality_N)) for _ in range(40)]
+    alone = compare(test, {"it": slightly}, resamples=500).line("it")
+    crowd = compare(test, {"it": slightly, **{f"{k}": one for k, one in enumerate(noise)}}, resamples=500).line("it")
+    assert (alone.verdict, crowd.verdict) == ("beats", "matches")
+    assert alone.gain_ci95 == crowd.gain_ci95
+    assert alone.p_beats == crowd.p_beats > 0.97
+
+
+def test_near_duplicates_that_are_drawn_together_take_the_certainty_from_a_gain(test):
+    """Six copies of each of 100 questions are the evidence of 100."""
+    some = test.select(np.repeat(np.arange(100), 6))
+    clusters = np.repeat(np.arange(100), 6)
+    asked = {"it": chosen(some, np.array([{"maths": 1}.get(group, 2) for group in some.groups]))}
+    naive, honest = compare(some, asked, resamples=400), compare(some, asked, resamples=400, clusters_N=clusters)
+    plain = compare(test.select(np.arange(100)), {"it": asked["it"].select(np.arange(0, 600, 6))}, resamples=400)
+    assert (naive.clusters, honest.clusters) == (600, 100)
+    assert honest.line("it").gain_ci95 == pytest.approx(plain.line("it").gain_ci95)
+    assert honest.line("it").gain_se == pytest.approx(plain.line("it").gain_se)
+    assert naive.line("it").gain_se < 0.5 * honest.line("it").gain_se

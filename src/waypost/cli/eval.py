@@ -127,7 +127,9 @@ def _verdict(line: Line, best: Line, found: Comparison) -> str:
     if line.kind == "model":
         words = _marks(line.name, found)
     elif line.kind == "bound":
-        words = [{"oracle": "best of each question", "chance": "any, in expectation"}[line.name]]
+        words = [
+            {"oracle": "best of each question", "chance": "any, in expectation", "zero": "a mix of models"}[line.name]
+        ]
     else:
         words = [
             line.verdict + (f" at {line.usd / best.usd:.0%} of its cost" if line.usd >= 0 and best.usd > 0 else "")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from waypost.errors import BadTable
 from waypost.evaluation.metrics import Earned
 from waypost.outcomes import Outcomes
+from waypost.types import Floats
+
+_DECIMALS = 12  # effects closer than this differ by the rounding of the fit only
 
 
 def chosen(table: Outcomes, column_N: NDArray[np.intp]) -> Earned:
@@ -49,9 +55,23 @@ def oracle(table: Outcomes) -> Earned:
 
 
 def best_single(table: Outcomes) -> str:
-    """The model of the highest mean quality; of equals the cheaper, then the first by name."""
-    means = table.means()
-    return min(means, key=lambda name: (-means[name][0], _price(means[name][1]), name))
+    """The model of the highest quality on the questions that models share; of equals the cheaper, then by name.
+
+    Where cells are missing, plain means would favour a model that was measured on easy questions only.  So each
+    question gets a level of its own, quality_nm = level_n + model_m + noise, fitted by least squares over the measured
+    cells: every question compares the models that it has, and these comparisons are joined.  Where no cell is missing
+    this is the order of the means.
+
+    Raises:
+        BadTable: the models fall into groups that no question joins.
+
+    >>> from waypost.outcomes import example_table
+    >>> best_single(example_table(200))
+    'large'
+    """
+    effect_M = _effects(table)
+    price_M = [_price(usd) for _, usd in table.means().values()]
+    return min(zip(-effect_M, price_M, table.models, strict=True))[2]
 
 
 def cheapest(table: Outcomes) -> str | None:
@@ -62,3 +82,29 @@ def cheapest(table: Outcomes) -> str | None:
 
 def _price(usd: float) -> float:
     return float("inf") if np.isnan(usd) else usd
+
+
+def _effects(table: Outcomes) -> Floats:
+    """Each model's part in quality once every question has a level of its own, (M,)."""
+    known_NM = ~np.isnan(table.quality_NM)
+    if known_NM.all():
+        return np.average(table.quality_NM, axis=0, weights=table.weight_N)
+    count_N1 = np.maximum(known_NM.sum(axis=1, keepdims=True), 1)
+    quality_NM = np.where(known_NM, table.quality_NM, 0.0)
+    above_NM = np.where(known_NM, quality_NM - quality_NM.sum(axis=1, keepdims=True) / count_N1, 0.0)
+    # With the levels eliminated, what remains is a Laplacian: how much each pair of models shares.
+    shared_MM = (known_NM * table.weight_N[:, None] / count_N1).T @ known_NM
+    _refuse_apart(table.models, shared_MM)
+    laplacian_MM = np.diag(shared_MM.sum(axis=1)) - shared_MM
+    effect_M: Floats = np.linalg.lstsq(laplacian_MM, table.weight_N @ above_NM)[0]
+    return effect_M.round(_DECIMALS)
+
+
+def _refuse_apart(models: Sequence[str], shared_MM: Floats) -> None:
+    joined_MM = np.linalg.matrix_power((shared_MM > 0).astype(float), len(models)) > 0
+    if not joined_MM[0].all():
+        apart = models[int(joined_MM[0].argmin())]
+        raise BadTable(
+            f"no question joins models {models[0]!r} and {apart!r}, not even through others, so their quality cannot "
+            f"be compared; ask both the same questions, or leave one out (Outcomes.only)"
+        )

@@ -1,4 +1,7 @@
-"""Routers and strategies side by side on one test table, with paired intervals and a plain verdict."""
+"""Routers and strategies side by side on one test table, with paired intervals and a plain verdict.
+
+Shape suffixes: N questions, L lines, B resamples; where a row of estimates stands before the resamples, E = 1 + B.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from waypost.errors import BadInput, nearest
-from waypost.evaluation import baselines
-from waypost.evaluation.bootstrap import interval
+from waypost.evaluation import baselines, zero
+from waypost.evaluation.bootstrap import chance_above, percentiles, resample, step_down
 from waypost.evaluation.metrics import Earned, gap_closed, mean
 from waypost.outcomes import Outcomes
 from waypost.types import Floats
+
+Key = tuple[str, str]
+
+LEVEL = 0.05  # a gain whose corrected p-value is below is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +29,15 @@ class Line:
     """One row of a comparison; ``kind`` is asked (a router or strategy), model or bound.
 
     ``n`` questions were measured and ``missing`` left out; ``unpriced`` of the measured made a call of unknown cost.
-    ``gain`` is the mean difference to the best single model on the questions that both have, and ``gap_closed`` that
-    gain as a share of the oracle's on the same questions.  ``ci95`` and ``gain_ci95`` are the intervals of quality and
-    gain; ``vs_cheapest_ci95`` is that of the difference to the router ``cheapest``, where both were asked for.
+    ``gain`` is the mean difference to the best single model on the questions that both have, ``gain_se`` its standard
+    error, and ``gap_closed`` that gain as a share of the oracle's on the same questions.  ``ci95`` and ``gain_ci95``
+    are the intervals of quality and gain; ``vs_cheapest_ci95`` is that of the difference to the router ``cheapest``,
+    where both were asked for.
+
+    ``p_beats`` is the share of the resamples in which the gain is above zero.  ``p_adjusted`` is the two-sided p-value
+    of the gain: for what was asked corrected for all that was asked (`bootstrap.step_down`), for the others by itself.
+    ``zero_gain`` is the quality less the zero router's at the same mean cost (`zero.quality_at`), on the questions
+    that every model has; its hull is made anew in each resample.  It is NaN where a cost is unknown.
     """
 
     name: str
@@ -40,28 +54,44 @@ class Line:
     ci95: tuple[float, float]
     gain_ci95: tuple[float, float]
     vs_cheapest_ci95: tuple[float, float] | None
+    gain_se: float
+    p_beats: float
+    p_adjusted: float
+    zero_gain: float
+    zero_gain_ci95: tuple[float, float]
 
     @property
     def verdict(self) -> str:
-        """Whether it beats, matches or loses against the best single model, by the paired interval."""
-        low, high = self.gain_ci95
-        if math.isnan(low):
+        """Whether it beats, matches or loses against the best single model, by the corrected test at 5 %.
+
+        Where several were asked, one may match whose own interval excludes zero: with many, some intervals do so by
+        luck.
+        """
+        if math.isnan(self.p_adjusted):
             return "not measured"
-        return "beats" if low > 0 else "loses" if high < 0 else "matches"
+        if self.p_adjusted >= LEVEL:
+            return "matches"
+        return "beats" if self.gain > 0 else "loses"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Everything measured on one test table: ``lines`` holds what was asked for, then the baselines.
 
-    ``best_single`` is the best model in hindsight, chosen on the test table itself, so a comparison with it is
-    strict; ``best_single_in_training`` is the one that a user could have known.
+    Of ``n`` questions ``complete`` have every model, and ``clusters`` were drawn as one (as many as there are
+    questions where each stands alone).  ``best_single`` is the best model in hindsight, chosen on the test table
+    itself, so a comparison with it is strict; ``best_single_in_training`` is the one that a user could have known.
+    ``zero_at`` names the line at whose mean cost the zero router's line stands: the best that was asked, or the best
+    single model.  It is None, and there is no such line, where a cost is unknown.
     """
 
     n: int
+    complete: int
+    clusters: int
     best_single: str
     best_single_in_training: str | None
     cheapest: str | None
+    zero_at: str | None
     lines: tuple[Line, ...]
 
     def line(self, name: str, kind: str | None = None) -> Line:
@@ -82,33 +112,83 @@ def compare(
     asked: Mapping[str, Earned],
     *,
     train: Outcomes | None = None,
+    clusters_N: NDArray[np.intp] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Put what was ``asked`` about (routers and strategies, by name) beside each single model, chance and the oracle.
+    """Put what was ``asked`` about (routers and strategies, by name) beside the single models, chance, zero and oracle.
+
+    One bootstrap serves all figures, so all are paired; ``clusters_N`` numbers the questions that are drawn together,
+    such as near duplicates.
+
+    Raises:
+        BadTable: no model can be called the best, as no question joins some of them.
 
     >>> from waypost.outcomes import example_table
     >>> found = compare(example_table(200), {}, resamples=100)
     >>> found.best_single, found.line("oracle").verdict, found.line("tiny").verdict
     ('large', 'beats', 'loses')
     """
-    name = baselines.best_single(test)
-    earned: dict[tuple[str, str], Earned] = {
+    best = baselines.best_single(test)
+    earned: dict[Key, Earned] = {
         **{("asked", key): value for key, value in asked.items()},
         **{("model", key): baselines.single(test, key) for key in test.models},
         ("bound", "chance"): baselines.chance(test),
-        ("bound", "oracle"): baselines.oracle(test),
     }
-    best, oracle = earned["model", name], earned["bound", "oracle"]
-    quality_NK = np.column_stack([value.quality_N for value in earned.values()])
-    gain_NK = quality_NK - best.quality_N[:, None]
-    frugal = asked.get("cheapest")
-    frugal_NK = quality_NK[:, : len(asked)] - frugal.quality_N[:, None] if frugal else np.empty((len(test), 0))
-    bounds_K2 = interval(np.hstack([quality_NK, gain_NK, frugal_NK]), resamples, seed)
-    own_K2, gain_K2, frugal_K2 = np.split(bounds_K2, (len(earned), 2 * len(earned)))
-    lines = tuple(
+    zero_at = _zero_at(test, asked, earned["model", best], best)
+    if zero_at:
+        earned["bound", "zero"] = zero.mixture(test, zero_at[1])
+    earned["bound", "oracle"] = baselines.oracle(test)
+    return Comparison(
+        n=len(test),
+        complete=int(zero.complete(test).sum()),
+        clusters=len(test) if clusters_N is None else len(np.unique(clusters_N)),
+        best_single=best,
+        best_single_in_training=None if train is None else baselines.best_single(train),
+        cheapest=baselines.cheapest(test),
+        zero_at=zero_at[0] if zero_at else None,
+        lines=_lines(test, earned, ("model", best), clusters_N, resamples, seed),
+    )
+
+
+def _zero_at(test: Outcomes, asked: Mapping[str, Earned], best: Earned, name: str) -> tuple[str, float] | None:
+    """Whose mean cost the zero router's line has, and what it is."""
+    if not zero.priced(test):
+        return None
+    known = {key: value for key, value in asked.items() if not math.isnan(value.usd)}
+    key = max(known, key=lambda key: known[key].quality, default=None)
+    return (name, best.usd) if key is None else (key, known[key].usd)
+
+
+def _lines(
+    test: Outcomes,
+    earned: Mapping[Key, Earned],
+    best: Key,
+    clusters_N: NDArray[np.intp] | None,
+    resamples: int,
+    seed: int,
+) -> tuple[Line, ...]:
+    """The figures of every line, all from the same resamples."""
+    quality_NL = np.column_stack([value.quality_N for value in earned.values()])
+    asked = [kind == "asked" for kind, _ in earned]
+    columns = {
+        "quality": quality_NL,
+        "gain": quality_NL - earned[best].quality_N[:, None],
+        "frugal": _frugal(earned, quality_NL),
+        **_priced(test, earned, quality_NL),
+    }
+    table_NK = np.hstack(list(columns.values()))
+    estimate_1K = np.array([[mean(column_N) for column_N in table_NK.T]])
+    means_EK = np.vstack([estimate_1K, resample(table_NK, clusters_N=clusters_N, resamples=resamples, seed=seed)])
+    ends = np.cumsum([values.shape[1] for values in columns.values()])
+    means = dict(zip(columns, np.split(means_EK, ends[:-1], axis=1), strict=True))
+    gain_EL, zero_EL = means["gain"], _zero_gain(means, earned)
+    p_L = np.array([step_down(gain_EL[0, [k]], gain_EL[1:, [k]])[0] for k in range(len(earned))])
+    p_L[asked] = step_down(gain_EL[0, asked], gain_EL[1:, asked])
+    bounds = {name: percentiles(values[1:]) for name, values in {**means, "zero": zero_EL}.items() if values.size}
+    return tuple(
         Line(
-            name=key,
+            name=name,
             kind=kind,
             n=value.n,
             missing=value.missing,
@@ -116,22 +196,48 @@ def compare(
             quality=value.quality,
             usd=value.usd,
             seconds=value.seconds,
-            gain=mean(gain_NK[:, k]),
-            gap_closed=_gap_closed(value, best, oracle),
+            gain=float(gain_EL[0, k]),
+            gap_closed=_gap_closed(value, earned[best], earned["bound", "oracle"]),
             share=value.share,
-            ci95=_pair(own_K2[k]),
-            gain_ci95=_pair(gain_K2[k]),
-            vs_cheapest_ci95=_pair(frugal_K2[k]) if k < len(frugal_K2) else None,
+            ci95=_pair(bounds["quality"][k]),
+            gain_ci95=_pair(bounds["gain"][k]),
+            vs_cheapest_ci95=_pair(bounds["frugal"][k]) if "frugal" in bounds and kind == "asked" else None,
+            gain_se=float(gain_EL[1:, k].std()),
+            p_beats=float(chance_above(gain_EL[1:, [k]])[0]),
+            p_adjusted=float(p_L[k]),
+            zero_gain=float(zero_EL[0, k]),
+            zero_gain_ci95=_pair(bounds["zero"][k]),
         )
-        for k, ((kind, key), value) in enumerate(earned.items())
+        for k, ((kind, name), value) in enumerate(earned.items())
     )
-    return Comparison(
-        n=len(test),
-        best_single=name,
-        best_single_in_training=None if train is None else baselines.best_single(train),
-        cheapest=baselines.cheapest(test),
-        lines=lines,
-    )
+
+
+def _frugal(earned: Mapping[Key, Earned], quality_NL: Floats) -> Floats:
+    """The difference of each asked line to the router ``cheapest``, where that was asked too."""
+    frugal = earned.get(("asked", "cheapest"))
+    asked = sum(kind == "asked" for kind, _ in earned)
+    return quality_NL[:, : asked if frugal else 0] - (frugal.quality_N[:, None] if frugal else 0.0)
+
+
+def _priced(test: Outcomes, earned: Mapping[Key, Earned], quality_NL: Floats) -> dict[str, Floats]:
+    """Cost and quality on the questions that every model has, or nothing where a model's cost is unknown."""
+    if not zero.priced(test):
+        return {}
+    usd_NL = np.column_stack([value.usd_N for value in earned.values()])
+    if (complete_N1 := zero.complete(test)[:, None]).all():
+        return {"usd": usd_NL}
+    return {"usd": np.where(complete_N1, usd_NL, np.nan), "complete": np.where(complete_N1, quality_NL, np.nan)}
+
+
+def _zero_gain(means: Mapping[str, Floats], earned: Mapping[Key, Earned]) -> Floats:
+    """Quality less that of the zero router at the same cost, which is known of lines whose every call has a cost."""
+    if "usd" not in means:
+        return np.full(means["quality"].shape, np.nan)
+    usd_EL, quality_EL = means["usd"], means.get("complete", means["quality"])
+    models = [kind == "model" for kind, _ in earned]
+    zero_EL = quality_EL - zero.quality_at(usd_EL, usd_EL[:, models], quality_EL[:, models])
+    zero_EL[:, [value.unpriced > 0 for value in earned.values()]] = np.nan
+    return zero_EL
 
 
 def seen_in_training(test: Outcomes, train: Outcomes) -> int:
