@@ -1,0 +1,275 @@
+"""The parts of the page, each a heading, a sentence that says how to read it, a chart and its numbers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from waypost.evaluation.confusion import Confusion
+from waypost.evaluation.reliability import Reliability
+from waypost.evaluation.report import charts, html, human, words
+from waypost.evaluation.report.drawing import Chart
+from waypost.evaluation.report.findings import Findings, Leaking, Method, Part, Tested
+from waypost.evaluation.report.html import Safe, join, table, tag
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def results_section(k: int, findings: Findings, rows: Rows) -> Safe:
+    """Everything about one test."""
+    tested = findings.tests[k]
+    best = words.best(tested, findings.weights).name
+    return tag(
+        "section",
+        tag("h2", f"Results: {tested.part.name}" if len(findings.tests) > 1 else "Results", id=f"test-{k}"),
+        *_curves(k, tested),
+        *_ranking(k, tested, rows),
+        *_shares(k, tested, best),
+        *_calibration(k, tested, best),
+        *_confusions(k, tested, best),
+        *_leaks(tested),
+    )
+
+
+def data_section(findings: Findings) -> Safe:
+    """What was measured on, and how to make the page again."""
+    parts = [*([("training", findings.train)] if findings.train else [])]
+    parts += [("test", tested.part) for tested in findings.tests]
+    columns = ["part", "name", "questions", "models", "groups", "answers scored", "of these priced", "fingerprint"]
+    return tag(
+        "section",
+        tag("h2", "Data", id="data"),
+        table("The tables; the fingerprint is of all that routers learn from", columns, [_part(*p) for p in parts]),
+        tag("p", "The same again:"),
+        tag("pre", findings.command),
+        tag(
+            "p",
+            f"Waypost {findings.version}; seed {findings.seed}; intervals and probabilities from "
+            f"{human.count(findings.resamples, 'paired resample')} of the questions.",
+            class_="quiet",
+        ),
+    )
+
+
+def definitions() -> Safe:
+    """Every word of the page in one line."""
+    return tag(
+        "section",
+        tag("h2", "Definitions", id="definitions"),
+        tag("dl", *(piece for term, text in _DEFINITIONS.items() for piece in (tag("dt", term), tag("dd", text)))),
+    )
+
+
+_DEFINITIONS = {
+    "Quality": "Mean score over the questions, 0 to 100 %. A question whose chosen answer was never measured is left "
+    "out and counted.",
+    "Best single model": "The one model of the highest mean quality on the test itself, known only in hindsight: "
+    "beating it is hard.",
+    "Verdict": "Beats or loses when the difference to the best single model holds at 5 % after correction for all that "
+    "was asked (step-down over the resamples); else matches.",
+    "95 %": "The interval that holds the middle 95 % of the resamples of questions, paired: every line sees the same.",
+    "Oracle": "The best model of each question, known in hindsight; of equally good ones the cheapest.",
+    "Chance": "A model at random, in expectation.",
+    "Zero router": "Tossing a coin between single models: the non-decreasing convex hull of their mean costs and "
+    "qualities. A router below it is not worth its work.",
+    "AIQ": "Mean height of a curve's hull over the range of costs that all curves share.",
+    "Expected calibration error": "Mean distance between expected and seen quality over ten bins of expected quality, "
+    "each counting as often as it has answers. Zero is best.",
+    "Leak": "A test question that is also in training, exactly (but for case and spaces) or nearly.",
+}
+
+
+def _part(role: str, part: Part) -> list[str]:
+    return [
+        role,
+        part.name,
+        human.count(part.rows),
+        human.count(len(part.models)),
+        human.count(len(part.groups)),
+        human.percent(part.scored, 0),
+        human.percent(part.priced, 0),
+        part.fingerprint[:12],
+    ]
+
+
+def _curves(k: int, tested: Tested) -> Iterator[Safe]:
+    yield tag("h3", "Quality and cost" if tested.priced else "Quality")
+    order = [method.name for method in tested.methods]
+    if not tested.priced:
+        said = "No costs are known, so only quality can be compared: each line with its 95 % interval, and the best "
+        yield _figure(f"quality-{k}", charts.qualities(tested), said + "single model as the dashed line.")
+        return
+    said = (
+        "Each curve is what a router's predictions earn as money gets dearer; its large mark, with a 95 % interval, is "
+        "the trade-off asked for. Left of and above the dashed zero router is where routing pays."
+    )
+    name = f"curves-{k}"
+    if min(charts.drawn_costs(tested)) > 0:
+        pressed = str(charts.wide(tested)).lower()
+        button = tag("button", "Logarithmic cost", type="button", aria_pressed=pressed, data_log=name)
+        yield tag("div", button, class_="tools")
+    yield _figure(name, charts.cost_quality(tested, order), said)
+    if tested.aiq_range is not None:
+        low, high = (human.usd(1000 * usd) for usd in tested.aiq_range)
+        heights = [("zero router", tested.aiq), *((m.name, m.aiq) for m in tested.methods if m.curve)]
+        heights.sort(key=lambda row: -row[1])
+        rows = [[name, human.percent(aiq, 2)] for name, aiq in heights]
+        caption = f"AIQ, the mean height of each hull between {low} and {high} per 1,000 questions"
+        yield table(caption, ["", "AIQ"], rows, numbers=1)
+
+
+def _ranking(k: int, tested: Tested, rows: Rows) -> Iterator[Safe]:
+    yield tag("h3", "Ranking")
+    said = "Gain over the best single model with its 95 % interval: right of the dashed line is better."
+    yield _figure(f"gains-{k}", charts.gains(tested), said)
+    columns = list(rows[0])
+    shown = [[_cell(row[column]) for column in columns] for row in rows]
+    yield table(f"Everything measured on {human.count(tested.found.n, 'question')}, best first", columns, shown)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return human.MISSING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _shares(k: int, tested: Tested, best: str) -> Iterator[Safe]:
+    yield tag("h3", "Who gets which questions")
+    models = tested.part.models
+    said = "How often each model was called. A strategy that calls several models for a question goes beyond 100."
+    yield _figure(f"shares-{k}", charts.shares(tested), said)
+    rows = [[line.name, *(human.percent(line.share[model]) for model in models)] for line in tested.asked]
+    yield _numbers(table("Share of the questions sent to each model", ["", *models], rows, numbers=len(models)))
+    if len(tested.part.groups) > 1:
+        yield tag("h4", "By group")
+
+        def heat(method: Method) -> Safe:
+            return _figure(
+                _id("groups", k, tested, method),
+                charts.by_group(method.groups, models),
+                f"Where {method.name} sends the questions of each group, in percent of the group.",
+            )
+
+        yield _choice(f"group-{k}", tested, best, heat, lambda method: True)
+
+
+def _calibration(k: int, tested: Tested, best: str) -> Iterator[Safe]:
+    able = [method for method in tested.methods if method.quality is not None and method.quality.n]
+    if not able:
+        return
+    yield tag("h3", "Does it mean what it predicts?")
+    columns = ["", "calibration error", "95 %", "expected of its choice", "seen of its choice", "answers"]
+    yield table(
+        "Predicted quality against measured quality, over every question and model",
+        columns,
+        [_calibrated(method, method.quality) for method in able if method.quality],
+        numbers=5,
+    )
+
+    def shown(method: Method) -> Safe:
+        place = [m.name for m in tested.methods].index(method.name)
+        quality, usd = method.quality, method.usd
+        pieces = []
+        if quality is not None:
+            said = f"{method.name}: on the dashed line what it expects is what comes. Bars: how many answers."
+            pieces.append(_figure(_id("reliability", k, tested, method), charts.calibration(quality, place), said))
+        if usd is not None:
+            said = f"{method.name}: predicted cost against what was paid, each point about a tenth of the answers."
+            pieces.append(_figure(_id("cost", k, tested, method), charts.cost_calibration(usd, place), said))
+        return tag("div", *pieces)
+
+    yield _choice(f"calibration-{k}", tested, best, shown, lambda method: method in able)
+
+
+def _calibrated(method: Method, found: Reliability) -> list[str]:
+    return [
+        method.name,
+        f"{100 * found.error:.1f}",
+        human.span(found.error_ci95),
+        human.percent(method.expected),
+        human.percent(method.seen),
+        human.count(found.n),
+    ]
+
+
+def _confusions(k: int, tested: Tested, best: str) -> Iterator[Safe]:
+    if any(method.choices.n for method in tested.methods):
+        yield tag("h3", "Chosen and best model")
+
+        def chosen(method: Method) -> Safe:
+            found = method.choices
+            said = (
+                f"{method.name} calls a best model on {human.percent(found.agreement)} of the "
+                f"{human.count(found.n, 'question')} on which the models differ; on the others no choice is wrong. Of "
+                "equally good models the called one counts as the best, else the cheapest."
+            )
+            return _figure(_id("choices", k, tested, method), charts.confused(found, "best", "called"), said)
+
+        yield _choice(f"choice-{k}", tested, best, chosen, lambda method: method.choices.n > 0)
+    if any(method.domains for method in tested.methods):
+        yield tag("h3", "Domains, told apart")
+
+        def domains(method: Method) -> Safe:
+            found = method.domains or Confusion((), (), ())
+            said = (
+                f"{method.name} takes {human.percent(found.agreement)} of the questions for their own group; each row "
+                "is a group, each column what its questions were taken for."
+            )
+            return _figure(_id("domains", k, tested, method), charts.confused(found, "group", "taken for"), said)
+
+        yield _choice(f"domain-{k}", tested, best, domains, lambda method: method.domains is not None)
+
+
+def _leaks(tested: Tested) -> Iterator[Safe]:
+    if tested.leaks is None or tested.with_leaks is None:
+        return
+    leaks: Leaking = tested.leaks
+    yield tag("h3", "Leaks")
+    rows = []
+    for line in tested.asked:
+        other = tested.with_leaks.line(line.name, "asked")
+        rows.append(
+            [
+                line.name,
+                f"{human.points(line.gain)} ({human.span(line.gain_ci95, signed=True)})",
+                line.verdict,
+                f"{human.points(other.gain)} ({human.span(other.gain_ci95, signed=True)})",
+                other.verdict,
+            ]
+        )
+    columns = ["", "gain without leaks", "verdict", "gain with them", "verdict with them"]
+    yield table(f"What the {human.count(leaks.leaked, 'leaked question')} would change", columns, rows)
+    examples = [[f"{twin.similarity:.2f}", _wide(twin.test), _wide(twin.train)] for twin in leaks.examples]
+    yield table("Leaked questions, the least alike first", ["alike", "test", "training"], examples)
+
+
+def _wide(text: str) -> Safe:
+    return tag("span", text, class_="text")
+
+
+def _id(what: str, k: int, tested: Tested, method: Method) -> str:
+    return f"{what}-{k}-{[m.name for m in tested.methods].index(method.name)}"
+
+
+def _figure(name: str, chart: Chart, caption: str) -> Safe:
+    height = chart["layout"]["height"]
+    box = tag("div", id=name, class_="chart", style=f"min-height:{height}px", role="img", aria_label=caption)
+    return tag("figure", tag("figcaption", caption), box, html.data(chart))
+
+
+def _numbers(shown: Safe) -> Safe:
+    return tag("details", tag("summary", "The numbers"), shown)
+
+
+def _choice(
+    name: str, tested: Tested, best: str, shown: Callable[[Method], Safe], able: Callable[[Method], bool]
+) -> Safe:
+    """One of several figures at a time, the best router's first."""
+    methods = [method for method in tested.methods if able(method)]
+    if len(methods) == 1:
+        return shown(methods[0])
+    first = best if best in [method.name for method in methods] else methods[0].name
+    options = [tag("option", method.name, selected=method.name == first) for method in methods]
+    label = tag("label", "Router ", tag("select", *options, data_choice=name, autocomplete="off"))
+    figures = [tag("div", shown(method), hidden=method.name != first) for method in methods]
+    return join([tag("div", label, class_="tools"), tag("div", *figures, id=name)])

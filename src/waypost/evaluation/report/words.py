@@ -1,0 +1,132 @@
+"""The findings in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from waypost.evaluation.compare import Comparison, Line
+from waypost.evaluation.report import human
+from waypost.evaluation.report.findings import Findings, Tested
+
+
+def best(tested: Tested, weights: Mapping[str, float]) -> Line:
+    """The asked line of the highest quality less what its money and time weigh; of equals the cheaper one."""
+
+    def worth(line: Line) -> tuple[float, float]:
+        costs = [weights.get(name, 0.0) * cost for name, cost in (("usd", line.usd), ("seconds", line.seconds))]
+        value = weights.get("quality", 1.0) * line.quality - sum(cost for cost in costs if not math.isnan(cost))
+        return round(value, 9), -line.usd if line.usd >= 0 else -math.inf
+
+    return max((line for line in tested.asked if line.n), key=worth, default=tested.asked[0])
+
+
+def sentences(findings: Findings) -> dict[str, list[str]]:
+    """What there is to say of each test."""
+    return {tested.part.name: list(_of(tested, findings)) for tested in findings.tests}
+
+
+def _of(tested: Tested, findings: Findings) -> Iterator[str]:
+    yield _headline(tested, findings)
+    yield from _zero(tested, best(tested, findings.weights))
+    yield _verdicts(tested)
+    yield from _leaks(tested, findings)
+    yield from _gaps(tested, findings)
+
+
+def _headline(tested: Tested, findings: Findings) -> str:
+    line = best(tested, findings.weights)
+    single = tested.found.line(tested.found.best_single, "model")
+    what = {
+        "beats": f"beats the best single model, {single.name}",
+        "matches": f"cannot be told from the best single model, {single.name}",
+        "loses": f"is worse than the best single model, {single.name}",
+        "not measured": f"shares no question with the best single model, {single.name}",
+    }[line.verdict]
+    ties = [o.name for o in tested.asked if o is not line and o.n and abs(o.quality - line.quality) < 1e-9]
+    also = f" ({human.listed(ties)} as good in quality)" if ties else ""
+    cost = ""
+    if line.usd >= 0 and single.usd > 0:
+        cost = (
+            f" It costs {human.usd(1000 * line.usd)} per 1,000 questions, {_share_of(line.usd / single.usd)} the price."
+        )
+    gain = f"{human.points(line.gain)} points (95 %: {human.span(line.gain_ci95, signed=True)})"
+    return (
+        f"{line.name}{also} does best at this trade-off and {what}: quality {human.percent(line.quality)} against "
+        f"{human.percent(single.quality)}, {gain}; "
+        f"probability of beating it {human.chance(line.p_beats)}.{cost}"
+    )
+
+
+def _share_of(ratio: float) -> str:
+    return f"{100 * ratio:.0f} % of" if ratio < 2 else f"{ratio:.3g} times"
+
+
+def _zero(tested: Tested, line: Line) -> Iterator[str]:
+    if math.isnan(line.zero_gain):
+        return
+    low, high = line.zero_gain_ci95
+    where = "above" if low > 0 else "below" if high < 0 else "not to be told from"
+    yield (
+        f"It is {where} the zero router, which tosses a coin between single models at the same cost: "
+        f"{human.points(line.zero_gain)} points (95 %: {human.span(line.zero_gain_ci95, signed=True)})."
+    )
+
+
+def _verdicts(tested: Tested) -> str:
+    names = {
+        verdict: [line.name for line in tested.asked if line.verdict == verdict]
+        for verdict in ("beats", "matches", "loses", "not measured")
+    }
+    said = [f"{human.listed(found)} {_verb(verdict, found)}" for verdict, found in names.items() if found]
+    return f"Against the best single model of the {human.count(tested.part.rows, 'question')}: {'; '.join(said)}."
+
+
+def _verb(verdict: str, names: list[str]) -> str:
+    one, many = {
+        "beats": ("beats it", "beat it"),
+        "matches": ("matches it", "match it"),
+        "loses": ("loses", "lose"),
+        "not measured": ("was not measured", "were not measured"),
+    }[verdict]
+    return one if len(names) == 1 else many
+
+
+def _leaks(tested: Tested, findings: Findings) -> Iterator[str]:
+    if tested.leaks is None or tested.with_leaks is None:
+        if findings.train is not None:
+            yield "No test question is also in training, neither exactly nor nearly."
+        return
+    leaks, whole = tested.leaks, tested.with_leaks
+    yield (
+        f"{human.count(leaks.leaked)} of {human.count(whole.n, 'test question')} "
+        f"({human.percent(leaks.leaked / whole.n)}) are also in training: {human.count(leaks.exact)} exactly, "
+        f"{human.count(leaks.near)} nearly. They are left out of all numbers here."
+    )
+    flipped = list(_flips(tested.found, whole))
+    yield f"With them {'; '.join(flipped)}." if flipped else "With them no verdict would differ."
+
+
+def _flips(clean: Comparison, whole: Comparison) -> Iterator[str]:
+    for line in clean.lines:
+        other = whole.line(line.name, line.kind)
+        if line.kind == "asked" and line.verdict != other.verdict:
+            yield (
+                f"the verdict on {line.name} would be “{other.verdict}” in place of “{line.verdict}” "
+                f"({human.points(other.gain)} points in place of {human.points(line.gain)})"
+            )
+
+
+def _gaps(tested: Tested, findings: Findings) -> Iterator[str]:
+    if not tested.priced:
+        yield "No costs are known, so nothing can be said of money: no cost–quality curve and no zero router."
+    missing = [f"{line.name} {human.count(line.missing)}" for line in tested.asked if line.missing]
+    if missing:
+        yield f"Left out because the chosen answer was never measured: {human.listed(missing)}."
+    unpriced = [f"{line.name} {human.count(line.unpriced)}" for line in tested.asked if line.unpriced]
+    if unpriced and tested.priced:
+        yield f"Questions with a call of unknown cost, so that the mean cost is unknown too: {human.listed(unpriced)}."
+    over = [line for line in tested.asked if findings.budget is not None and line.usd > findings.budget]
+    if over and findings.budget is not None:
+        said = [f"{line.name} {human.usd(line.usd)}" for line in over]
+        yield f"Over the budget of {human.usd(findings.budget)} per question: {human.listed(said)}."
