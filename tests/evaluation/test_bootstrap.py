@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from waypost.evaluation import bootstrap
-from waypost.evaluation.bootstrap import chance_above, interval, percentiles, resample, step_down
+from waypost.evaluation.bootstrap import chance_above, holm, interval, percentiles, resample, step_down
 
 
 def slow(values_NK, clusters_N, resamples, seed):
@@ -181,6 +181,18 @@ def test_routers_that_choose_alike_are_not_charged_for_each_other():
     means = np.array([0.2])
     resampled = np.random.default_rng(1).normal(means, 0.1, size=(999, 1))
     assert step_down(means.repeat(9), resampled.repeat(9, axis=1))[0] == step_down(means, resampled)[0]
+
+
+@given(st.lists(st.floats(0, 1) | st.just(np.nan), max_size=6))
+def test_holm_calls_as_many_different_as_testing_one_after_the_other_does(p):
+    """At each level the smallest p-values are compared with level / K, level / (K - 1) … until one is too large."""
+    found = holm(np.array(p))
+    known = sorted(one for one in p if not np.isnan(one))
+    for level in (0.01, 0.05, 0.3):
+        called = 0
+        while called < len(known) and known[called] * (len(known) - called) <= level:
+            called += 1
+        assert np.count_nonzero(found <= level) == called
 
 
 @pytest.mark.parametrize(("n", "resamples"), [(0, 10), (5, 0)])

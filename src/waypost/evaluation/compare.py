@@ -24,6 +24,19 @@ Key = tuple[str, str]
 LEVEL = 0.05  # a gain whose corrected p-value is below is one
 
 
+def verdict(gain: float, p_adjusted: float) -> str:
+    """In a word what a gain and its corrected p-value say at 5 %.
+
+    >>> verdict(0.02, 0.001), verdict(0.02, 0.2), verdict(-0.1, 0.001), verdict(math.nan, math.nan)
+    ('beats', 'matches', 'loses', 'not measured')
+    """
+    if math.isnan(p_adjusted):
+        return "not measured"
+    if p_adjusted >= LEVEL:
+        return "matches"
+    return "beats" if gain > 0 else "loses"
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One row of a comparison; ``kind`` is asked (a router or strategy), model or bound.
@@ -34,8 +47,8 @@ class Line:
     are the intervals of quality and gain; ``vs_cheapest_ci95`` is that of the difference to the router ``cheapest``,
     where both were asked for.
 
-    ``p_beats`` is the share of the resamples in which the gain is above zero.  ``p_adjusted`` is the two-sided p-value
-    of the gain: for what was asked corrected for all that was asked (`bootstrap.step_down`), for the others by itself.
+    ``p_beats`` is the share of the resamples in which the gain is above zero, ``p`` the two-sided p-value that there is
+    no gain, and ``p_adjusted`` that of what was asked corrected for all that was asked (`bootstrap.step_down`).
     ``zero_gain`` is the quality less the zero router's at the same mean cost (`zero.quality_at`), on the questions
     that every model has; its hull is made anew in each resample.  It is NaN where a cost is unknown.
     """
@@ -56,6 +69,7 @@ class Line:
     vs_cheapest_ci95: tuple[float, float] | None
     gain_se: float
     p_beats: float
+    p: float
     p_adjusted: float
     zero_gain: float
     zero_gain_ci95: tuple[float, float]
@@ -67,11 +81,7 @@ class Line:
         Where several were asked, one may match whose own interval excludes zero: with many, some intervals do so by
         luck.
         """
-        if math.isnan(self.p_adjusted):
-            return "not measured"
-        if self.p_adjusted >= LEVEL:
-            return "matches"
-        return "beats" if self.gain > 0 else "loses"
+        return verdict(self.gain, self.p_adjusted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +194,8 @@ def _lines(
     means = dict(zip(columns, np.split(means_EK, ends[:-1], axis=1), strict=True))
     gain_EL, zero_EL = means["gain"], _zero_gain(means, earned)
     p_L = np.array([step_down(gain_EL[0, [k]], gain_EL[1:, [k]])[0] for k in range(len(earned))])
-    p_L[asked] = step_down(gain_EL[0, asked], gain_EL[1:, asked])
+    adjusted_L = p_L.copy()
+    adjusted_L[asked] = step_down(gain_EL[0, asked], gain_EL[1:, asked])
     bounds = {name: percentiles(values[1:]) for name, values in {**means, "zero": zero_EL}.items() if values.size}
     return tuple(
         Line(
@@ -204,7 +215,8 @@ def _lines(
             vs_cheapest_ci95=_pair(bounds["frugal"][k]) if "frugal" in bounds and kind == "asked" else None,
             gain_se=float(gain_EL[1:, k].std()),
             p_beats=float(chance_above(gain_EL[1:, [k]])[0]),
-            p_adjusted=float(p_L[k]),
+            p=float(p_L[k]),
+            p_adjusted=float(adjusted_L[k]),
             zero_gain=float(zero_EL[0, k]),
             zero_gain_ci95=_pair(bounds["zero"][k]),
         )
