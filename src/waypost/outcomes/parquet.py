@@ -1,53 +1,43 @@
-"""The outcomes table on disk: long (one row a prompt and model), Parquet with ZSTD, written and read by DuckDB."""
+"""The outcomes table on disk: long (one row a prompt and model), Parquet with ZSTD, written and read by DuckDB.
+
+A table may be larger than memory is as rows, so it is read into columns and written from them, block by block.
+Shape suffixes: N prompts, M models, R rows of a block.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from waypost.errors import BadTable
 from waypost.outcomes import journal
+from waypost.outcomes.recorded import NOTHING, Column, Recorded
+from waypost.outcomes.stored import COLUMNS, OPTIONAL, stored
 from waypost.outcomes.table import Outcomes
 from waypost.types import Outcome
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# The columns of `Outcome` in its order; a name or a type here is part of the file format.
-COLUMNS = {
-    "id": "VARCHAR",
-    "prompt": "VARCHAR",
-    "group": "VARCHAR",
-    "model": "VARCHAR",
-    "quality": "DOUBLE",
-    "usd": "DOUBLE",
-    "seconds": "DOUBLE",
-    "tokens_in": "INTEGER",
-    "tokens_out": "INTEGER",
-    "answer": "VARCHAR",
-    "finish": "VARCHAR",
-    "logprob": "DOUBLE",
-    "declined": "BOOLEAN",
-    "reference": "VARCHAR",
-    "scorer": "VARCHAR",
-    "tokens_cached": "INTEGER",
-    "tokens_written": "INTEGER",
-    "tokens_reasoning": "INTEGER",
-    "source": "VARCHAR",
-}
-# What tables of version 0.1 lack, and what stands for it.
-_LATER = {"tokens_cached": "0", "tokens_written": "0", "tokens_reasoning": "0", "source": "''"}
-_OPTIONAL = {"quality", "usd", "seconds", "logprob"}
-_LISTS = ", ".join(f'unnest(?::{type_}[]) AS "{name}"' for name, type_ in COLUMNS.items())
-_ROWS = f"CREATE TABLE rows AS SELECT {_LISTS}"
+_BLOCK = 10_000  # prompts, or rows, that are written at once
+_CREATE = "CREATE TABLE rows (" + ", ".join(f'"{name}" {type_}' for name, type_ in COLUMNS.items()) + ")"
+_LISTS = ", ".join(f"unnest(?::{type_}[])" for type_ in COLUMNS.values())
+_VALUES = ", ".join(f"nullif({name}, 'nan')" if name in OPTIONAL else f'"{name}"' for name in COLUMNS)
 _WRITE = "COPY rows TO ? (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9)"
 
 
 def read(path: Path | str) -> Outcomes:
     """The table of a file, with the rows of a journal left beside it by a collection that was killed.
+
+    Prompts come in the order of their ids.
 
     Raises:
         BadTable: the file is missing, no Parquet, lacks a column, or holds what no table may (row and column named).
@@ -55,7 +45,13 @@ def read(path: Path | str) -> Outcomes:
     path = Path(path)
     if not path.is_file():
         raise BadTable(f"no file {path}; make one with: waypost collect builtin --out {path}")
-    return Outcomes.from_rows(rows(path))
+    fresh = journal.read(path)  # before the table: what moves into it meanwhile is then seen twice, never lost
+    with stored(path) as file:
+        pivot = file.pivot(fresh)
+    table = Outcomes(**pivot.parts())
+    if all(one < other for one, other in pairwise(table.ids)):
+        return table
+    return table.select(_by_name(table.ids))
 
 
 def rows(path: Path) -> list[Outcome]:
@@ -64,65 +60,71 @@ def rows(path: Path) -> list[Outcome]:
     Raises:
         BadTable: as `read`, but for a table that is missing, empty or of one model only.
     """
-    # The journal first: what moves from it into the table meanwhile is then seen twice, never lost.
     fresh = journal.read(path)
-    return journal.rows_of(_stored(path) if path.is_file() else [], fresh)
+    if not path.is_file():
+        return journal.rows_of(fresh)
+    with stored(path) as file:
+        return journal.rows_of(file.rows(), fresh)
 
 
-def write(path: Path | str, table: Iterable[Outcome]) -> None:
-    """Write rows as a file, in the order of id and model; the file is replaced at once or not at all."""
+def write(path: Path | str, table: Outcomes | Iterable[Outcome]) -> None:
+    """Write a table as a file, in the order of id and model; the file is replaced at once or not at all.
+
+    Raises:
+        BadTable: two prompts of a table have the same id.
+    """
     import duckdb
 
     path = Path(path)
-    columns = list(zip(*(_values(row) for row in journal.rows_of(list(table))), strict=True))
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with duckdb.connect() as db:
-            db.execute(_ROWS, [list(column) for column in columns] or [[] for _ in COLUMNS])
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        draft = Path(folder, path.name)
+        # What waits to be written lies on disk as well, so that memory holds a block of it.
+        with duckdb.connect(str(Path(folder, "rows"))) as db:
+            db.execute(_CREATE)
+            if isinstance(table, Outcomes):
+                _insert_wide(db, table)
+            else:
+                _insert_rows(db, journal.rows_of(list(table)))
             db.execute(_WRITE, [str(draft)])
         _sync(draft)
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
-def _stored(path: Path) -> list[Outcome]:
-    import duckdb
-
-    with duckdb.connect() as db:
-        try:
-            found = db.execute(_query(_columns(db, path)), [str(path)]).fetchall()
-        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-            first = str(error).splitlines()[0]
-            raise BadTable(f"{path} is no outcomes table in Parquet: {first}") from error
-    return [_row(path, number, values) for number, values in enumerate(found)]
+def _insert_rows(db: DuckDBPyConnection, rows: Sequence[Outcome]) -> None:
+    for start in range(0, len(rows), _BLOCK):
+        lists = [list(column) for column in zip(*map(astuple, rows[start : start + _BLOCK]), strict=True)]
+        db.execute(f"INSERT INTO rows SELECT {_LISTS}", lists)
 
 
-def _columns(db: DuckDBPyConnection, path: Path) -> set[str]:
-    described = db.execute("SELECT name FROM parquet_schema(?)", [str(path)]).fetchall()
-    names = {name for (name,) in described}
-    if lacking := [name for name in COLUMNS if name not in names and name not in _LATER]:
-        raise BadTable(f"{path} lacks the columns {', '.join(lacking)}; an outcomes table has {', '.join(COLUMNS)}")
-    return names
+def _insert_wide(db: DuckDBPyConnection, table: Outcomes) -> None:
+    order_N = _by_name(table.ids)
+    for one, other in pairwise(order_N.tolist()):
+        if table.ids[one] == table.ids[other]:
+            raise BadTable(f"id {table.ids[one]!r} stands for rows {one} and {other}; ids must be unique in a file")
+    for start in range(0, len(table), _BLOCK):
+        db.register("block", _long(table, order_N[start : start + _BLOCK]))
+        db.execute(f"INSERT INTO rows SELECT {_VALUES} FROM block")  # noqa: S608 - made of constants
+        db.unregister("block")
 
 
-def _query(there: set[str]) -> str:
-    terms = ((name, f'"{name}"' if name in there else _LATER[name]) for name in COLUMNS)
-    casts = ", ".join(f'CAST({term} AS {COLUMNS[name]}) AS "{name}"' for name, term in terms)
-    return f"SELECT {casts} FROM read_parquet(?)"  # noqa: S608 - made of constants
+def _long(table: Outcomes, index_N: NDArray[np.intp]) -> dict[str, Column]:
+    """The recorded or scored cells of some prompts, as whole columns in the order of prompt and model."""
+    by_name_M = _by_name(table.models)
+    recorded = (table.recorded or Recorded(np.array([[False]]), {})).select(index_N).only(by_name_M)
+    numbers = {name: getattr(table, f"{name}_NM")[np.ix_(index_N, by_name_M)] for name in ("quality", "usd", "seconds")}
+    n_R, m_R = np.nonzero(recorded.there_nm | ~np.isnan(numbers["quality"]))
+    texts = {"id": table.ids, "prompt": table.prompts, "group": table.groups, "source": table.sources}
+    wide = {name: np.broadcast_to(recorded[name], numbers["quality"].shape) for name in NOTHING}
+    return {
+        **{name: np.array([column[n] for n in index_N.tolist()], dtype=object)[n_R] for name, column in texts.items()},
+        "model": np.array(table.models, dtype=object)[by_name_M][m_R],
+        **{name: column[n_R, m_R] for name, column in (numbers | wide).items()},
+    }
 
 
-def _row(path: Path, number: int, values: tuple[object, ...]) -> Outcome:
-    named = dict(zip(COLUMNS, values, strict=True))
-    for name, value in named.items():
-        if value is None and name not in _OPTIONAL:
-            raise BadTable(f"{path}: row {number} (id {named['id']!r}): column {name!r} is empty")
-    return Outcome(**named)  # type: ignore[arg-type]  # the query casts every column to its type
-
-
-def _values(row: Outcome) -> tuple[object, ...]:
-    return tuple(getattr(row, field.name) for field in fields(row))
+def _by_name(names: Sequence[str]) -> NDArray[np.intp]:
+    return np.argsort(np.array(names, dtype=object), kind="stable")
 
 
 def _sync(path: Path) -> None:

@@ -20,7 +20,7 @@ _SHORT = 32  # texts up to this length, such as the letter of an option, are lik
 class Pivot:
     """A wide table in the making; a later row of the same prompt and model replaces the earlier.
 
-    ``size`` is the number of prompts to come.  A column takes no space until a row says something in it.
+    ``size`` is how many prompts may come.  A column takes no space until a row says something in it.
 
     >>> made = Pivot(["small", "large"], size=1)
     >>> made.add([Outcome("a", "Hi", "chat", "small", 1.0, None, None)])
@@ -76,20 +76,22 @@ class Pivot:
             _refuse_nan(number, row)
             n = self.place(number, row.id, row.prompt, row.group, row.source)
             cells[n, self.models[row.model]] = row
-        n_R, m_R = (np.array(places, dtype=np.intp) for places in zip(*cells, strict=True))
+        n_R, m_R = np.array(list(cells), dtype=np.intp).reshape(-1, 2).T
         self.put(n_R, m_R, {name: _column(name, cells.values()) for name in _COLUMNS})
 
     def parts(self) -> dict[str, Any]:
         """What an `Outcomes` is made of, by name."""
-        numbers = {f"{name}_NM": self._columns.pop(name, np.broadcast_to(np.nan, self._shape)) for name in _NUMBERS}
-        bare = not self._columns and np.array_equal(self._there_NM, ~np.isnan(numbers["quality_NM"]))
+        n = len(self._prompts)
+        there_NM, columns = self._there_NM[:n], {name: column[:n] for name, column in self._columns.items()}
+        numbers = {f"{name}_NM": columns.pop(name, np.broadcast_to(np.nan, there_NM.shape)) for name in _NUMBERS}
+        bare = not columns and np.array_equal(there_NM, ~np.isnan(numbers["quality_NM"]))
         return {
             "ids": tuple(self.index),
             "prompts": tuple(self._prompts),
             "groups": tuple(self._groups),
             "models": tuple(self.models),
             "sources": tuple(self._sources),
-            "recorded": None if bare else Recorded.packed(self._there_NM, self._columns),
+            "recorded": None if bare else Recorded.packed(there_NM, columns),
             **numbers,
         }
 

@@ -74,7 +74,7 @@ class Recorded:
         """The same for some of the prompts."""
         return self._map(lambda column: column if len(column) == 1 else column[index_N])
 
-    def only(self, index_M: Sequence[int]) -> Self:
+    def only(self, index_M: Sequence[int] | NDArray[np.intp]) -> Self:
         """The same for some of the models."""
         return self._map(lambda column: column if column.shape[1] == 1 else column[:, index_M])
 
