@@ -10,6 +10,7 @@ from waypost.cli import models, output
 from waypost.cli.argv import spread
 from waypost.cli.collect import collect
 from waypost.cli.eval import eval_
+from waypost.cli.import_ import import_
 from waypost.cli.init import init
 from waypost.cli.route import route
 from waypost.cli.serve import serve
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command("init")(init)
 app.add_typer(models.app, name="models")
 app.command("collect")(collect)
+app.command("import")(import_)
 app.command("train")(train)
 app.command("eval")(eval_)
 app.command("route")(route)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.errors import BadTable
-from waypost.outcomes.readers import routerbench
+from waypost.outcomes.readers import read, routerbench
 
 HEADER = (
     "", "sample_id", "prompt", "eval_name", "org/large", "small",
@@ -25,49 +25,49 @@ def row(**changes):
 
 @pytest.fixture
 def table(tmp_path):
-    def read(*rows, header=HEADER, report=lambda _: None):
+    def written(*rows, header=HEADER, report=lambda _: None):
         path = tmp_path / "mmlu_train.csv"
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows([r[name] for name in header] if isinstance(r, dict) else r for r in rows)
-        return routerbench.read(path, report)
+        return read("routerbench", [path], report)[0]
 
-    return read
+    return written
 
 
 def test_scores_costs_and_answers_are_kept(table):
-    read = table(row())
-    assert read.models == ("org/large", "small")
-    np.testing.assert_array_equal(read.quality_NM, [[1, 0]])
-    np.testing.assert_array_equal(read.usd_NM, [[0.004, 0.00007]])
-    assert np.isnan(read.seconds_NM).all()
-    assert (read.prompts, read.groups, read.ids) == (("What is 2+2?",), ("mmlu",), ("mmlu.1",))
-    answer = read.answer(0, "org/large")
+    found = table(row())
+    assert found.models == ("org/large", "small")
+    np.testing.assert_array_equal(found.quality_NM, [[1, 0]])
+    np.testing.assert_array_equal(found.usd_NM, [[0.004, 0.00007]])
+    assert np.isnan(found.seconds_NM).all()
+    assert (found.prompts, found.groups, found.ids) == (("What is 2+2?",), ("mmlu",), ("mmlu.1",))
+    answer = found.answer(0, "org/large")
     assert (answer.text, answer.usd, answer.ok) == ("four", 0.004, True)
 
 
 def test_an_empty_score_is_missing(table):
-    read = table(row(large=""), row(sample_id="mmlu.2"))
-    np.testing.assert_array_equal(read.quality_NM, [[np.nan, 0], [1, 0]])
+    found = table(row(large=""), row(sample_id="mmlu.2"))
+    np.testing.assert_array_equal(found.quality_NM, [[np.nan, 0], [1, 0]])
 
 
 def test_rows_without_any_score_are_left_out_and_counted(table):
     said = []
-    read = table(row(), row(sample_id="mmlu.2", large="", small=""), report=said.append)
-    assert len(read) == 1
-    assert said == ["mmlu_train.csv: left out 1 rows without any score (row 1)"]
+    found = table(row(), row(sample_id="mmlu.2", large="", small=""), report=said.append)
+    assert len(found) == 1
+    assert "left out 2 of 4 answers because the row has no score" in said[0] and "row 1 (id 'mmlu.2')" in said[0]
 
 
 def test_an_id_used_for_two_prompts_is_numbered_and_said(table):
     said = []
-    read = table(row(), row(prompt="['Another?']"), report=said.append)
-    assert read.ids == ("mmlu.1", "mmlu.1#2")
+    found = table(row(), row(prompt="['Another?']"), report=said.append)
+    assert found.ids == ("mmlu.1", "mmlu.1#2")
     assert "1 ids stood for a second prompt" in said[0]
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "expected"),
     [
         ("['a', 'b']", "a\nb"),
         ('["it\'s"]', "it's"),
@@ -78,8 +78,8 @@ def test_an_id_used_for_two_prompts_is_numbered_and_said(table):
         ("", ""),
     ],
 )
-def test_lists_are_parsed_as_literals_and_never_run(text, read):
-    assert routerbench.literal(text) == read
+def test_lists_are_parsed_as_literals_and_never_run(text, expected):
+    assert routerbench.literal(text) == expected
 
 
 @given(st.text())
@@ -99,8 +99,8 @@ def test_a_cell_longer_than_the_csv_module_allows_is_read(table):
         (row(large__total_cost="-1"), r"column 'org/large\|total_cost': '-1' is not a finite number of USD"),
         (row(small__total_cost="inf"), "'inf' is not a finite number"),
         (row(small="nan"), "'nan' is not a number from 0 to 1"),
-        (["0", "mmlu.9", "short"], r"row 1 \(id 'mmlu.9'\): it has another number of cells"),
-        ([*row().values(), "more"], "row 1 .* another number of cells"),
+        (["0", "mmlu.9", "short"], "row 1: it has another number of cells"),
+        ([*row().values(), "more"], "row 1: it has another number of cells"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_number_and_reason(table, bad, sentence):
@@ -119,4 +119,4 @@ def test_text_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / "latin.csv"
     path.write_bytes(b"sample_id,prompt,eval_name,a,a|total_cost\n1,caf\xe9,x,1,0\n")
     with pytest.raises(BadTable, match="not CSV in UTF-8"):
-        routerbench.read(path)
+        read("routerbench", [path])

@@ -151,7 +151,7 @@ def _places(node: Any, count: int) -> list[int]:
         if all(isinstance(bound, int) and abs(bound) <= count for bound in bounds) and bounds[2] > 0:
             return list(range(*bounds))
     elif isinstance(node, Made):
-        places = array(node).tolist()
+        places: list[int] = array(node).tolist()
         if all(isinstance(place, int) and 0 <= place < count for place in places):
             return places
     raise BadTable("the data frame has a block for columns that it does not name")

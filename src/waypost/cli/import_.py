@@ -1,0 +1,290 @@
+"""``waypost import``: other people's tables and logs, as an outcomes table or as prompts to collect one for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from waypost.cli import output
+from waypost.errors import BadInput, BadTable
+
+if TYPE_CHECKING:
+    from waypost.outcomes import Outcomes
+    from waypost.outcomes.readers import Intake
+    from waypost.types import ModelCard, Outcome, Sample
+
+_GOOD = "It does all of what was asked, is right, and is to the point."
+_DEAR = 1.0  # USD a query; a table whose queries cost more is likely to state another unit
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Files of one format, which become one table.")],
+    out: Annotated[Path, typer.Option(help="The table to write (.parquet), or the prompts alone (.jsonl, .csv).")],
+    format: Annotated[str | None, typer.Option(help="See docs/import.md; default: told from the content.")] = None,
+    scale: Annotated[float, typer.Option(min=1.0, help="The score that counts as 1, such as 10 or 100.")] = 1.0,
+    per: Annotated[float | None, typer.Option(min=1.0, help="How many queries a cost is for; default: 1.")] = None,
+    pool: Annotated[str, typer.Option(help="Of several pools in a file (routereval), which one.")] = "",
+    prices: Annotated[
+        str | None, typer.Option(help="What prices tokens where no cost is stated: a .json or .yaml file, or 'list'.")
+    ] = None,
+    good: Annotated[str, typer.Option(help="For prompts without a reference: what the judge is to look for.")] = _GOOD,
+    max_bytes: Annotated[int, typer.Option(min=1, help="The largest pickle or JSON file to read.")] = 4 << 30,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT; import also where units seem mixed or most is left out.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Report as one JSON object.")] = False,
+) -> None:
+    """Read tables and logs that others publish, and say what was left out and why.
+
+    A log has no scores: it becomes prompts (--out prompts.jsonl) for waypost collect.
+    """
+    from waypost.outcomes import readers
+
+    kind = _kind(files, format)
+    to_table = _target(out, kind, force)
+    intake = readers.Intake(scale=scale, per=per or 1.0, pool=pool, max_bytes=max_bytes)
+    pricing = _Pricing(_cards(prices), from_list=prices == "list")
+    with output.step(f"reading {len(files)} file{'s' if len(files) > 1 else ''} as {kind}"):
+        rows = pricing.priced(readers.answers(kind, files, intake))
+        report = _table(rows, out, intake, per, force) if to_table else _prompts(rows, out, intake, good, force)
+    notes = [*intake.sentences(), *pricing.sentences(), *report.pop("notes")]
+    if json:
+        left = {reason: left.answers for reason, left in intake.left.items()}
+        about = {"format": kind, "files": [str(file) for file in files], "out": str(out)}
+        output.emit([{**about, **report, "answers": intake.answers, "left_out": left, "notes": notes}], json=True)
+        return
+    for sentence in notes:
+        output.say(sentence)
+    output.emit(report["models"], json=False, title=f"\n{out}: {report['questions']:,} questions")
+    typer.echo(f"\n{_next(out, to_table)}")
+
+
+def _kind(files: list[Path], format: str | None) -> str:
+    from waypost.outcomes import readers
+
+    if format is not None:
+        readers.named(format)
+        return format
+    kinds = {file: readers.guessed(file) for file in files}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{file.name}: {kind}" for file, kind in kinds.items())
+        raise BadInput(f"the files are of different formats ({told}); import them one format at a time")
+    kind = kinds[files[0]]
+    output.say(f"{files[0].name} is read as {kind}, as its content tells; --format says otherwise")
+    return kind
+
+
+def _target(out: Path, kind: str, force: bool) -> bool:
+    """Whether a table is to be written, not prompts."""
+    from waypost.outcomes import readers
+
+    if out.suffix not in (".parquet", ".jsonl", ".csv"):
+        raise BadInput(f"--out is {out}; a table must end in .parquet, prompts in .jsonl or .csv")
+    if out.exists() and not force:
+        raise BadInput(f"{out} exists; choose another --out, or --force to replace it")
+    to_table = out.suffix == ".parquet"
+    if to_table and not readers.named(kind).scored:
+        raise BadInput(
+            f"a {kind} log has no scores, and each prompt in it went to one model, so it makes no table; import its "
+            f"prompts (--out prompts.jsonl), then: waypost collect prompts.jsonl --judge MODEL --out {out}"
+        )
+    return to_table
+
+
+def _checked(intake: Intake, force: bool) -> list[str]:
+    try:
+        intake.check()
+    except BadTable as error:
+        if not force:
+            raise BadTable(f"{error}; --force imports it as it is") from error
+        return [f"forced: {error}"]
+    return []
+
+
+def _table(rows: Iterator[Outcome], out: Path, intake: Intake, per: float | None, force: bool) -> dict[str, Any]:
+    import numpy as np
+
+    from waypost.outcomes import Outcomes, parquet
+
+    try:
+        table = Outcomes.from_rows(rows)
+    except BadTable:
+        for sentence in intake.sentences():
+            output.say(sentence)
+        raise
+    notes = _checked(intake, force) + _remarks(table)
+    if per is None and (problem := _dear(table)):
+        if not force:
+            raise BadTable(f"{problem}; if these are costs of 1,000 queries say --per 1000, if not --per 1")
+        notes.append(f"forced: {problem}")
+    parquet.write(out, table.rows())
+    models = [
+        {
+            "model": name,
+            "answers": int((~np.isnan(table.quality_NM[:, m])).sum()),
+            "quality": quality,
+            "$ / 1,000": 1000 * usd,
+        }
+        for m, (name, (quality, usd)) in enumerate(table.means().items())
+    ]
+    return {"questions": len(table), "models": models, "notes": notes}
+
+
+def _dear(table: Outcomes) -> str:
+    """What makes the costs look as if they stood for more than one query; empty where nothing does."""
+    import numpy as np
+
+    for name, usd_N in zip(table.models, table.usd_NM.T, strict=True):
+        known = usd_N[~np.isnan(usd_N)]
+        if len(known) and (median := float(np.median(known))) > _DEAR:
+            return f"half of the queries cost ${median:.3g} or more with {name!r}"
+    return ""
+
+
+def _remarks(table: Outcomes) -> list[str]:
+    """What a user should know of a table before believing a number from it."""
+    import numpy as np
+
+    said = []
+    if missing := int(np.isnan(table.quality_NM).sum()):
+        said.append(f"{missing:,} of {table.quality_NM.size:,} cells have no score and stay missing")
+    if repeated := len(table) - len(set(table.prompts)):
+        said.append(f"{repeated:,} questions ask what another one asks; a split keeps them on one side")
+    unknown = int(np.isnan(table.usd_NM[~np.isnan(table.quality_NM)]).sum())
+    if unknown and not np.isfinite(table.usd_NM).any():
+        said.append("no answer has a cost; where tokens are counted, --prices makes them costs")
+    elif unknown:
+        said.append(f"{unknown:,} scored answers have no cost and stay without")
+    return said
+
+
+def _prompts(rows: Iterator[Outcome], out: Path, intake: Intake, good: str, force: bool) -> dict[str, Any]:
+    from waypost.outcomes import samples
+
+    found: dict[str, Sample] = {}
+    models: dict[str, dict[str, Any]] = {}
+    calls = 0
+    for row in rows:
+        calls += 1
+        found.setdefault(row.prompt, _sample(row, good))
+        if row.model:
+            _add(models.setdefault(row.model, {"model": row.model, "calls": 0, "priced": 0, "usd": 0.0}), row)
+    if not found:
+        for sentence in intake.sentences():
+            output.say(sentence)
+        raise BadTable("no prompt is left to write")
+    notes = _checked(intake, force)
+    if calls > len(found):
+        notes.append(f"{calls:,} calls asked {len(found):,} different prompts; each is written once")
+    samples.write(out, found.values())
+    listed = [{**one, "usd": one["usd"] if one["priced"] else None} for one in models.values()]
+    return {"questions": len(found), "models": listed, "notes": notes}
+
+
+def _add(total: dict[str, Any], row: Outcome) -> None:
+    total["calls"] += 1
+    if row.usd is not None:
+        total["priced"] += 1
+        total["usd"] += row.usd
+
+
+def _sample(row: Outcome, good: str) -> Sample:
+    """The prompt with a way to score it: as the row says, else by a judge who knows the reference if there is one."""
+    from waypost.outcomes import samples, scoring
+    from waypost.types import Sample
+
+    name = samples.stable_id(row.prompt)
+    if row.scorer and row.reference:
+        sample = Sample(name, row.prompt, row.scorer, row.reference, row.group)
+        try:
+            scoring.check(sample)
+        except BadInput:
+            pass
+        else:
+            return sample
+    reference = f"It comes to this answer: {row.reference}" if row.reference.strip() else good
+    return Sample(name, row.prompt, scoring.JUDGE, reference, row.group)
+
+
+def _next(out: Path, to_table: bool) -> str:
+    if to_table:
+        return f"{out} holds the table; measure routers on it with: waypost eval {out}"
+    return f"{out} holds the prompts; collect outcomes with: waypost collect {out} --judge MODEL --out outcomes.parquet"
+
+
+@dataclass
+class _Pricing:
+    """What makes costs of tokens, and how often it did."""
+
+    cards: dict[str, ModelCard]
+    from_list: bool = False
+    done: int = 0
+
+    def priced(self, rows: Iterator[Outcome]) -> Iterator[Outcome]:
+        """The rows, with a cost where none was stated, tokens were counted, and the model has a price."""
+        for row in rows:
+            if row.usd is not None or not (row.tokens_in or row.tokens_out):
+                yield row
+                continue
+            usd = self._card(row.model).usd(
+                row.tokens_in,
+                row.tokens_out,
+                cached=min(row.tokens_cached, row.tokens_in),
+                reasoning=min(row.tokens_reasoning, row.tokens_out),
+            )
+            self.done += usd is not None
+            yield row if usd is None else replace(row, usd=usd)
+
+    def sentences(self) -> list[str]:
+        """How many answers were priced, and which models were not."""
+        lacking = [name for name, card in self.cards.items() if card.usd(1, 1) is None]
+        said = [f"{self.done:,} answers were priced by their tokens"] if self.done else []
+        return said + ([f"no price is known of {', '.join(lacking)}"] if lacking and self.done else [])
+
+    def _card(self, name: str) -> ModelCard:
+        from waypost.pool.catalogue import priced
+        from waypost.types import ModelCard
+
+        if name not in self.cards:
+            self.cards[name] = priced(ModelCard(name)) if self.from_list else ModelCard(name)
+        return self.cards[name]
+
+
+def _cards(prices: str | None) -> dict[str, ModelCard]:
+    """The cards of a price list: JSON as LLMRouter writes it, or the models of a waypost.yaml."""
+    from waypost.gateway import settings
+
+    if prices is None or prices == "list":
+        return {}
+    path = Path(prices)
+    if path.suffix in (".yaml", ".yml"):
+        return {model.name: model.card for model in settings.load(path).models}
+    if path.suffix == ".json":
+        return _listed(path)
+    raise BadInput(f"--prices is {prices}; give a .json or .yaml file, or 'list' for the providers' list prices")
+
+
+def _listed(path: Path) -> dict[str, ModelCard]:
+    import orjson
+
+    from waypost.types import ModelCard
+
+    try:
+        found = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"--prices {path} is not JSON: {error}") from error
+    if not isinstance(found, Mapping):
+        raise BadInput(
+            f'--prices {path} must be an object such as {{"model": {{"input_price": 2, "output_price": 8}}}}'
+        )
+    cards = {}
+    for name, entry in found.items():
+        pair = [entry.get(f"{side}_price") if isinstance(entry, Mapping) else None for side in ("input", "output")]
+        if not all(isinstance(price, int | float) and 0 <= price < float("inf") for price in pair):
+            raise BadInput(f"--prices {path}: {name!r} needs input_price and output_price, USD per million tokens")
+        cards[name] = ModelCard(name, usd_per_mtok_in=pair[0], usd_per_mtok_out=pair[1])
+    return cards
