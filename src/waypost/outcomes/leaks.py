@@ -12,38 +12,30 @@ The last two are what tells "What is 17 plus 26?" from "What is 17 plus 28?", an
 few-shot preamble or passage from each other: their similarity alone is often above 0.9.  A paraphrase in other words
 is not found.
 
-Candidates are found by MinHash with banding (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets,
-chapter 3), and each is then verified by the rules above, so a pair that is named is one; a pair of similarity 0.6 is
-missed in about one case of a hundred, of 0.7 in one of ten thousand, more often where hundreds of prompts share almost
-all their words.
+Each pair that `waypost.outcomes.candidates` proposes is verified by these rules, so what is named is one.  A pair of
+similarity 0.5 is not proposed in about 4 cases of 100, one of 0.6 in 4 of 1,000; where hundreds of prompts share
+almost all their words, in more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from waypost.outcomes import wording
+from waypost.outcomes.candidates import candidates
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Pairs = NDArray[np.intp]
 
 THRESHOLD = 0.5
-_BANDS, _ROWS = 24, 3
-_BLOCK = 4096  # prompts hashed at once: about 2 MB of characters
-_WINDOW = 24  # how many that share a band each is compared with; a bucket of more is compared in order of similarity
-_SAMPLE = 20_000  # prompts among which common shingles are counted
-_COMMON = 0.05  # a shingle in more of the prompts than this is wording that all share
-_FEW = 20  # and in at least as many
-_TABLE = np.uint32(1 << 20)
-_PRIME = np.uint32(16777619)
-_NONE = np.uint32(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +136,9 @@ class _Texts:
 
     def near(self) -> Pairs:
         """Links of prompts that are near each other, (links, 2); chains are not spelt out."""
-        kept = [(a, b) for a, b in self._candidates() if self.similarity(a, b) is not None]
+        first_U = self._first_U
+        found = chain.from_iterable(first_U[pairs].tolist() for pairs in candidates([self.prompts[n] for n in first_U]))
+        kept = [(a, b) for a, b in found if self.similarity(a, b) is not None]
         return np.array(kept, dtype=np.intp).reshape(-1, 2)
 
     def similarity(self, a: int, b: int) -> float | None:
@@ -153,21 +147,6 @@ class _Texts:
             return None
         similarity = wording.jaccard(self.prompts[a], self.prompts[b])
         return similarity if similarity >= THRESHOLD else None
-
-    def _candidates(self) -> Iterator[tuple[int, int]]:
-        """Pairs of unequal prompts that share a band, each once."""
-        first_U = self._first_U
-        band_UB = _bands([self.prompts[n] for n in first_U], _common(self.prompts, first_U))
-        seen = np.empty(0, dtype=np.int64)
-        for band in range(_BANDS):
-            # Those that share the next bands too stand together.
-            order_U = np.lexsort([band_UB[:, (band + after) % _BANDS] for after in (2, 1, 0)])
-            band_U = band_UB[order_U, band]
-            pairs = np.concatenate([_neighbours(band_U, order_U, step) for step in range(1, _WINDOW + 1)])
-            fresh = np.setdiff1d(pairs, seen)
-            seen = np.union1d(seen, fresh)
-            for pair in fresh.tolist():
-                yield int(first_U[pair // len(first_U)]), int(first_U[pair % len(first_U)])
 
 
 def _key(prompt: str) -> int:
@@ -183,61 +162,3 @@ def _joined(links: Pairs, n: int) -> Indices:
     label_N = connected_components(graph, directed=False)[1]
     _, first, label_N = np.unique(label_N, return_index=True, return_inverse=True)
     return first.astype(np.intp)[label_N]
-
-
-def _neighbours(band_U: NDArray[np.uint32], order_U: Indices, step: int) -> NDArray[np.int64]:
-    """The pairs that stand ``step`` apart in sorted order and share the band, as low * U + high."""
-    at = np.flatnonzero(band_U[step:] == band_U[:-step])
-    a, b = order_U[at].astype(np.int64), order_U[at + step].astype(np.int64)
-    return np.minimum(a, b) * len(order_U) + np.maximum(a, b)
-
-
-def _common(prompts: Sequence[str], first_U: Indices) -> Mask:
-    """Which shingles (by hash) are wording that many prompts share, counted in a sample of the unequal ones."""
-    sample = [prompts[n] for n in first_U[:_SAMPLE]]  # in the order of their hashes, so at random
-    counts = np.zeros(int(_TABLE), dtype=np.int32)
-    for start in range(0, len(sample), _BLOCK):
-        hash_C, _ = _hashes(sample[start : start + _BLOCK])
-        counts += np.bincount(hash_C % _TABLE, minlength=int(_TABLE)).astype(np.int32)
-    return counts > max(_FEW, _COMMON * len(sample))
-
-
-def _bands(prompts: Sequence[str], common: Mask) -> NDArray[np.uint32]:
-    """The MinHash bands of each prompt, each mixed with its numbers, which near duplicates share: (U, B)."""
-    random = np.random.default_rng(0)
-    factors = random.integers(1 << 31, size=(_BANDS * _ROWS, 2), dtype=np.uint32) | np.uint32(1)
-    bands_UB = np.empty((len(prompts), _BANDS), dtype=np.uint32)
-    for start in range(0, len(prompts), _BLOCK):
-        block = prompts[start : start + _BLOCK]
-        hash_C, starts = _hashes(block)
-        rare_C = ~common[hash_C % _TABLE]
-        # A prompt of common wording only keeps all of it.
-        rare_C |= np.repeat(~np.logical_or.reduceat(rare_C, starts), np.diff(np.append(starts, len(hash_C))))
-        kept = np.add.reduceat(rare_C, starts)
-        hash_C, starts = hash_C[rare_C], np.concatenate([[0], np.cumsum(kept)[:-1]])
-        number_N = np.fromiter(map(wording.number_hash, block), np.uint32, len(block))
-        for band in range(_BANDS):
-            value = number_N
-            for factor, shift in factors[band * _ROWS : (band + 1) * _ROWS]:
-                value = value * _PRIME ^ np.minimum.reduceat(hash_C * factor + shift, starts)
-            bands_UB[start : start + len(block), band] = value
-    return bands_UB
-
-
-def _hashes(prompts: Sequence[str]) -> tuple[NDArray[np.uint32], Indices]:
-    """A hash of every shingle of some prompts, one after another, and where each prompt begins."""
-    texts = [wording.spaced(prompt) for prompt in prompts]
-    length_N = np.array([len(text) for text in texts])
-    code_C = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    ends = np.cumsum(length_N)
-    whole = np.ones(len(code_C), dtype=np.bool_)  # shingles that do not reach into the next prompt
-    hash_C = np.zeros(len(code_C), dtype=np.uint32)
-    for back in range(wording.SHINGLE):
-        hash_C = (hash_C * _PRIME) ^ np.roll(code_C, -back)
-        if back:
-            whole[ends - back] = False
-    hash_C ^= hash_C >> np.uint32(15)
-    hash_C *= np.uint32(0x85EBCA6B)
-    hash_C ^= hash_C >> np.uint32(13)
-    counts = length_N - wording.SHINGLE + 1
-    return hash_C[whole], np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.intp)

@@ -11,7 +11,6 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
-from zlib import crc32
 
 SHINGLE = 4
 
@@ -72,9 +71,9 @@ def words(prompt: str) -> Words:
     return Words(tuple(found for found in numbers if found), Counter(_WORDS.findall("\n".join(pieces))))
 
 
-def number_hash(prompt: str) -> int:
-    """32 bits that are equal for prompts with the same numbers, in any order."""
-    return crc32(" ".join(sorted(_NUMBERS.findall("\n".join(_pieces(prompt))))).encode())
+def looks_light(word: str) -> bool:
+    """Whether a word is light, or near enough to a light one to be a slip of it."""
+    return word in _BLURRED or not _BLURRED.isdisjoint(_shortened(word))
 
 
 def alike(a: Words, b: Words) -> bool:
@@ -127,6 +126,14 @@ def _matched(ours: list[str], theirs: list[str]) -> bool:
         elif word not in LIGHT:
             return False
     return LIGHT.issuperset(left)
+
+
+def _shortened(word: str) -> set[str]:
+    """A word less each of its letters: words that are a slip apart have one of these, or themselves, in common."""
+    return {word[:at] + word[at + 1 :] for at in range(len(word))}
+
+
+_BLURRED = LIGHT.union(*map(_shortened, LIGHT)) - {""}
 
 
 def _slip(a: str, b: str) -> bool:
