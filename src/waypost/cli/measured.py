@@ -94,16 +94,40 @@ def solved(
 
 def asked(data: Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:
     """What was asked for by name, ready to be measured; each is fitted once, when all names are known to be good."""
+    return {spec: fitted(spec, one, data.train) for spec, one in made(data, routers, strategies, seed).items()}
+
+
+def made(data: Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:
+    """What was asked for by name, still to be fitted unless it was saved.
+
+    Raises:
+        BadInput: a name that is not known, or not of its kind.
+    """
     from waypost.evaluation import cheapest
     from waypost.routers import ROUTERS
 
     if not routers and not strategies and all(table.keeps_answers for table in data.tests.values()):
         strategies = ["cascade"]
-    made = {spec: _router(spec, seed) for spec in routers or ROUTERS}
-    made |= {spec: _strategy(spec, seed) for spec in strategies}
-    if "cheapest" in made and all(cheapest(table) is None for table in data.tests.values()):
+    found = {spec: _router(spec, seed) for spec in routers or ROUTERS}
+    found |= {spec: _strategy(spec, seed) for spec in strategies}
+    if "cheapest" in found and all(cheapest(table) is None for table in data.tests.values()):
         output.say("the tables have no costs, so 'cheapest' is only the first model by name")
-    return {spec: one if _saved(spec) else _fitted(spec, one, data.train) for spec, one in made.items()}
+    return found
+
+
+def fitted(spec: str, router: Any, train: Outcomes | None) -> Any:
+    """A router or a cascade's head, fitted on the training table unless it was saved fitted.
+
+    Raises:
+        BadInput: there is no training table.
+    """
+    if _saved(spec):
+        return router
+    if train is None:
+        raise BadInput(f"'{spec}' has to be fitted: give --train files, or a folder saved by waypost train")
+    with output.step(f"fitting {spec} on {len(train):,} prompts × {len(train.models)} models"):
+        found = router.fit(train)
+    return router if found is None else found  # a user's own fit may well return nothing
 
 
 def _saved(spec: str) -> bool:
@@ -135,11 +159,3 @@ def _strategy(spec: str, seed: int) -> Any:
     if spec == "cascade":
         return named.new_router(spec, {}, seed)
     raise BadInput(f"no strategy '{spec}'; there is cascade, or a folder saved by train --router cascade")
-
-
-def _fitted(spec: str, router: Any, train: Outcomes | None) -> Any:
-    if train is None:
-        raise BadInput(f"'{spec}' has to be fitted: give --train files, or a folder saved by waypost train")
-    with output.step(f"fitting {spec} on {len(train):,} prompts × {len(train.models)} models"):
-        fitted = router.fit(train)
-    return router if fitted is None else fitted  # a user's own fit may well return nothing
