@@ -65,7 +65,7 @@ def hull(usd_P: Floats, quality_P: Floats) -> Hull:
     >>> hull(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 0.5, 0.9, 0.8]))
     (array([1., 3.]), array([0.5, 0.9]))
     """
-    _check(usd_P, quality_P)
+    check_points(usd_P, quality_P)
     order_P = np.lexsort((-quality_P, usd_P))
     usd_P, quality_P = usd_P[order_P], quality_P[order_P]
     # Only points better than all cheaper ones can be corners.
@@ -153,7 +153,12 @@ def _below(first: tuple[float, float], middle: tuple[float, float], last: tuple[
     return (middle[1] - first[1]) * (last[0] - first[0]) <= (last[1] - first[1]) * (middle[0] - first[0])
 
 
-def _check(usd_P: Floats, quality_P: Floats) -> None:
+def check_points(usd_P: Floats, quality_P: Floats) -> None:
+    """Refuse points of which a cost or a quality is missing.
+
+    Raises:
+        BadInput: the sentence names the point.
+    """
     if usd_P.shape != quality_P.shape or usd_P.ndim != 1:
         raise BadInput(f"costs and qualities must be two lists of one length, got {usd_P.shape} and {quality_P.shape}")
     bad_P = ~(np.isfinite(usd_P) & np.isfinite(quality_P))
