@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from waypost.cli import named, output
 from waypost.errors import BadInput, UnknownModel
@@ -13,25 +14,43 @@ from waypost.errors import BadInput, UnknownModel
 if TYPE_CHECKING:
     from waypost.objective import Objective
     from waypost.outcomes import Outcomes
+    from waypost.outcomes.leaks import Leaks
     from waypost.types import ModelCard
+
+_SHOWN = 60
+_MANY = 20_000  # prompts that are searched in a second or two
 
 
 @dataclass(frozen=True)
 class Data:
-    """The training table (None when nothing is to be fitted) and the test tables by name; or the shipped ones."""
+    """The training table (None when nothing is to be fitted) and the test tables by name; or the shipped ones.
+
+    ``leaks`` says of each test table which of its rows are also in training; it is empty without a training table.
+    """
 
     train: Outcomes | None
     tests: Mapping[str, Outcomes]
     shipped: bool = False
+    leaks: Mapping[str, Leaks] = field(default_factory=dict)
 
 
-def read(table: Path | None, format: str, train: list[str], test: list[str], seed: int) -> Data:
-    """The tables that a command line names; one TABLE is split 70 to 30 by prompt.
+def read(
+    table: Path | None,
+    format: str,
+    train: list[str],
+    test: list[str],
+    seed: int,
+    leaks: Literal["keep", "drop"] = "keep",
+) -> Data:
+    """The tables that a command line names; one TABLE is split 70 to 30 with duplicates and sources on one side.
+
+    Test questions that are also in ``train`` are named on stderr, and with ``drop`` left out of the test tables.
 
     Raises:
         BadInput: the options contradict each other.
     """
     from waypost.outcomes import Outcomes, readers
+    from waypost.outcomes.leaks import Leaks
 
     if train and not test:
         raise BadInput("--train without --test: name test files too, or give one TABLE, which is split")
@@ -39,15 +58,67 @@ def read(table: Path | None, format: str, train: list[str], test: list[str], see
         raise BadInput(f"give either the table {table} to be split, or --train and --test")
     if not test:
         name, whole = named.table(table, format)
-        part, rest = whole.split(seed=seed)
-        return Data(part, {name: rest}, shipped=table is None)
+        part, rest = _apart(whole, seed)
+        return Data(part, {name: rest}, shipped=table is None, leaks={name: Leaks.none(len(rest))})
     with output.step(f"reading {', '.join(Path(file).name for file in (*train, *test))}"):
         tables = readers.read(format, [*train, *test], output.say)
     names = [Path(file).stem for file in test]
     if len(set(names)) < len(names):
         raise BadInput(f"test files must have different names, got {', '.join(names)}")
-    joined = Outcomes.concat(tables[: len(train)], equal=True) if train else None
-    return Data(joined, dict(zip(names, tables[len(train) :], strict=True)))
+    tests = dict(zip(names, tables[len(train) :], strict=True))
+    if not train:
+        return Data(None, tests)
+    joined = Outcomes.concat(tables[: len(train)], equal=True)
+    found = {name: _leaked(name, each, joined) for name, each in tests.items()}
+    if leaks == "keep":
+        return Data(joined, tests, leaks=found)
+    clean = {name: _without(name, each, found[name]) for name, each in tests.items()}
+    return Data(joined, clean, leaks={name: Leaks.none(len(each)) for name, each in clean.items()})
+
+
+def _apart(whole: Outcomes, seed: int) -> tuple[Outcomes, Outcomes]:
+    """The parts of a table, each question on one side with all its duplicates and all that share its source."""
+    from waypost.outcomes.leaks import clusters
+
+    with _searching(f"looking for duplicates among {len(whole):,} prompts", len(whole)):
+        clusters_N = clusters(whole.prompts, whole.sources)
+    return whole.split(seed=seed, clusters_N=clusters_N)
+
+
+def _leaked(name: str, test: Outcomes, train: Outcomes) -> Leaks:
+    """The test questions that are also in training, said so that nobody overlooks them."""
+    from waypost.outcomes.leaks import find
+
+    what = f"looking for the {len(test):,} questions of {name} among {len(train):,} of training"
+    with _searching(what, len(test) + len(train)):
+        found = find(test.prompts, train.prompts)
+    if found:
+        # A near duplicate shows more than a question that is simply there twice.
+        row, other, similarity = min(found.pairs, key=lambda pair: pair[2])
+        exact, near = int(found.exact_N.sum()), int(found.near_N.sum())
+        output.say(
+            f"LEAK: {len(found)} of the {len(test)} questions of {name} ({len(found) / len(test):.0%}) are also in "
+            f"training, {exact} exactly and {near} nearly, which flatters whoever trained on them. Such as\n"
+            f"  test:     {_shortened(test.prompts[row])}\n"
+            f"  training: {_shortened(train.prompts[other])} (similarity {similarity:.2f})"
+        )
+    return found
+
+
+def _searching(what: str, prompts: int) -> AbstractContextManager[None]:
+    """A step that is worth a line only where it takes its time."""
+    return output.step(what) if prompts > _MANY else nullcontext()
+
+
+def _without(name: str, test: Outcomes, found: Leaks) -> Outcomes:
+    if found.leaked_N.all():
+        raise BadInput(f"every question of {name} is also in training, so nothing is left to measure on")
+    return test.select(~found.leaked_N)
+
+
+def _shortened(prompt: str) -> str:
+    text = " ".join(prompt.split())
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def cards(data: Data, config: Path | None, objective: Objective) -> dict[str, ModelCard]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import chain
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,11 @@ class Leaks:
     exact_N: Mask
     near_N: Mask
     pairs: tuple[tuple[int, int, float], ...]
+
+    @classmethod
+    def none(cls, n: int) -> Self:
+        """Of ``n`` test prompts, none leaked."""
+        return cls(np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_), ())
 
     @property
     def leaked_N(self) -> Mask:
