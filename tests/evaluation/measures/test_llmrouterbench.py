@@ -98,10 +98,11 @@ def test_points_on_the_frontier_are_no_distance_from_it_in_any_currency(points, 
     assert scaled == pytest.approx(found) and found >= 0
 
 
-def test_a_distance_needs_points_and_a_scale():
-    one = arrays([(1, 0.5)])
-    for points, front in ((one, one), ((np.empty(0), np.empty(0)), arrays([(1, 0.5), (3, 0.9)]))):
-        with pytest.raises(BadInput, match="a distance needs"):
+def test_a_single_point_gives_a_distance_no_scale():
+    one, nothing = arrays([(1, 0.5)]), (np.empty(0), np.empty(0))
+    assert np.isnan(pareto_dist(*one, *one))
+    for points, front in ((nothing, one), (one, nothing)):
+        with pytest.raises(BadInput, match="points on both sides"):
             pareto_dist(*points, *front)
 
 

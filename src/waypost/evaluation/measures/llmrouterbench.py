@@ -107,17 +107,20 @@ def pareto_dist(usd_P: Floats, quality_P: Floats, usd_F: Floats, quality_F: Floa
     """ParetoDist: how far a router's points are from the frontier of all that is compared, on average.
 
     Mean over p of min over f of √(Δusd² + Δquality²), each axis divided by the frontier's own extent, so that the
-    currency does not matter; the source leaves the scale of the axes open.
+    currency does not matter; the source leaves the scale of the axes open.  NaN where the frontier is a single point,
+    which has no extent.
 
     Raises:
-        BadInput: there are no points, or the frontier is a single point and has no extent.
+        BadInput: a point without cost or quality, or no point at all.
 
     >>> pareto_dist(np.array([1.0, 3.0]), np.array([0.5, 0.4]), np.array([1.0, 3.0]), np.array([0.5, 0.9]))
     0.5153882032022076
     """
     check_points(usd_P, quality_P)
-    if not len(usd_P) or len(usd_F) < 2:
-        raise BadInput("a distance needs a point, and a frontier of at least two, which give its axes a scale")
+    if not len(usd_P) or not len(usd_F):
+        raise BadInput(f"a distance needs points on both sides, got {len(usd_P)} and a frontier of {len(usd_F)}")
+    if len(usd_F) == 1:
+        return float("nan")
     usd_PF = (usd_P[:, None] - usd_F) / np.ptp(usd_F)
     quality_PF = (quality_P[:, None] - quality_F) / np.ptp(quality_F)
     return float(np.hypot(usd_PF, quality_PF).min(axis=1).mean())

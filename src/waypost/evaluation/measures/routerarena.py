@@ -67,7 +67,7 @@ def optimality(earned: Earned, table: Outcomes) -> Optimality:
     earned / Σ 1.  All over the questions that some priced model answers fully, right or wrong.
 
     RouterArena's code has had two versions: one as here; the other leaves out first what the router got wrong, so
-    that Opt.Acc is 1 by construction and Opt.Sel and Opt.Cost are better than they are.
+    that Opt.Acc is 1 by construction, and Opt.Sel and Opt.Cost are of what was right anyway.
 
     >>> from waypost.evaluation.baselines import oracle
     >>> from waypost.outcomes import example_table
