@@ -9,6 +9,7 @@ import typer
 from waypost.cli import models, output
 from waypost.cli.argv import spread
 from waypost.cli.collect import collect
+from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
 from waypost.cli.import_ import import_
 from waypost.cli.init import init
@@ -32,6 +33,7 @@ app.command("collect")(collect)
 app.command("import")(import_)
 app.command("train")(train)
 app.command("eval")(eval_)
+app.command("estimate")(estimate)
 app.command("route")(route)
 app.command("serve")(serve)
 app.command("systems")(systems)
