@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 SHINGLE = 4
@@ -71,6 +72,7 @@ def words(prompt: str) -> Words:
     return Words(tuple(found for found in numbers if found), Counter(_WORDS.findall("\n".join(pieces))))
 
 
+@lru_cache(maxsize=1 << 16)
 def looks_light(word: str) -> bool:
     """Whether a word is light, or near enough to a light one to be a slip of it."""
     return word in _BLURRED or not _BLURRED.isdisjoint(_shortened(word))
