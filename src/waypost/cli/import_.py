@@ -121,7 +121,7 @@ def _table(rows: Iterator[Outcome], out: Path, intake: Intake, per: float | None
         if not force:
             raise BadTable(f"{problem}; if these are costs of 1,000 queries say --per 1000, if not --per 1")
         notes.append(f"forced: {problem}")
-    parquet.write(out, table.rows())
+    parquet.write(out, table)
     models = [
         {
             "model": name,

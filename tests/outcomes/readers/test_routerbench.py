@@ -63,7 +63,7 @@ def test_an_id_used_for_two_prompts_is_numbered_and_said(table):
     said = []
     found = table(row(), row(prompt="['Another?']"), report=said.append)
     assert found.ids == ("mmlu.1", "mmlu.1#2")
-    assert "1 ids stood for a second prompt" in said[0]
+    assert "stood for a second prompt and were numbered: 1 (mmlu.1)" in said[0]
 
 
 @pytest.mark.parametrize(

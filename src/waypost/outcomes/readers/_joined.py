@@ -43,7 +43,7 @@ def joined(
                 yield kept
     if ids.renamed:
         some = ", ".join(ids.renamed[:_EXAMPLES]) + (", …" if len(ids.renamed) > _EXAMPLES else "")
-        intake.note(f"{len(ids.renamed)} ids stood for a second prompt and were numbered ({some})")
+        intake.note(f"ids that stood for a second prompt and were numbered: {len(ids.renamed)} ({some})")
 
 
 class _Ids:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import mmap
 import pickletools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -91,7 +92,8 @@ def load(path: Path, max_bytes: int) -> Any:
         raise BadTable(f"{path} is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         try:
-            return _run(mapped)  # type: ignore[arg-type]  # genops reads with read and readline, which a mapping has
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # escapes of damaged text
+                return _run(mapped)  # type: ignore[arg-type]  # genops reads with read and readline, which a mapping has
         except BadTable as error:
             raise BadTable(f"{path}: {error}") from error
 

@@ -45,7 +45,7 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
             below += low
             yield _answer(where, record, {**result, "score": 0.0} if low else result, intake)
     if below:
-        intake.note(f"{path.name}: {below} scores a little below 0 (METEOR) count as 0")
+        intake.note(f"{path.name}: {below} of its scores, a little below 0 as METEOR can be, count as 0")
 
 
 def _answer(where: str, record: Record, result: Record, intake: Intake) -> Outcome:
