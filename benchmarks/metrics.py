@@ -4,11 +4,13 @@ The public formulas are written here from what that code was read to do, so that
 
     python benchmarks/metrics.py                  # on the shipped table
     python benchmarks/metrics.py --data FOLDER    # on RouterBench's CSV files
+    python benchmarks/metrics.py --show           # the last rows on RouterBench as the documentation's table
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -250,10 +252,29 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of RouterBench's CSV files; without it the shipped table")
     parser.add_argument("--usd", type=float, default=30.0, help="quality points per USD, for measures of one choice")
     parser.add_argument("--seed", type=int, default=0, help="of the split, 70 to 30 by prompt")
+    parser.add_argument("--show", metavar="ROUTER", nargs="?", const="ridge", help="measure nothing, show a router")
     asked = parser.parse_args()
+    if asked.show:
+        print("\n".join(shown(asked.show)))
+        return
     with threadpool_limits(1, "blas"):
         for row in measured(table(asked.data), asked.usd, asked.seed):
             rows.append("metrics", {"table": "routerbench" if asked.data else "embedded", "seed": asked.seed, **row})
+
+
+def shown(router: str) -> Iterator[str]:
+    """The last row of each measure of a router on RouterBench, as lines of Markdown."""
+    lines = (rows.ROOT / "benchmarks" / "results" / "metrics.jsonl").read_text().splitlines()
+    found = [row for row in map(json.loads, lines) if (row["table"], row["router"]) == ("routerbench", router)]
+    yield "| measure | ours | public formula | difference | why |"
+    yield "|---|---|---|---|---|"
+    for row in {row["metric"]: row for row in found}.values():
+        numbers = [_digits(row[name], sign) for name, sign in (("ours", "-"), ("public", "-"), ("difference", "+"))]
+        yield f"| {row['metric']} | {' | '.join(numbers)} | {row['why']} |"
+
+
+def _digits(value: float | None, sign: str) -> str:
+    return "–" if value is None else f"{value:{sign}.4f}"
 
 
 def table(folder: Path | None) -> Outcomes:

@@ -98,7 +98,8 @@ def aiq(usd_P: Floats, quality_P: Floats, low: float, high: float) -> float:
     `common_range`).  Exact: the hull is piecewise linear.
 
     RouterBench's code differs: it integrates from the router's own cheapest point to the largest cost of all that
-    are compared, and divides by that cost, not by the length of the range.
+    are compared, and divides by that cost, not by the length of the range.  Its price table is in USD per ten million
+    tokens where it says per million; the costs published with the answers are right, and no AIQ depends on the unit.
 
     Raises:
         BadInput: the range is empty, or begins below the cheapest point, where the hull is not defined.
