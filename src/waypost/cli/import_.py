@@ -49,7 +49,7 @@ def import_(
     intake = readers.Intake(scale=scale, per=per or 1.0, pool=pool, max_bytes=max_bytes)
     pricing = _Pricing(_cards(prices), from_list=prices == "list")
     with output.step(f"reading {len(files)} file{'s' if len(files) > 1 else ''} as {kind}"):
-        rows = pricing.priced(readers.answers(kind, files, intake))
+        rows = pricing.priced(readers.answers(kind, files, intake, distinct=to_table))
         report = _table(rows, out, intake, per, force) if to_table else _prompts(rows, out, intake, good, force)
     notes = [*intake.sentences(), *pricing.sentences(), *report.pop("notes")]
     if json:
@@ -151,14 +151,14 @@ def _remarks(table: Outcomes) -> list[str]:
 
     said = []
     if missing := int(np.isnan(table.quality_NM).sum()):
-        said.append(f"{missing:,} of {table.quality_NM.size:,} cells have no score and stay missing")
+        said.append(f"cells without a score, which stay missing: {missing:,} of {table.quality_NM.size:,}")
     if repeated := len(table) - len(set(table.prompts)):
-        said.append(f"{repeated:,} questions ask what another one asks; a split keeps them on one side")
+        said.append(f"questions that ask what another one asks, which a split keeps on one side: {repeated:,}")
     unknown = int(np.isnan(table.usd_NM[~np.isnan(table.quality_NM)]).sum())
     if unknown and not np.isfinite(table.usd_NM).any():
         said.append("no answer has a cost; where tokens are counted, --prices makes them costs")
     elif unknown:
-        said.append(f"{unknown:,} scored answers have no cost and stay without")
+        said.append(f"scored answers without a cost, which stay without: {unknown:,}")
     return said
 
 
@@ -179,7 +179,9 @@ def _prompts(rows: Iterator[Outcome], out: Path, intake: Intake, good: str, forc
         raise BadTable("no prompt is left to write")
     notes = _checked(intake, force)
     if calls > len(found):
-        notes.append(f"{calls:,} calls asked {len(found):,} different prompts; each is written once")
+        notes.append(
+            f"calls that asked what another one asked: {calls - len(found):,} of {calls:,}; each prompt is written once"
+        )
     samples.write(out, found.values())
     listed = [{**one, "usd": one["usd"] if one["priced"] else None} for one in models.values()]
     return {"questions": len(found), "models": listed, "notes": notes}
@@ -242,7 +244,7 @@ class _Pricing:
     def sentences(self) -> list[str]:
         """How many answers were priced, and which models were not."""
         lacking = [name for name, card in self.cards.items() if card.usd(1, 1) is None]
-        said = [f"{self.done:,} answers were priced by their tokens"] if self.done else []
+        said = [f"answers priced by their tokens: {self.done:,}"] if self.done else []
         return said + ([f"no price is known of {', '.join(lacking)}"] if lacking and self.done else [])
 
     def _card(self, name: str) -> ModelCard:

@@ -1,4 +1,5 @@
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.errors import BadTable
-from waypost.outcomes.readers import read, routerbench
+from waypost.outcomes.readers import guessed, read, routerbench
 
 HEADER = (
     "", "sample_id", "prompt", "eval_name", "org/large", "small",
@@ -64,6 +65,36 @@ def test_an_id_used_for_two_prompts_is_numbered_and_said(table):
     found = table(row(), row(prompt="['Another?']"), report=said.append)
     assert found.ids == ("mmlu.1", "mmlu.1#2")
     assert "stood for a second prompt and were numbered: 1 (mmlu.1)" in said[0]
+
+
+def test_the_pickle_of_a_frame_is_read_as_the_csv_is(table):
+    pickled = Path(__file__).parent / "pickles" / "frame_23_4.pkl"
+    header = ("sample_id", "prompt", "eval_name", "small", "large", "small|model_response", "large|model_response",
+              "small|total_cost", "large|total_cost", "oracle_model_to_route_to")  # fmt: skip
+    written = table(
+        ("mmlu.1", "['What is 2+2?']", "mmlu-maths", 0.0, 1.0, "five", "four", 0.00001, 0.001, "large"),
+        ("mmlu.2", "['Name a colour', 'and €']", "mmlu-art", "", 0.5, "", "red", "", 0.002, "large"),
+        header=header,
+    )
+    (found,) = read("routerbench", [pickled])
+    assert list(found.rows()) == list(written.rows())
+    assert guessed(pickled) == "routerbench"
+
+
+def test_the_long_form_has_a_row_for_each_model(table):
+    header = ("sample_id", "prompt", "eval_name", "model_name", "model_response", "performance", "cost")
+    said = []
+    found = table(
+        ("mmlu.1", "['2+2?']", "mmlu-maths", "small", "['5']", "0", "0.0001"),
+        ("mmlu.1", "['2+2?']", "mmlu-maths", "large", "['4']", "1", "0.002"),
+        ("mmlu.2", "['3+3?']", "mmlu-maths", "small", "['6']", "", "0.0001"),
+        header=header,
+        report=said.append,
+    )
+    assert (found.models, found.prompts, found.groups) == (("small", "large"), ("2+2?",), ("mmlu",))
+    assert found.quality_NM.tolist() == [[0, 1]] and found.usd_NM.tolist() == [[0.0001, 0.002]]
+    assert found.answer(0, "large").text == "4"
+    assert "1 of 3 answers because it has no score" in said[0]
 
 
 @pytest.mark.parametrize(

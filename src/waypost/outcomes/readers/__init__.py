@@ -92,17 +92,18 @@ def guessed(path: Path) -> str:
     return fitting[0]
 
 
-def answers(format: str, paths: Sequence[Path], intake: Intake) -> Iterator[Outcome]:
+def answers(format: str, paths: Sequence[Path], intake: Intake, *, distinct: bool = True) -> Iterator[Outcome]:
     """The answers of files that are one table, with ids of their own; ``intake`` counts and hears of all else.
 
-    Files that hold the same questions, such as one file a model, are joined by id and prompt.
+    Files that hold the same questions, such as one file a model, are joined by id and prompt.  In a table the answers
+    are ``distinct``, one of each model to each question; a list of prompts also takes questions without an answer.
 
     Raises:
         BadInput: a format that has no reader.
         BadTable: a file that is missing or that its format does not allow; names file and row.
     """
     reader = named(format)
-    return joined(((path, _rows(format, reader, path, intake)) for path in paths), intake, distinct=reader.scored)
+    return joined(((path, _rows(format, reader, path, intake)) for path in paths), intake, distinct=distinct)
 
 
 def read(format: str, paths: Sequence[Path | str], report: Report = lambda _: None) -> list[Outcomes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ leave an unknown cost empty
         if number is not None and not 0 <= number <= self.scale:
             more = "; is it a mark or a percentage? then say --scale 10 or --scale 100" if number > self.scale else ""
             raise BadTable(
-                f"{where}, column {column!r}: {value!r} is not a number from 0 to {self.scale:g}; "
+                f"{where}, column {column!r}: {value!r:.60} is not a number from 0 to {self.scale:g}; "
                 f"leave an unknown score empty{more}"
             )
         return None if number is None else number / self.scale
@@ -99,7 +100,7 @@ leave an unknown cost empty
         number = _number(value)
         if number is not None and not 0 <= number < math.inf:
             raise BadTable(
-                f"{where}, column {column!r}: {value!r} is not a finite number of USD, zero or more; "
+                f"{where}, column {column!r}: {value!r:.60} is not a finite number of USD, zero or more; "
                 f"leave an unknown cost empty"
             )
         return None if number is None else number / self.per
@@ -112,7 +113,7 @@ leave an unknown cost empty
         """
         number = _number(value)
         if number is not None and not 0 <= number < math.inf:
-            raise BadTable(f"{where}, column {column!r}: {value!r} is not a finite number of seconds, zero or more")
+            raise BadTable(f"{where}, column {column!r}: {value!r:.60} is not a finite number of seconds, zero or more")
         return number
 
     def tokens(self, where: str, column: str, value: Any) -> int:
@@ -125,7 +126,7 @@ leave an unknown cost empty
         if number is None:
             return 0
         if not 0 <= number < 1 << 31 or number % 1:
-            raise BadTable(f"{where}, column {column!r}: {value!r} is not a number of tokens")
+            raise BadTable(f"{where}, column {column!r}: {value!r:.60} is not a number of tokens")
         return int(number)
 
     def take(self, path: Path, row: Outcome) -> None:
@@ -153,7 +154,7 @@ leave an unknown cost empty
                 raise BadTable(
                     f"{file}: no score of {model!r} is above 1, on a scale to {self.scale:g}; are the units mixed?"
                 )
-        for model in {model for _, model in self.seen}:
+        for model in dict.fromkeys(model for _, model in self.seen):
             self._check_costs(model)
 
     def _check_costs(self, model: str) -> None:
@@ -193,7 +194,7 @@ def _number(value: Any) -> float | None:
     """A number as files write it; None where the cell is empty, NaN where it holds something else."""
     if value is None or value == "":
         return None
-    if isinstance(value, int | float | str):
+    if isinstance(value, int | float | str | Decimal):
         try:
             return float(value)
         except (ValueError, OverflowError):

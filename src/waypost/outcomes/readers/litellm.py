@@ -53,9 +53,9 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
         systems += _requests.has_system(asked)
         yield row
     if cached:
-        intake.note(f"{path.name}: {cached:,} answers came from the proxy's cache; their cost and time are left empty")
+        intake.note(f"{path.name}: answers from the proxy's cache, whose cost and time are left empty: {cached:,}")
     if systems:
-        intake.note(f"{path.name}: {systems:,} requests had a system message, which a prompt alone does not carry")
+        intake.note(f"{path.name}: requests with a system message, which a prompt alone does not carry: {systems:,}")
 
 
 def _call(where: str, record: Record, asked: Any, intake: Intake) -> Outcome:

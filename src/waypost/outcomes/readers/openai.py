@@ -43,7 +43,7 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
         systems += has_system(request)
         yield row
     if systems:
-        intake.note(f"{path.name}: {systems:,} requests had a system message, which a prompt alone does not carry")
+        intake.note(f"{path.name}: requests with a system message, which a prompt alone does not carry: {systems:,}")
 
 
 def _bodies(record: Record, intake: Intake) -> tuple[Any, Any]:

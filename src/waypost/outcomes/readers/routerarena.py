@@ -45,7 +45,7 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
             below += low
             yield _answer(where, record, {**result, "score": 0.0} if low else result, intake)
     if below:
-        intake.note(f"{path.name}: {below} of its scores, a little below 0 as METEOR can be, count as 0")
+        intake.note(f"{path.name}: scores a little below 0, as METEOR can be, which count as 0: {below}")
 
 
 def _answer(where: str, record: Record, result: Record, intake: Intake) -> Outcome:
