@@ -130,12 +130,25 @@ def test_flags_add_their_weight_to_the_card(flag, model):
     assert Objective(flags={flag: 1.0}).choose(expect((0.5, 0.5, 0.4)), CARDS).model == model
 
 
+def test_a_bias_adds_points_to_the_models_it_names_and_is_told():
+    decision = Objective(bias={"b-small": 0.2}).choose(expect((0.9, 0.8, 0.1)), CARDS)
+    assert decision.model == "b-small" and decision.scores["b-small"] == pytest.approx(1.0)
+    assert decision.bonus == {"a-large": 0.0, "b-small": 0.2, "c-free": 0.0}
+    assert Objective(bias={"a-large": -0.2}).choose(expect((0.9, 0.8, 0.1)), CARDS).model == "b-small"
+
+
+def test_a_bias_for_a_model_outside_the_pool_is_refused_with_the_nearest():
+    with pytest.raises(UnknownModel, match="Did you mean 'b-small'"):
+        Objective(bias={"b-smal": 0.2}).choose(expect((0.9, 0.8, 0.1)), CARDS)
+
+
 @pytest.mark.parametrize(("given", "problem"), [
     ({"usdd": 1}, "Did you mean 'usd'"), ({"usd": "much"}, "'usd' must be a number"), ({"usd": -1}, "'usd'"),
     ({"min_quality": 2}, "between 0 and 1"), ({"flags": {"smal": 1}}, "Did you mean 'smaller'"),
     ({"allowed": "a"}, "list of model names"), ({"allowed": []}, "at least one"), ({"usd": float("nan")}, "'usd'"),
     ({"usd": True}, "'usd'"), ({"usd": 10**400}, "'usd' must be a number from zero"), ({"budget": 0}, "above zero"),
-     ({"flags": [1]}, "map flags"),
+     ({"flags": [1]}, "map flags"), ({"bias": [1]}, "map model names"), ({"bias": {"a-large": "much"}}, "got much"),
+    ({"bias": {"a-large": True}}, "give numbers"), ({"bias": {"a-large": float("nan")}}, "got nan"),
 ])  # fmt: skip
 def test_bad_words_name_the_field(given, problem):
     with pytest.raises(BadRequest, match=problem):

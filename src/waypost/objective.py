@@ -1,6 +1,6 @@
 """The trade-off between quality, money and time: the only place that chooses.  Shape suffixes: N prompts, M models.
 
-    score = quality·q − usd·USD − seconds·s − risk·spread + Σ flag·attribute
+    score = quality·q − usd·USD − seconds·s − risk·spread + Σ flag·attribute + bias
 
 No router contains a trade-off, and no objective looks at text.
 """
@@ -42,7 +42,9 @@ class Objective:
     second, ``risk`` points per standard deviation of the router's doubt.  ``min_quality`` removes models expected
     below it (unless all are).  ``allowed`` names the only models to choose from.  ``budget`` is the mean USD per query
     to stay within; `solved` turns it into a weight.  ``flags`` weighs `FLAGS`, in the manner of Tryage (Hari & Thomson
-    2023).  Equal scores are broken by cost, then by name.
+    2023).  ``bias`` adds points to the models it names, or takes them: with it a share of the prompts can be sent to
+    one of them, which is RouteLLM's threshold (Ong et al. 2024) for any number of models.  Equal scores are broken by
+    cost, then by name.
 
     >>> import numpy as np
     >>> two = Prediction(("small", "large"), np.array([[0.7, 0.9]]), np.array([[0.001, 0.01]]),
@@ -60,6 +62,7 @@ class Objective:
     budget: float | None = None
     allowed: tuple[str, ...] | None = None
     flags: Mapping[str, float] = field(default_factory=dict)
+    bias: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any], base: Self | None = None) -> Self:
@@ -71,7 +74,7 @@ class Objective:
         >>> Objective.from_mapping({"usd": 100, "flags": {"local": 0.1}}).usd
         100.0
         """
-        known = (*_NUMBERS, "allowed", "flags")
+        known = (*_NUMBERS, "allowed", "flags", "bias")
         for name in given:
             if name not in known:
                 raise BadRequest(name, f"is not an objective; there is {', '.join(known)}.{nearest(name, known)}")
@@ -82,6 +85,8 @@ class Objective:
             changes["allowed"] = _names(given["allowed"])
         if "flags" in given:
             changes["flags"] = _flags(given["flags"])
+        if "bias" in given:
+            changes["bias"] = _bias(given["bias"])
         return replace(base or cls(), **changes)
 
     def choose(
@@ -90,7 +95,7 @@ class Objective:
         """The decision for the first prompt of a prediction, with its reasons.
 
         Raises:
-            UnknownModel: ``allowed`` names a model outside the pool.
+            UnknownModel: ``allowed`` or ``bias`` names a model outside the pool.
             NoModelLeft: the constraints removed every model; the sentence says what removed each.
         """
         removed = self._removed(prediction.models, cards, query)
@@ -102,7 +107,7 @@ class Objective:
         for m, name in enumerate(prediction.models):
             if not isfinite(scores_M[m]) and name not in removed:
                 removed[name] = self._unscored(prediction.quality_NM[0, m])
-        bonus_M = self._bonus([cards.get(name) for name in prediction.models]).tolist()
+        bonus_M = self._bonus(prediction.models, cards).tolist()
         facts = [dict(zip(prediction.models, map(float, a[0]), strict=True)) for a in prediction[1:4]]
         scores = {name: float(scores_M[prediction.models.index(name)]) for name in ranking}
         return Decision(
@@ -115,7 +120,7 @@ class Objective:
             removed=removed,
             weights=self.weights,
             why=self._why(ranking, scores, facts[0], facts[1], len(prediction.models)),
-            bonus=dict(zip(prediction.models, bonus_M, strict=True)) if self.flags else {},
+            bonus=dict(zip(prediction.models, bonus_M, strict=True)) if self.flags or self.bias else {},
         )
 
     def choose_many(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> NDArray[np.intp]:
@@ -169,7 +174,7 @@ class Objective:
         return {"quality": self.quality, **{name: weight for name, weight in costs.items() if weight}}
 
     def _removed(self, models: Sequence[str], cards: Mapping[str, ModelCard], query: Query | None) -> dict[str, str]:
-        for name in self.allowed or ():
+        for name in (*(self.allowed or ()), *self.bias):
             if name not in cards:
                 raise UnknownModel(name, cards)
         reasons = {name: self._reason(name, cards.get(name), query) for name in models}
@@ -228,7 +233,7 @@ class Objective:
     ) -> tuple[Floats, NDArray[np.intp]]:
         """Scores (N, M), minus infinity where removed, and the columns best first (N, M)."""
         models = prediction.models
-        score_NM = self.quality * prediction.quality_NM + self._bonus([cards.get(name) for name in models])
+        score_NM = self.quality * prediction.quality_NM + self._bonus(models, cards)
         weights = (self.usd, self.seconds, self.risk)
         for weight, term_NM in zip(weights, prediction[2:], strict=True):
             # An unknown cost (NaN) removes a model, unless cost has no weight or nobody's cost is known.
@@ -246,10 +251,10 @@ class Objective:
         name_NM = np.broadcast_to(_alphabetical(models), score_NM.shape)
         return score_NM, np.lexsort((name_NM, usd_NM, -score_NM.round(_DECIMALS)), axis=1)
 
-    def _bonus(self, cards: Sequence[ModelCard | None]) -> Floats:
-        total_M = np.zeros(len(cards))
+    def _bonus(self, models: Sequence[str], cards: Mapping[str, ModelCard]) -> Floats:
+        total_M = np.array([self.bias.get(name, 0.0) for name in models])
         for flag, weight in self.flags.items():
-            values = [None if card is None else FLAGS[flag](card) for card in cards]
+            values = [FLAGS[flag](cards[name]) if name in cards else None for name in models]
             raw_M = np.array([np.nan if v is None else v for v in values])
             if flag not in ("open", "local") and np.isfinite(raw_M).any():
                 low, high = np.nanmin(raw_M), np.nanmax(raw_M)
@@ -280,6 +285,15 @@ def _names(value: Any) -> tuple[str, ...] | None:
     if not value:
         raise BadRequest("allowed", "must name at least one model, got an empty list")
     return tuple(value)
+
+
+def _bias(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise BadRequest("bias", f"must map model names to points, such as {{'large': -0.1}}, got {value!r}")
+    for points in value.values():
+        if isinstance(points, bool) or not isinstance(points, int | float) or not -_MOST <= points <= _MOST:
+            raise BadRequest("bias", f"must give numbers from -{_MOST:g} to {_MOST:g}, got {str(points)[:40]}")
+    return {name: float(points) for name, points in value.items()}
 
 
 def _flags(value: Any) -> dict[str, float]:

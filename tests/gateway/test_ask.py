@@ -48,6 +48,7 @@ def test_wishes_change_the_profile_and_the_body_has_the_last_word():
     asked = ask(headers, model="auto:cheap", waypost={"usd": 9, "min_quality": 0.5})
     assert asked.objective == Objective(usd=9, seconds=2, min_quality=0.5, flags={"smaller": 0.2, "local": 1})
     assert ask([(b"x-waypost-allowed", b"small, large")]).objective.allowed == ("small", "large")
+    assert ask([(b"x-waypost-bias", b"large=-0.2")]).objective.bias == {"large": -0.2}
     assert ask([(b"x-waypost-min-quality", b"0.5")]).objective.min_quality == 0.5
 
 
@@ -58,6 +59,7 @@ def test_wishes_change_the_profile_and_the_body_has_the_last_word():
         ((b"x-waypost-usd", b"nan"), "waypost.usd"),
         ((b"x-waypost-flags", b"local"), "waypost.flags"),
         ((b"x-waypost-flags", b"smaler=1"), "waypost.flags"),
+        ((b"x-waypost-bias", b"large"), "waypost.bias"),
         ((b"x-waypost-allowed", b","), "waypost.allowed"),
         ((b"x-waypost-quallity", b"1"), "x-waypost-quallity"),
     ],

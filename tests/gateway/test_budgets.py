@@ -96,6 +96,8 @@ def test_a_budget_is_solved_once_and_only_so_many_are_remembered():
     assert len(budgets._latest) == 256
     budgets.solved(Objective(budget=1.0, flags={"local": 0.1}))
     assert len(asked) == 1001, "a profile is never forgotten"
+    budgets.solved(Objective(budget=1.0, flags={"local": 0.1}, bias={"large": 0.1}))
+    assert len(asked) == 1002, "a bias is another objective"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ models:
 router: cheapest
 profiles:
   default: {usd: 1}
-  cheap: {usd: 500, flags: {local: 0.1}}
+  cheap: {usd: 500, flags: {local: 0.1}, bias: {arithmetic: -0.2}}
 server: {host: 0.0.0.0, port: 9000, max_body_bytes: 1000, max_in_flight: 2}
 store: rows.sqlite
 log_prompts: true
@@ -65,7 +65,8 @@ def test_every_field_arrives(read, tmp_path):
     assert (mini.settings["upstream"], mini.card.usd_per_mtok_out) == ("gpt-4o-mini-2024", 0.6)
     assert (mini.card.capabilities, mini.card.domains) == ({"tools", "json"}, ("chat",))
     assert mini.where == f"{tmp_path / 'waypost.yaml'}:8"
-    assert settings.profiles == {"default": Objective(usd=1), "cheap": Objective(usd=500, flags={"local": 0.1})}
+    cheap = Objective(usd=500, flags={"local": 0.1}, bias={"arithmetic": -0.2})
+    assert settings.profiles == {"default": Objective(usd=1), "cheap": cheap}
     assert settings.server == ServerSettings("0.0.0.0", 9000, 1000, 2)
     assert settings.store == tmp_path / "rows.sqlite"
     assert (settings.router, settings.log_prompts) == ("cheapest", True)
@@ -150,6 +151,7 @@ def test_references_fill_values_of_every_type(read):
         (MODEL + "profiles:\n  cheap: {}\n  cheap: {}", ":5", "stands twice"),
         (MODEL + "profiles:\n  cheap:\n    budget: 0", ":5", "profile 'cheap': 'budget' must be above zero"),
         (MODEL + "profiles:\n  mine:\n    allowed: [aa]", ":5", "profile 'mine': 'allowed': no model 'aa'.*mean 'a'"),
+        (MODEL + "profiles:\n  mine:\n    bias: {aa: 1}", ":5", "profile 'mine': 'bias': no model 'aa'.*mean 'a'"),
         (MODEL + "head: here", ":3", "'head' is only for `strategy: cascade`"),
         (MODEL + "strategy: single\nhead: here", ":4", "'head' is only for `strategy: cascade`"),
         (MODEL + "strategy: cascade\nhead: h\nrouter: cheapest", ":5", "'router' is only for `strategy: single`"),

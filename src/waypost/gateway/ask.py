@@ -182,9 +182,9 @@ def _header_wishes(headers: Headers) -> dict[str, Any]:
             raise unknown(name.replace("_", "-"), [f.replace("_", "-") for f in _OBJECTIVE], _PREFIX.decode())
         if name == "allowed":
             wishes[name] = [word.strip() for word in value.split(",") if word.strip()]
-        elif name == "flags":
+        elif name in ("flags", "bias"):
             pairs = (word.partition("=") for word in value.split(",") if word.strip())
-            wishes[name] = {flag.strip(): _number(weight) for flag, _, weight in pairs}
+            wishes[name] = {key.strip(): _number(weight) for key, _, weight in pairs}
         else:
             wishes[name] = _number(value)
     return wishes

@@ -114,6 +114,7 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
 
 def _callable(profile: Objective, cards: Mapping[str, ModelCard]) -> Objective:
     """A profile that does not ask for optional models that cannot be called, unless it asks for no others."""
+    profile = replace(profile, bias={name: points for name, points in profile.bias.items() if name in cards})
     allowed = tuple(name for name in profile.allowed or () if name in cards)
     return replace(profile, allowed=allowed) if allowed else profile
 

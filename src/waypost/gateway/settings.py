@@ -324,9 +324,10 @@ def _profile(name: str, entry: Entry, models: Sequence[str]) -> Objective:
     except BadRequest as error:
         place = given.get(error.field, entry)
         raise BadConfig(f"{place.where}: profile '{name}': {error}") from error
-    for model in objective.allowed or ():
-        if model not in models:
-            raise BadConfig(f"{given['allowed'].where}: profile '{name}': 'allowed': {UnknownModel(model, models)}")
+    for field_, named in (("allowed", objective.allowed or ()), ("bias", objective.bias)):
+        for model in named:
+            if model not in models:
+                raise BadConfig(f"{given[field_].where}: profile '{name}': '{field_}': {UnknownModel(model, models)}")
     return objective
 
 
