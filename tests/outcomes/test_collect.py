@@ -75,14 +75,29 @@ async def test_a_row_keeps_what_was_cached_written_and_thought_and_costs_it(tabl
     assert row.usd == pytest.approx(0.001 + (1 * 1 + 6 * 0.1 + 3 * 1.25 + 1 * 2 + 4 * 3) / 1e6)
 
 
-async def test_without_usage_the_cost_is_unknown_and_not_zero(table):
-    class Silent(Fake):
-        async def complete(self, query):
-            return replace(await super().complete(query), tokens_in=0, tokens_out=0)
+class Silent(Fake):
+    """A provider that does not count tokens."""
 
+    async def complete(self, query):
+        return replace(await super().complete(query), tokens_in=0, tokens_out=0)
+
+
+async def test_without_usage_the_cost_is_unknown_and_not_zero(table):
     report = await collect(prompts(2), {"m": Silent()}, table)
     assert [row.usd for row in parquet.rows(table)] == [None, None]
-    assert report.models["m"].unpriced == 2
+    assert report.models["m"].unpriced == report.unpriced == 2
+
+
+async def test_a_judge_without_usage_is_a_gap_in_the_cost(table):
+    judge = Silent(lambda prompt: "1")
+    report = await collect([Sample("p", "say", "judge", "said")], {"m": Fake()}, table, judge=judge)
+    assert (report.judge_unpriced, report.unpriced, report.judge_usd) == (1, 1, 0)
+
+
+async def test_a_limit_stops_at_the_first_answer_that_nobody_can_price(table):
+    model = Silent()
+    report = await collect(prompts(50), {"m": model}, table, concurrency=2, limit_usd=1)
+    assert len(model.asked) <= 3 and "without token counts" in report.stopped
 
 
 async def test_a_second_run_asks_only_what_is_missing(table):

@@ -173,10 +173,9 @@ def _rows(report: Report) -> list[Mapping[str, Any]]:
 
 
 def _say_end(report: Report) -> None:
-    unpriced = sum(t.unpriced for t in report.models.values())
-    cost = f"${report.usd:.4g}" + (f" and {unpriced:,} answers of unknown price" if unpriced else "")
+    cost = f"${report.usd:.4g}" + (f" and {report.unpriced:,} answers of unknown price" if report.unpriced else "")
     typer.echo(f"\n{report.table} holds the rows; this run took {report.seconds:.0f} s and cost {cost}.")
     if report.stopped:
-        typer.echo(f"Stopped: {report.stopped}. Run the command again with a higher limit to go on.")
+        typer.echo(f"Stopped: {report.stopped}.")
     elif failed := sum(t.failed for t in report.models.values()):
         typer.echo(f"{failed:,} calls failed and are no rows; run the command again to try them once more.")

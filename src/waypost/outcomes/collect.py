@@ -65,6 +65,7 @@ class Report:
     table: Path
     models: Mapping[str, Tally]
     judge_usd: float = 0.0
+    judge_unpriced: int = 0
     seconds: float = 0.0
     stopped: str | None = None
     started: float = field(default_factory=time.perf_counter)
@@ -73,6 +74,11 @@ class Report:
     def usd(self) -> float:
         """What this run cost as far as prices are known, the judge included."""
         return self.judge_usd + sum(tally.usd for tally in self.models.values())
+
+    @property
+    def unpriced(self) -> int:
+        """How many answers of this run have an unknown cost, the judge's included."""
+        return self.judge_unpriced + sum(tally.unpriced for tally in self.models.values())
 
 
 async def collect(
@@ -141,8 +147,8 @@ class _Run:
         tally = self.report.models[name]
         straws = 0
         for sample in queue:
-            if self.limit_usd is not None and self.report.usd >= self.limit_usd:
-                self.report.stopped = f"the limit of {self.limit_usd} USD is reached"
+            if self.limit_usd is not None and (why := self.limit_reached(self.limit_usd)):
+                self.report.stopped = why
                 return
             if tally.gave_up:
                 return
@@ -156,6 +162,14 @@ class _Run:
                     tally.gave_up = str(error)
             if self.progress:
                 self.progress(self.report)
+
+    def limit_reached(self, limit: float) -> str | None:
+        """Why no more may be spent, if so; a call that nobody can price may have cost anything."""
+        if self.report.unpriced:
+            return f"an answer came without token counts, so the limit of {limit} USD cannot be kept"
+        if self.report.usd >= limit:
+            return f"the limit of {limit} USD is reached; run the command again with a higher one to go on"
+        return None
 
     async def patiently(self, name: str, sample: Sample) -> Outcome:
         """The row of a sample, however often the model or the judge must be asked."""
@@ -203,7 +217,9 @@ class _Run:
     async def mark(self, sample: Sample, answer: Answer) -> float:
         if sample.scorer == scoring.JUDGE and self.judge is not None:
             said = await self.judge.complete(judging.question(sample, answer.text))
-            self.report.judge_usd += _usd(self.judge, said) or 0.0
+            usd = _usd(self.judge, said)
+            self.report.judge_usd += usd or 0.0
+            self.report.judge_unpriced += usd is None
             return judging.parse(said.text)
         try:
             return scoring.score(sample, answer.text)
