@@ -107,6 +107,19 @@ async def test_system_messages_sampling_and_stops_are_translated(upstream):
     }
 
 
+async def test_parts_that_a_client_marks_for_the_cache_stay_marked(upstream):
+    mark = {"cache_control": {"type": "ephemeral"}}
+    document = {"type": "text", "text": "A long document", **mark}
+    turns = (
+        {"role": "system", "content": "Be brief."},
+        {"role": "system", "content": [document]},
+        {"role": "user", "content": [document, {"type": "text", "text": "What does it say?"}]},
+    )
+    asked = await sent(upstream, Query(turns))
+    assert asked["system"] == [{"type": "text", "text": "Be brief."}, document]
+    assert asked["messages"][0]["content"] == [document, {"type": "text", "text": "What does it say?"}]
+
+
 def call(number):
     return {"id": f"c{number}", "type": "function", "function": {"name": "clock", "arguments": '{"zone": "UTC"}'}}
 

@@ -25,6 +25,7 @@ _FINISH = {
     "refusal": "content_filter",
 }
 _SYSTEM = ("system", "developer")
+_CACHE = "cache_control"
 
 
 def request(query: Query) -> dict[str, Any]:
@@ -42,8 +43,8 @@ def request(query: Query) -> dict[str, Any]:
         "max_tokens": asked.get("max_completion_tokens") or asked.get("max_tokens") or _MAX_TOKENS,
         "messages": [_turn(m) for m in _joined(query.messages)],
     }
-    if system := [message_text(m) for m in query.messages if m["role"] in _SYSTEM]:
-        body["system"] = "\n\n".join(system)
+    if system := [m for m in query.messages if m["role"] in _SYSTEM]:
+        body["system"] = _system(system)
     if stop := asked.get("stop"):
         body["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     if asked.get("temperature") is not None:
@@ -133,6 +134,15 @@ def _check(asked: Json) -> None:
         raise Declined("Anthropic's API gives no log-probabilities")
 
 
+def _system(messages: Sequence[Message]) -> str | list[Json]:
+    """One text; or blocks, where one is marked for the cache."""
+    contents = [m.get("content") or [] for m in messages]
+    parts = [part for c in contents for part in ([{"type": "text", "text": c}] if isinstance(c, str) else c)]
+    if not any(_CACHE in part for part in parts):
+        return "\n\n".join(map(message_text, messages))
+    return [_block(part) for part in parts]
+
+
 def _joined(messages: Sequence[Message]) -> list[Message]:
     """The turns without system messages; the results of parallel tool calls become one turn, as the API wants."""
     turns: list[Message] = []
@@ -172,15 +182,20 @@ def _tool_use(call: Json) -> Json:
 
 
 def _block(part: Json) -> Json:
+    # Anthropic caches only what is marked; clients of other gateways mark a part just so.
+    mark = {_CACHE: part[_CACHE]} if _CACHE in part else {}
     if part.get("type") == "text":
-        return {"type": "text", "text": part["text"]}
+        return {"type": "text", "text": part["text"], **mark}
     if part.get("type") != "image_url":
         raise Declined(f"Anthropic's API takes text and images, not a part of type '{part.get('type')}'")
-    url: str = part["image_url"]["url"]
+    return {"type": "image", "source": _source(part["image_url"]["url"]), **mark}
+
+
+def _source(url: str) -> Json:
     if not url.startswith("data:"):
-        return {"type": "image", "source": {"type": "url", "url": url}}
+        return {"type": "url", "url": url}
     kind, _, data = url.removeprefix("data:").partition(";base64,")
-    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+    return {"type": "base64", "media_type": kind, "data": data}
 
 
 def _tool(function: Json) -> Json:
