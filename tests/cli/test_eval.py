@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ from waypost.outcomes import Outcomes, example_table, parquet
 ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
 FIELDS = {"router", "test", "n", "quality", "usd", "seconds", "best_single", "best_single_model", "oracle", "ci95",
           "gain", "gain_ci95", "vs_cheapest_ci95", "unpriced", "gap_closed", "missing", "share", "verdict",
-          "best_single_usd"}  # fmt: skip
+          "best_single_usd", "best_single_in_training", "cheapest_model", "chance", "clusters", "complete", "gain_se",
+          "zero_gain", "zero_gain_ci95", "p_beats", "p", "p_adjusted", "leaked", "by_part"}  # fmt: skip
 
 
 @pytest.fixture
@@ -46,11 +48,15 @@ def test_the_same_command_gives_the_same_rows(dc, rows):
 
 def test_people_get_a_ranked_table_with_baselines_and_a_verdict(dc, waypost):
     out, err = waypost(*dc, "--router", "domain,random,cheapest")
-    assert "a_test: 80 questions, best single model large" in out
+    assert (
+        "a_test: 80 questions, 58 of them different; best single model large; no zero router, as costs are unknown"
+        in out
+    )
     assert "mean of 2 test files" in out
-    words = ("oracle", "chance", "tiny", "maths-expert", "best, in training too", "loses", "vs cheapest")
+    words = ("oracle", "chance", "tiny", "maths-expert", "best of each", "any model", "loses", "vs cheapest")
     assert [word for word in words if word not in out] == []
     assert out.index("oracle") < out.index("chance")
+    assert "\nrandom loses against large (p < 0.001)\n" in out
     assert "fitting domain on 400 prompts × 3 models" in err
     assert "no costs" in err
 
@@ -134,10 +140,51 @@ def test_a_class_of_the_users_own_is_measured(dc, rows, tmp_path, monkeypatch):
     assert [row["share"]["tiny"] for row in found] == [1, 1]
 
 
-def test_prompts_that_are_also_in_training_are_said(routerdc, waypost):
+MEMORY = """
+from waypost.routers import KNN
+
+class Memory(KNN):
+    def __init__(self):
+        super().__init__(k=1)
+"""
+
+
+@pytest.fixture
+def leaking(tmp_path, monkeypatch):
+    """A third of the test questions are in training too, and which model is right is noise that must be remembered."""
+    (tmp_path / "my_memory.py").write_text(MEMORY)
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz"), size=(600, 12, 7))
+    rows = [
+        {"question": " ".join(map("".join, words)), "scores": dict(zip(("tiny", "mid", "large"), right, strict=True))}
+        for words, right in zip(letters, rng.integers(0, 2, (600, 3)).tolist(), strict=True)
+    ]
+    train, test = tmp_path / "a_train.json", tmp_path / "a_test.json"
+    train.write_text(json.dumps(rows[:400]))
+    test.write_text(json.dumps(rows[300:]))
+    return ("eval", "--format", "routerdc", "--train", train, "--test", test, "--resamples", "200")
+
+
+def test_the_verdict_is_on_the_questions_that_did_not_leak(leaking, rows):
+    (row,) = rows(*leaking, "--router", "my_memory:Memory")
+    assert (row["n"], row["leaked"], row["verdict"]) == (200, 100, "matches")
+    assert row["by_part"]["all"]["verdict"] == row["by_part"]["leaked"]["verdict"] == "beats"
+    assert (row["by_part"]["all"]["n"], row["by_part"]["leaked"]["n"]) == (300, 100)
+
+
+def test_people_see_what_leaks_change(leaking, waypost):
+    out, err = waypost(*leaking, "--router", "my_memory:Memory,best_single")
+    assert "LEAK: 100 of the 300 questions of a_test" in err
+    assert "a_test: 200 questions" in out
+    assert "a_test: 100 of 300 questions are also in training; what is said above holds for the 200 others" in out
+    assert re.search(r"\nmy_memory:Memory +\S+ matches +\S+ beats +\S+ beats +the verdict", out)
+
+
+def test_when_every_question_leaked_there_is_no_verdict(routerdc, waypost):
     path = routerdc("a_train", 60)
-    _, err = waypost("eval", "--format", "routerdc", "--train", path, "--test", path, "--router", "best_single")
-    assert "a_train: 60 of 60 test prompts are also in training" in err
+    words = ("eval", "--format", "routerdc", "--train", path, "--test", path, "--router", "best_single")
+    assert "too few questions of a_train are not in training" in waypost(*words, fails=True)[1]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +371,8 @@ def test_the_table_for_people_fits_120_columns(waypost, monkeypatch):
     out, _ = waypost("eval", "--resamples", "50")
     lines = out.rstrip().splitlines()
     assert max(map(len, map(str.rstrip, lines))) <= 120
-    assert len(lines) == 2 + 1 + 7 + 3 + 3  # a title, a head and one line for each: nothing is folded
+    # A title, a head, a line for each router, model and bound, and a sentence for each router: nothing is folded.
+    assert len(lines) == 2 + 1 + (7 + 3 + 3) + 1 + 7
 
 
 def test_a_line_that_paid_more_than_the_budget_is_named(waypost):

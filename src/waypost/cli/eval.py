@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from waypost.cli import measured, named, output
+from waypost.cli import lines, measured, named, origin, output
+from waypost.errors import BadInput
 
 if TYPE_CHECKING:
-    from waypost.evaluation import Comparison, Line
+    from waypost.cli.measured import Data
+    from waypost.cli.runs import Found, Plan
+    from waypost.evaluation import Comparison
+    from waypost.evaluation.parts import Mask
+    from waypost.objective import Objective
 
 
 def eval_(
@@ -39,33 +44,115 @@ def eval_(
         Path | None, typer.Option(help="A waypost.yaml whose cards the flags of --objective weigh, such as local=0.1.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the routers and the resamples.")] = 0,
-    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap behind the intervals.")] = 2000,
+    resamples: Annotated[int, typer.Option(min=40, help="Of the bootstrap behind the intervals.")] = 2000,
+    seeds: Annotated[int, typer.Option(min=1, help="Fit and measure each router with so many seeds.")] = 1,
+    splits: Annotated[int, typer.Option(min=1, help="Split the table in so many ways, and measure on each.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="A JSONL file to which each row is appended; what it has is not run again.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One object a line for each router and test file.")] = False,
 ) -> None:
-    """Measure routers and strategies on recorded outcomes, beside each single model, chance and the oracle.
+    """Measure routers and strategies on recorded outcomes, beside each single model, chance, zero router and oracle.
 
-    Without --train and --test a table is split 70 to 30 by prompt.
+    Without --train and --test a table is split 70 to 30 by prompt, with duplicates on one side.  Test questions that
+    are also in training count for no verdict.
     """
-    from waypost.evaluation import compare, play, seen_in_training
-
-    data = measured.read(table, format, train or [], test or [], seed)
+    if test and splits > 1:
+        raise BadInput(f"--splits {splits} needs one TABLE to split; test files are tested whole")
+    wanted = named.words(router or []), named.words(strategy or [])
     trade_off = named.objective(objective or [])
-    cards = measured.cards(data, config, trade_off)
-    comparisons: list[Comparison] = []
+    read = partial(measured.read, table, format, train or [], test or [])
     with named.one_thread(fits=True):
-        asked = measured.asked(data, named.words(router or []), named.words(strategy or []), seed)
-        trade_offs = {spec: measured.solved(spec, made, trade_off, data.train, cards) for spec, made in asked.items()}
-        for name, tested in data.tests.items():
-            if data.train is not None and (seen := seen_in_training(tested, data.train)):
-                output.say(f"{name}: {seen} of {len(tested)} test prompts are also in training, which flatters routers")
-            with output.step(f"measuring on {name}, {len(tested):,} questions"):
-                earned = {spec: play(made, tested, trade_offs[spec], cards) for spec, made in asked.items()}
-                found = compare(tested, earned, train=data.train, resamples=resamples, seed=seed)
-            _say_overspent(name, found, trade_off.budget)
-            output.emit(_rows(name, found) if json else _people(found), json, title="" if json else _title(name, found))
-            comparisons.append(found)
-    if len(comparisons) > 1 and not json:
-        output.emit(_macro(comparisons), json=False, title=f"\nmean of {len(comparisons)} test files")
+        if out is None and seeds == splits == 1:
+            _show(_measured(read(seed), wanted, trade_off, config, seed, resamples), trade_off.budget, json)
+            return
+        from waypost.cli.runs import Plan
+
+        commit, clean = origin.commit(out), partial(read, leaks="drop")
+        plan = Plan(clean, not test, *wanted, trade_off, config, seed, seeds, splits, resamples, commit)
+        found = _run(plan, out)
+    if seeds == splits == 1:
+        _show({name: {"clean": one.runs[0][0]} for name, one in found.items()}, trade_off.budget, json)
+    else:
+        _show_spread(found, json)
+
+
+def _measured(
+    data: Data,
+    wanted: tuple[list[str], list[str]],
+    trade_off: Objective,
+    config: Path | None,
+    seed: int,
+    resamples: int,
+) -> dict[str, dict[str, Comparison]]:
+    """The comparison on each part of each test, the part that counts first."""
+    from waypost.evaluation import play
+    from waypost.evaluation.experiment import blamed
+    from waypost.evaluation.parts import compare_parts
+    from waypost.outcomes.leaks import clusters
+
+    masks = {name: _parts(data, name) for name in data.tests}
+    cards = measured.cards(data, config, trade_off)
+    asked = measured.asked(data, *wanted, seed)
+    trade_offs = {spec: measured.solved(spec, made, trade_off, data.train, cards) for spec, made in asked.items()}
+    found = {}
+    for name, tested in data.tests.items():
+        with output.step(f"measuring on {name}, {len(tested):,} questions"):
+            earned = {}
+            for spec, made in asked.items():
+                with blamed(spec, name):
+                    earned[spec] = play(made, tested, trade_offs[spec], cards)
+            clusters_N = clusters(tested.prompts, tested.sources)
+            found[name] = compare_parts(
+                tested, earned, masks[name], train=data.train, clusters_N=clusters_N, resamples=resamples, seed=seed
+            )
+    return found
+
+
+def _parts(data: Data, name: str) -> dict[str, Mask]:
+    """Which questions of a test are clean, all and leaked; only all where nothing leaked."""
+    from waypost.evaluation.parts import parts
+
+    masks = parts(data.tests[name], data.leaks[name].leaked_N if name in data.leaks else None)
+    if "leaked" in masks and "clean" not in masks:
+        raise BadInput(f"too few questions of {name} are not in training to measure every model on them")
+    return masks
+
+
+def _run(plan: Plan, out: Path | None) -> dict[str, Found]:
+    """The runs of an experiment, those that are in the file already and those that are not."""
+    from waypost.evaluation.experiment import Rows
+
+    rows = Rows(out)
+    if rows.mended:
+        output.say(f"{out}: the last line was torn and is cut off")
+    before = len(rows)
+    found = plan.run(rows)
+    if out is not None:
+        output.say(f"{out}: {len(rows) - before} rows added to {before}")
+    return found
+
+
+def _show(found: Mapping[str, Mapping[str, Comparison]], budget: float | None, json: bool) -> None:
+    """Rows for machines; for people a ranking, a sentence for each router, and what leaks change."""
+    heads = {name: next(iter(parts.values())) for name, parts in found.items()}
+    for name, head in heads.items():
+        _say_overspent(name, head, budget)
+        if json:
+            output.emit(lines.rows(name, found[name]), json=True)
+            continue
+        output.emit(lines.people(head), json=False, title=lines.title(name, head))
+        typer.echo("\n" + "\n".join(lines.sentences(head)))
+        if len(found[name]) > 1:
+            output.emit(lines.by_part(found[name]), json=False, title=lines.leaked(name, found[name]))
+    if len(heads) > 1 and not json:
+        output.emit(lines.macro(list(heads.values())), json=False, title=f"\nmean of {len(heads)} test files")
+
+
+def _show_spread(found: Mapping[str, Found], json: bool) -> None:
+    for name, one in found.items():
+        spread = one.spread()
+        output.emit(lines.spread_rows(name, one) if json else lines.spreads(spread), json, title=lines.runs(name, one))
 
 
 def _say_overspent(test: str, found: Comparison, budget: float | None) -> None:
@@ -73,109 +160,3 @@ def _say_overspent(test: str, found: Comparison, budget: float | None) -> None:
     for line in found.lines:
         if line.kind == "asked" and budget is not None and line.usd > budget:
             output.say(f"{test}: {line.name} paid ${line.usd:.3g} per question, over the budget of ${budget:g}")
-
-
-def _rows(test: str, found: Comparison) -> Iterator[dict[str, Any]]:
-    """What machines get: one row for each router and strategy that was asked for."""
-    best, oracle = found.line(found.best_single, "model"), found.line("oracle", "bound")
-    for line in found.lines:
-        if line.kind == "asked":
-            yield {
-                "router": line.name,
-                "test": test,
-                "n": line.n,
-                "missing": line.missing,
-                "unpriced": line.unpriced,
-                "quality": line.quality,
-                "usd": line.usd,
-                "seconds": line.seconds,
-                "best_single": best.quality,
-                "best_single_model": best.name,
-                "best_single_usd": best.usd,
-                "oracle": oracle.quality,
-                "ci95": line.ci95,
-                "gain": line.gain,
-                "gain_ci95": line.gain_ci95,
-                "vs_cheapest_ci95": line.vs_cheapest_ci95,
-                "gap_closed": line.gap_closed,
-                "verdict": line.verdict,
-                "share": line.share,
-            }
-
-
-def _people(found: Comparison) -> list[dict[str, Any]]:
-    """What people get, within 120 columns: everything that was measured, best first."""
-    best = found.line(found.best_single, "model")
-    frugal = any(line.vs_cheapest_ci95 and line.name != "cheapest" for line in found.lines)
-    return [
-        {
-            "": line.name,
-            "quality %": f"{100 * line.quality:.2f}",
-            "95 %": _points(line.ci95, ".1f"),
-            "vs best single": _points(line.gain_ci95, "+.2f"),
-            **({"vs cheapest": _points(line.vs_cheapest_ci95, "+.2f")} if frugal else {}),
-            "$ / 1,000": None if math.isnan(line.usd) else f"{1000 * line.usd:.3g}",
-            "seconds": None if math.isnan(line.seconds) else f"{line.seconds:.3g}",
-            "verdict": _verdict(line, best, found),
-        }
-        for line in sorted(found.lines, key=lambda line: -line.quality)
-    ]
-
-
-def _verdict(line: Line, best: Line, found: Comparison) -> str:
-    """In few words: beats, matches or loses against the best single model, and at which cost; and what is unknown."""
-    if line.kind == "model":
-        words = _marks(line.name, found)
-    elif line.kind == "bound":
-        words = [
-            {"oracle": "best of each question", "chance": "any, in expectation", "zero": "a mix of models"}[line.name]
-        ]
-    else:
-        words = [
-            line.verdict + (f" at {line.usd / best.usd:.0%} of its cost" if line.usd >= 0 and best.usd > 0 else "")
-        ]
-    if line.missing:
-        words.append(f"{line.missing} not measured")
-    if 0 < line.unpriced < line.n:  # where nothing has a price the dash says it all
-        words.append(f"{line.unpriced} of unknown cost")
-    return "; ".join(words)
-
-
-def _marks(name: str, found: Comparison) -> list[str]:
-    marks = {
-        "best in hindsight": found.best_single,
-        "best in training": found.best_single_in_training,
-        "cheapest model": found.cheapest,
-    }
-    if found.best_single == found.best_single_in_training:
-        marks = {"best, in training too": found.best_single, "cheapest model": found.cheapest}
-    return [mark for mark, marked in marks.items() if marked == name]
-
-
-def _title(name: str, found: Comparison) -> str:
-    return f"\n{name}: {found.n:,} questions, best single model {found.best_single}"
-
-
-def _points(bounds: tuple[float, float] | None, form: str) -> str:
-    return "–" if bounds is None or math.isnan(bounds[0]) else " … ".join(f"{100 * bound:{form}}" for bound in bounds)
-
-
-def _macro(found: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """The plain mean over test files, for what every file has."""
-    columns = [{(line.kind, line.name): line for line in one.lines} for one in found]
-    common = [key for key in columns[0] if all(key in column for column in columns)]
-    rows = [(name, [column[kind, name] for column in columns]) for kind, name in common]
-    best = sum(one.line(one.best_single, "model").quality for one in found) / len(found)
-    rows.sort(key=lambda row: -sum(line.quality for line in row[1]))
-    return [
-        {
-            "": name,
-            "quality %": f"{100 * sum(line.quality for line in lines) / len(lines):.2f}",
-            "vs best single of each": f"{100 * (sum(line.quality for line in lines) / len(lines) - best):+.2f}",
-            "$ / 1,000": 1000 * sum(line.usd for line in lines) / len(lines),
-            "beats": sum(line.verdict == "beats" for line in lines),
-            "matches": sum(line.verdict == "matches" for line in lines),
-            "loses": sum(line.verdict == "loses" for line in lines),
-        }
-        for name, lines in rows
-    ]
