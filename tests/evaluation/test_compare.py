@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from waypost.evaluation import Earned, compare, seen_in_training, zero
+from waypost.evaluation import Earned, compare, zero
 from waypost.evaluation.baselines import chosen, single
 from waypost.evaluation.measures import curves
 from waypost.outcomes import Outcomes, example_table
@@ -85,10 +85,6 @@ def test_what_was_never_measured_gets_no_verdict(test):
     nothing = np.full(len(test), np.nan)
     never = Earned(test.models, nothing, nothing, nothing, np.zeros((len(test), 3)))
     assert compare(test, {"it": never}, resamples=50).line("it").verdict == "not measured"
-
-
-def test_prompts_seen_in_training_are_counted_whatever_their_case(test):
-    assert seen_in_training(test.select([0, 1]), test.select([1, 2])) == 1
 
 
 def test_a_partly_measured_line_is_set_against_the_oracle_of_its_own_questions():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def eval_(
     table: Annotated[Path | None, typer.Argument(help="An outcomes table; default: the shipped one.")] = None,
-    format: Annotated[str, typer.Option(help="waypost, routerdc or routerbench.")] = "waypost",
+    format: Annotated[str, typer.Option(help="waypost, routerdc, llmrouter … (docs/import.md).")] = "waypost",
     train: Annotated[list[str] | None, typer.Option(help="Training files, each weighing the same.")] = None,
     test: Annotated[list[str] | None, typer.Option(help="Test files, measured one by one.")] = None,
     router: Annotated[

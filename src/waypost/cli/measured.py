@@ -216,7 +216,7 @@ def _router(spec: str, seed: int) -> Any:
             raise BadInput(f"{spec} holds the head of a cascade; give it with --strategy {spec}")
         return saved
     if ":" in spec:
-        return named.own_class(spec)
+        return named.own_class(spec, seed)
     if spec == "cascade":
         raise BadInput("'cascade' looks at answers, so it is a strategy: --strategy cascade")
     return named.new_router(spec, {}, seed)

@@ -132,8 +132,11 @@ def new_router(name: str, settings: Mapping[str, Any], seed: int) -> Any:
     return routers.make(name, **given)
 
 
-def own_class(spec: str) -> Any:
-    """An instance of the user's class, written ``package.module:Class``; the working folder is searched too."""
+def own_class(spec: str, seed: int = 0) -> Any:
+    """An instance of the user's class, written ``package.module:Class``; the working folder is searched too.
+
+    The seed goes to a class whose constructor has a ``seed``.
+    """
     module_name, _, class_name = spec.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise BadInput(f"--router {spec} must be written package.module:Class")
@@ -146,9 +149,11 @@ def own_class(spec: str) -> Any:
     lacking = [name for name in ("fit", "predict") if not callable(getattr(found, name, None))]
     if not isinstance(found, type) or lacking:
         raise BadInput(f"--router {spec} must be a class with fit and predict; {module_name} has {found!r}")
-    if needed := [p.name for p in inspect.signature(found).parameters.values() if _needed(p)]:
+    given = {"seed": seed} if "seed" in inspect.signature(found).parameters else {}
+    needed = [p.name for p in inspect.signature(found).parameters.values() if _needed(p) and p.name not in given]
+    if needed:
         raise BadInput(f"--router {spec} is made without arguments; give {', '.join(needed)} a default in its __init__")
-    return found()
+    return found(**given)
 
 
 def _needed(parameter: inspect.Parameter) -> bool:

@@ -252,18 +252,6 @@ def _zero_gain(means: Mapping[str, Floats], earned: Mapping[Key, Earned]) -> Flo
     return zero_EL
 
 
-def seen_in_training(test: Outcomes, train: Outcomes) -> int:
-    """How many test prompts are also in training, but for case and spaces; they would flatter a router.
-
-    >>> from waypost.outcomes import example_table
-    >>> train, test = example_table(100).split()
-    >>> seen_in_training(test, train), seen_in_training(train, train) == len(train)
-    (0, True)
-    """
-    known = {_folded(prompt) for prompt in train.prompts}
-    return sum(_folded(prompt) in known for prompt in test.prompts)
-
-
 def _gap_closed(value: Earned, best: Earned, oracle: Earned) -> float:
     """On the questions that the line and the best single model both have: elsewhere they cannot be compared."""
     both_N = ~np.isnan(value.quality_N + best.quality_N)
@@ -272,7 +260,3 @@ def _gap_closed(value: Earned, best: Earned, oracle: Earned) -> float:
 
 def _pair(bounds: Floats) -> tuple[float, float]:
     return float(bounds[0]), float(bounds[1])
-
-
-def _folded(prompt: str) -> str:
-    return " ".join(prompt.lower().split())
