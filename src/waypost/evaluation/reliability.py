@@ -54,7 +54,7 @@ def reliability(
 
     Bins are equally wide in 0..1, or with ``quantiles`` (for costs) of about equally many cells.  The plug-in error
     is too large by chance alone and that of a resample more so; the interval is therefore the basic one, reflected
-    at the estimate: [2·error − q97.5, 2·error − q2.5], kept at zero or above.
+    at the estimate: [2·error − q97.5, 2·error − q2.5], kept at zero or above and never short of the estimate.
 
     Raises:
         ValueError: the two shapes differ, or there are no bins.
@@ -83,7 +83,7 @@ def reliability(
     sums_RB3 = resample(flat_NK, clusters_N=kept_N, resamples=resamples, seed=seed).reshape(-1, *sums_NB3.shape[1:])
     error = float(_error(sums_NB3.sum(axis=0)))
     ((low, high),) = percentiles(_error(sums_RB3)[:, None])
-    bounds = max(0.0, 2 * error - float(high)), max(0.0, 2 * error - float(low))
+    bounds = max(0.0, 2 * error - float(high)), max(error, 2 * error - float(low))
     return Reliability(_bins(sums_NB3.sum(axis=0), sums_RB3, edges_E), int(known_NM.sum()), error, bounds)
 
 

@@ -15,6 +15,8 @@ from waypost.evaluation.report import drawing, human
 from waypost.evaluation.report.drawing import Chart
 from waypost.evaluation.report.findings import Points, Tested
 
+_DOLLARS = {"tickprefix": "$", "exponentformat": "none"}
+_FEW = 4
 _DECADES = 30.0  # costs that differ by more than this are unreadable on a linear axis
 _MARKS = {
     "beats": ("var(--good)", "triangle-up"),
@@ -38,13 +40,19 @@ def cost_quality(tested: Tested, order: Sequence[str]) -> Chart:
     ]
     for name in order:
         traces += _router(tested, name, order.index(name))
+    # The zero router's own line is a point of its hull.
+    lines = [line for line in tested.found.lines if line.name != "zero"]
     for kind, symbol in (("model", "diamond-open"), ("bound", "star")):
-        traces.append(_reference([line for line in tested.found.lines if line.kind == kind], kind, symbol))
+        traces.append(_reference([line for line in lines if line.kind == kind], kind, symbol, tested.zero))
     return {
         "data": traces,
         "layout": drawing.layout(
             480,
-            xaxis={"title": {"text": "USD per 1,000 questions"}, "type": "log" if wide(tested) else "linear"},
+            xaxis={
+                **_DOLLARS,
+                "title": {"text": "USD per 1,000 questions"},
+                "type": "log" if wide(tested) else "linear",
+            },
             yaxis={"title": {"text": "quality, %"}},
             hovermode="closest",
         ),
@@ -70,7 +78,7 @@ def gains(tested: Tested) -> Chart:
     marks = [_MARKS[line.verdict] for line in lines]
     said = [f"{human.points(line.gain)} points, {line.verdict}" for line in lines]
     chart = drawing.forest(lines, [line.gain for line in lines], [line.gain_ci95 for line in lines], said, marks)
-    chart["layout"]["xaxis"]["title"] = {"text": "points of quality over the best single model"}
+    chart["layout"]["xaxis"]["title"] = {"text": "points over the best single model"}
     chart["layout"]["shapes"] = [drawing.upright(0)]
     return chart
 
@@ -109,8 +117,7 @@ def shares(tested: Tested) -> Chart:
                 "pattern": {"shape": drawing.PATTERNS[m // drawing.COLOURS % len(drawing.PATTERNS)]},
             },
         }
-        for m, model in enumerate(tested.part.models)
-        if any(line.share[model] for line in lines)
+        for m, model in enumerate(most_called(tested))
     ]
     made = drawing.layout(
         130 + 34 * len(lines) + 12 * len(bars),
@@ -119,6 +126,12 @@ def shares(tested: Tested) -> Chart:
         yaxis=drawing.named([line.name for line in lines]),
     )
     return {"data": bars, "layout": made}
+
+
+def most_called(tested: Tested) -> list[str]:
+    """The models that anybody calls, those that are called most first."""
+    calls = {model: sum(line.share[model] for line in tested.asked if line.n) for model in tested.part.models}
+    return sorted((model for model in calls if calls[model] > 0), key=lambda model: -calls[model])
 
 
 def by_group(groups: Mapping[str, Mapping[str, float]], models: Sequence[str]) -> Chart:
@@ -168,7 +181,7 @@ def cost_calibration(found: Reliability, k: int) -> Chart:
     points = [1000 * value for b in found.bins for value in (b.expected, b.seen)]
     low, high = min(points), max(points)
     kind = "log" if low > 0 and high > _DECADES * low else "linear"
-    axis = {"type": kind, "tickprefix": "$"}
+    axis = {**_DOLLARS, "type": kind}
     made = drawing.layout(
         380,
         showlegend=False,
@@ -206,13 +219,15 @@ def _router(tested: Tested, name: str, k: int) -> list[Chart]:
     return traces
 
 
-def _reference(lines: Sequence[Line], kind: str, symbol: str) -> Chart:
+def _reference(lines: Sequence[Line], kind: str, symbol: str, zero: Points) -> Chart:
+    """Marks to compare with; of many models only the hull's corners bear their names, as all would overlap."""
     lines = [line for line in lines if line.usd >= 0]
+    named = [kind == "bound" or len(lines) <= _FEW or line.usd in zero.usd for line in lines]
     return {
         "name": {"model": "single models", "bound": "oracle and chance"}[kind],
         "mode": "markers+text",
         **_points(lines),
-        "text": [drawing.label(line.name) for line in lines],
+        "text": [drawing.label(line.name) if shown else "" for line, shown in zip(lines, named, strict=True)],
         "textposition": "top center",
         "textfont": {"size": 10, "color": drawing.SOFT},
         "marker": {"color": drawing.SOFT if kind == "model" else drawing.INK, "size": 8, "symbol": symbol},
@@ -241,7 +256,7 @@ def _bars(lines: Sequence[Line]) -> Chart:
 
 
 def _said(name: str, usd: float, quality: float) -> str:
-    cost = f"{human.usd(1000 * usd)} per 1,000 questions"
+    cost = f"{drawing.dollars(usd)} per 1,000 questions"
     return f"<b>{drawing.label(name)}</b><br>quality {human.percent(quality)}<br>{cost}"
 
 
@@ -257,7 +272,7 @@ def mixed(zero: Points) -> Points:
 def _binned(found: Reliability, k: int, scale: float) -> Chart:
     """The bins' means with intervals, in hundredths or per thousand."""
     bins = found.bins
-    form = human.percent if scale == 100 else lambda value: human.usd(1000 * value)
+    form = human.percent if scale == 100 else drawing.dollars
     return {
         "mode": "lines+markers",
         "x": [scale * b.expected for b in bins],

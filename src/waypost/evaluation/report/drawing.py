@@ -17,11 +17,10 @@ from waypost.evaluation.report import human
 Chart = dict[str, Any]
 
 COLOURS = 8
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "hexagon")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon", "hexagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
 PATTERNS = ("", "/", ".", "x")
 SOFT, INK = "var(--soft)", "var(--ink)"
-_LONGEST = 24
 _AXIS: Chart = {"gridcolor": "var(--line)", "zeroline": False, "linecolor": SOFT, "automargin": True}
 
 
@@ -32,7 +31,17 @@ def colour(k: int) -> str:
 
 def label(name: str) -> str:
     """A name as plotly may show it."""
-    return escape(human.shortened(name, _LONGEST), quote=False) or "–"
+    return _untypeset(escape(human.name(name), quote=False))
+
+
+def dollars(usd: float) -> str:
+    """What a thousand questions cost, as plotly may show it."""
+    return _untypeset(human.usd(1000 * usd))
+
+
+def _untypeset(text: str) -> str:
+    # Plotly takes what stands between two dollar signs for a formula.
+    return text.replace("$", "&#36;")
 
 
 def forest(
@@ -103,7 +112,7 @@ def heat(
         "ygap": 1,
     }
     made = layout(
-        150 + 24 * len(rows),
+        170 + 24 * len(rows),
         xaxis={
             **named(columns),
             "title": {"text": said},
@@ -137,12 +146,13 @@ def layout(height: int, **more: Any) -> Chart:
     axes = {key: {**_AXIS, **value} for key, value in more.items() if key.startswith(("xaxis", "yaxis"))}
     return {
         "height": height,
-        "margin": {"l": 52, "r": 16, "t": 16, "b": 48},
+        "margin": {"l": 52, "r": 16, "t": 32, "b": 48},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": INK, "size": 12, "family": "system-ui, sans-serif"},
         "hoverlabel": {"bgcolor": "var(--card)", "bordercolor": SOFT, "font": {"color": INK}, "align": "left"},
-        "legend": {"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": SOFT, "activecolor": INK},
+        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal", "entrywidth": 140},
         **more,
         **axes,
     }

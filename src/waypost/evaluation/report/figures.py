@@ -12,7 +12,7 @@ from waypost.evaluation.report.findings import Findings, Tested
 
 _WIDTH = 3.4  # inches: one column of two
 _COLOURS = ("#0072b2", "#d55e00", "#008a64", "#b3558f", "#a66f00", "#2d8fc4", "#6b4fa0", "#5f6670")
-_MARKERS = ("o", "s", "D", "^", "P", "v", "*", "h")
+_MARKERS = ("o", "s", "D", "^", "P", "v", "p", "h")
 _HATCHES = ("", "///", "...", "xxx")
 _SOFT = "#5f6670"
 # Neither a date nor a version, so that the same findings give the same bytes.
@@ -96,13 +96,17 @@ def _curves(figure: Any, tested: Tested) -> None:
                 fmt=_MARKERS[k % 8], capsize=1.5, elinewidth=0.6, label=_short(method.name), **look,
             )  # fmt: skip
     for line in tested.found.lines:
-        if line.kind != "asked" and line.usd >= 0:
+        if line.kind != "asked" and line.name != "zero" and line.usd >= 0:
             marker = {"model": "D", "bound": "*"}[line.kind]
             axes.plot(1000 * line.usd, 100 * line.quality, marker, color=_SOFT, markersize=3, fillstyle="none")
+            if line.kind == "model" and len(tested.part.models) > 4 and line.usd not in tested.zero.usd:
+                continue  # all names would overlap
             axes.annotate(_short(line.name), (1000 * line.usd, 100 * line.quality), (0, 3), fontsize=5, color=_SOFT,
                           textcoords="offset points", ha="center")  # fmt: skip
     if charts.wide(tested):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda usd, _: f"{usd:.9f}".rstrip("0").rstrip("."))
+        axes.xaxis.set_minor_formatter(lambda usd, _: "")
     axes.grid()
     axes.set(xlabel="USD per 1,000 questions", ylabel="quality, %")
     figure.legend(loc="outside lower center", ncols=4)
@@ -129,14 +133,13 @@ def _shares(figure: Any, tested: Tested) -> None:
     figure.set_size_inches(_WIDTH, 1.0 + 0.2 * len(lines))
     axes = figure.subplots()
     left = [0.0] * len(lines)
-    for m, model in enumerate(tested.part.models):
+    for m, model in enumerate(charts.most_called(tested)):
         widths = [100 * line.share[model] for line in lines]
-        if any(widths):
-            axes.barh(
-                range(len(lines)), widths, left=left, color=_COLOURS[m % 8], hatch=_HATCHES[m // 8 % 4],
-                edgecolor="white", linewidth=0.3, label=_short(model),
-            )  # fmt: skip
-            left = [a + b for a, b in zip(left, widths, strict=True)]
+        axes.barh(
+            range(len(lines)), widths, left=left, color=_COLOURS[m % 8], hatch=_HATCHES[m // 8 % 4],
+            edgecolor="white", linewidth=0.3, label=_short(model),
+        )  # fmt: skip
+        left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.set_yticks(range(len(lines)), [_short(line.name) for line in lines])
     axes.set(xlabel="calls per 100 questions")
     figure.legend(loc="outside lower center", ncols=3)
@@ -164,7 +167,7 @@ def _reliability(figure: Any, tested: Tested) -> None:
 
 def _short(name: str) -> str:
     # matplotlib hides a label that begins with an underscore.
-    return human.shortened(name, 24).lstrip("_") or human.MISSING
+    return human.name(name).lstrip("_") or human.MISSING
 
 
 def _dollars(usd: Sequence[float]) -> list[float]:

@@ -73,20 +73,37 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class Worth:
+    """Quality less what money and time weigh, and the paired difference to the best single model by that measure."""
+
+    name: str
+    value: float
+    gain: float
+    gain_ci95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
     """Everything measured on one test table, without the questions that are also in training.
 
     ``leaks`` and ``with_leaks``, the same comparison on all questions, are None where nothing leaks or nothing was
-    trained.  ``zero`` is the zero router's hull, ``aiq`` its mean height over the costs ``aiq_range``.
+    trained; ``on_leaks`` is the comparison on the leaked ones, None also where a model has no score on them.
+
+    ``zero`` is the zero router's hull, ``aiq`` its mean height over the costs ``aiq_range``.  Where the trade-off
+    weighs money or time, ``worths`` says what each asked line is worth by it, and ``worthiest`` names the best single
+    model by it; else there are none.
     """
 
     part: Part
     found: Comparison
     with_leaks: Comparison | None
+    on_leaks: Comparison | None
     leaks: Leaking | None
     zero: Points
     aiq: float
     aiq_range: tuple[float, float] | None
+    worthiest: str | None
+    worths: tuple[Worth, ...]
     methods: tuple[Method, ...]
 
     @property

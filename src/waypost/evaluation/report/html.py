@@ -56,21 +56,24 @@ def data(value: Any) -> Safe:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Child]], numbers: int = 0) -> Safe:
-    """A table that scrolls by itself on a narrow screen; the last ``numbers`` columns are aligned right."""
+    """A table that scrolls by itself on a narrow screen; the last ``numbers`` columns are aligned right.
+
+    The caption stands above, as a caption within would be folded to the width of a narrow table.
+    """
     first_number = len(columns) - numbers
 
     def cells(row: Sequence[Child], head: bool) -> Safe:
         made = []
         for k, cell in enumerate(row):
             name, scope = ("th", "col") if head else ("th", "row") if k == 0 else ("td", None)
-            made.append(tag(name, cell, scope=scope, class_="number" if k >= first_number else None))
+            shown = tag("span", cell, class_="name") if scope == "row" else cell
+            made.append(tag(name, shown, scope=scope, class_="number" if k >= first_number else None))
         return tag("tr", *made)
 
-    return tag(
+    shown = tag(
         "div",
         tag(
             "table",
-            tag("caption", caption),
             tag("thead", cells(columns, head=True)),
             tag("tbody", *(cells(row, head=False) for row in rows)),
         ),
@@ -79,6 +82,12 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Child]],
         tabindex="0",
         aria_label=caption,
     )
+    return join([tag("p", caption, class_="caption"), shown])
+
+
+def verdict(word: str) -> Safe:
+    """A verdict in its colour."""
+    return tag("span", word, class_=word.split(maxsplit=1)[0])
 
 
 def _attribute(name: str, value: str | bool | None) -> str:

@@ -74,6 +74,15 @@ def chance(probability: float) -> str:
     return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
+def probability(p: float) -> str:
+    """A p-value with the digits that resamples can tell.
+
+    >>> probability(0.0312), probability(0.0), probability(float("nan"))
+    ('0.031', '< 0.001', '–')
+    """
+    return MISSING if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def listed(names: list[str]) -> str:
     """Names as a sentence lists them.
 
@@ -81,6 +90,16 @@ def listed(names: list[str]) -> str:
     ('a', 'a and b', 'a, b and c')
     """
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def name(full: str, most: int = 24) -> str:
+    """A name that fits beside an axis: of owner/model the model, when both are too long.
+
+    >>> name("large"), name("mistralai/mixtral-8x7b-chat"), name("x" * 30)
+    ('large', 'mixtral-8x7b-chat', 'xxxxxxxxxxxxxxxxxxxxxxx…')
+    """
+    line = " ".join(full.split())
+    return shortened(line if len(line) <= most else line.rsplit("/", 1)[-1], most) or MISSING
 
 
 def shortened(text: str, most: int = 160) -> str:

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypost.errors import BadInput
-from waypost.evaluation.compare import compare
 from waypost.evaluation.confusion import Confusion, choices, confusion
+from waypost.evaluation.experiment import blamed
 from waypost.evaluation.measures import curves
 from waypost.evaluation.metrics import Earned, mean
+from waypost.evaluation.parts import compare_parts, parts
 from waypost.evaluation.play import play
 from waypost.evaluation.reliability import Reliability, reliability
 from waypost.evaluation.report.findings import Leaking, Method, Part, Points, Tested, Twin
 from waypost.evaluation.report.human import shortened
+from waypost.evaluation.report.worth import worths
 from waypost.evaluation.sweep import sweep
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
@@ -33,75 +35,94 @@ _MOST_GROUPS = 40
 
 @dataclass(frozen=True)
 class Measuring:
-    """What all measurements of one report share: the ways of choosing and their trade-offs by name, and the chances."""
+    """What all measurements of one report share: the ways of choosing and their trade-offs by name, and the chances.
+
+    ``weights`` is the trade-off as asked for, before a budget is solved for each way.
+
+    >>> from waypost.outcomes import example_table
+    >>> from waypost.routers import make
+    >>> train, test = example_table(400).split()
+    >>> cards = {name: ModelCard(name) for name in test.models}
+    >>> made = {"domain": make("domain").fit(train)}
+    >>> found = Measuring(made, {"domain": Objective()}, cards, train, {"quality": 1.0}, 100).tested("mine", test)
+    >>> found.found.line("domain").verdict, found.method("domain").domains.agreement
+    ('beats', 1.0)
+    """
 
     made: Mapping[str, Any]
     objectives: Mapping[str, Objective]
     cards: Mapping[str, ModelCard]
     train: Outcomes | None
+    weights: Mapping[str, float]
     resamples: int = 2000
     seed: int = 0
 
     def tested(
-        self, name: str, table: Outcomes, leaks: Leaks | None, clusters_N: NDArray[np.intp] | None = None
+        self, name: str, table: Outcomes, leaks: Leaks | None = None, clusters_N: NDArray[np.intp] | None = None
     ) -> Tested:
-        """Measure everything on one test table; questions that leak are played too, and counted apart."""
-        earned = {spec: play(made, table, self.objectives[spec], self.cards) for spec, made in self.made.items()}
-        kept_N = np.ones(len(table), dtype=bool) if leaks is None else ~leaks.leaked_N
-        if not kept_N.any():
-            raise BadInput(f"every question of {name} is also in training, so that nothing is left to measure on")
-        leaking = leaks is not None and not kept_N.all()
-        clean = table.select(kept_N)
-        kept_clusters_N = None if clusters_N is None else clusters_N[kept_N]
-        kept = {spec: one.select(kept_N) for spec, one in earned.items()}
-        zero = Points(*map(_numbers, curves.zero_router(clean)))
-        priced = bool(zero.usd)
-        swept = {spec: self._swept(spec, clean, priced) for spec in self.made}
-        drawn = {spec: path for spec, (_, path) in swept.items() if path is not None}
-        span = _common([zero, *drawn.values()]) if drawn else None
+        """Measure everything on one test table; questions that leak are played too, and compared apart.
+
+        Raises:
+            BadInput: too few questions are not in training, or a router does not fit the table.
+        """
+        earned = {spec: self._played(spec, name, table) for spec in self.made}
+        masks = parts(table, None if leaks is None else leaks.leaked_N)
+        if "leaked" in masks and "clean" not in masks:
+            raise BadInput(f"too few questions of {name} are not in training to measure every model on them")
+        chances = {"resamples": self.resamples, "seed": self.seed}
+        found = compare_parts(table, earned, masks, train=self.train, clusters_N=clusters_N, **chances)
+        kept_N = next(iter(masks.values()))
+        kept = _Kept(
+            table.select(kept_N),
+            {spec: one.select(kept_N) for spec, one in earned.items()},
+            {"clusters_N": None if clusters_N is None else clusters_N[kept_N], **chances},
+        )
+        zero = Points(*map(_numbers, curves.zero_router(kept.table)))
+        swept = {spec: self._swept(spec, name, kept.table, bool(zero.usd)) for spec in self.made}
+        drawn = [path for _, path in swept.values() if path is not None]
+        span = _common([zero, *drawn]) if drawn else None
+        worthiest, worth = worths(kept.table, kept.earned, self.weights, **kept.chances)
         return Tested(
-            part=part(name, clean),
-            found=compare(
-                clean, kept, train=self.train, clusters_N=kept_clusters_N, resamples=self.resamples, seed=self.seed
-            ),
-            with_leaks=compare(
-                table, earned, train=self.train, clusters_N=clusters_N, resamples=self.resamples, seed=self.seed
-            )
-            if leaking
-            else None,
-            leaks=_leaking(leaks, table, self.train) if leaking and leaks and self.train is not None else None,
+            part=part(name, kept.table),
+            found=next(iter(found.values())),
+            with_leaks=found["all"] if "clean" in found else None,
+            on_leaks=found.get("leaked"),
+            leaks=_leaking(leaks, table, self.train) if leaks and self.train and "clean" in found else None,
             zero=zero,
             aiq=_aiq(zero, span),
             aiq_range=span,
-            methods=tuple(
-                self._method(spec, clean, kept[spec], *swept[spec], span, kept_clusters_N) for spec in self.made
-            ),
+            worthiest=worthiest,
+            worths=worth,
+            methods=tuple(self._method(spec, kept, *swept[spec], span) for spec in self.made),
         )
 
-    def _swept(self, spec: str, table: Outcomes, priced: bool) -> tuple[Prediction | None, Points | None]:
+    def _played(self, spec: str, test: str, table: Outcomes) -> Earned:
+        with blamed(spec, test):
+            return play(self.made[spec], table, self.objectives[spec], self.cards)
+
+    def _swept(self, spec: str, test: str, table: Outcomes, priced: bool) -> tuple[Prediction | None, Points | None]:
         """What is predicted, and what that earns at every price of quality; a strategy predicts no final answer."""
         made = self.made[spec]
         if isinstance(made, Escalation) or not callable(getattr(made, "predict", None)):
             return None, None
-        predicted: Prediction = made.predict(table.prompts)
-        if not priced or np.isnan(predicted.usd_NM).all():
-            return predicted, None
-        curve = sweep(predicted, table, name=spec, cards=self.cards, base=self.objectives[spec])
+        with blamed(spec, test):
+            predicted: Prediction = made.predict(table.prompts)
+            if not priced or np.isnan(predicted.usd_NM).all():
+                return predicted, None
+            curve = sweep(predicted, table, name=spec, cards=self.cards, base=self.objectives[spec])
         known_P = np.isfinite(curve.usd_P) & np.isfinite(curve.quality_P)
         return predicted, _path(curve.usd_P[known_P], curve.quality_P[known_P]) if known_P.any() else None
 
     def _method(
         self,
         spec: str,
-        table: Outcomes,
-        earned: Earned,
+        kept: _Kept,
         predicted: Prediction | None,
         path: Points | None,
         span: tuple[float, float] | None,
-        clusters_N: NDArray[np.intp] | None,
     ) -> Method:
-        domain = getattr(self.made[spec], "domain", None)
-        quality, usd, expected, seen = self._calibration(table, earned, predicted, clusters_N)
+        table, earned, domain = kept.table, kept.earned[spec], getattr(self.made[spec], "domain", None)
+        quality, usd, expected, seen = _calibration(kept, earned, predicted)
         return Method(
             name=spec,
             curve=path,
@@ -115,22 +136,14 @@ class Measuring:
             seen=seen,
         )
 
-    def _calibration(
-        self, table: Outcomes, earned: Earned, predicted: Prediction | None, clusters_N: NDArray[np.intp] | None
-    ) -> tuple[Reliability | None, Reliability | None, float, float]:
-        if predicted is None:
-            return None, None, float("nan"), float("nan")
-        quality_NM, usd_NM = (_aligned(table, predicted, array) for array in (predicted.quality_NM, predicted.usd_NM))
-        chosen_NM = np.where(earned.calls_NM.sum(axis=1, keepdims=True) == 1, earned.calls_NM > 0, False)
-        both_NM = chosen_NM & ~np.isnan(quality_NM + table.quality_NM)
-        shared: dict[str, Any] = {"clusters_N": clusters_N, "resamples": self.resamples, "seed": self.seed}
-        costs = reliability(usd_NM, table.usd_NM, quantiles=True, **shared)
-        return (
-            reliability(quality_NM, table.quality_NM, **shared),
-            costs if costs.n else None,
-            mean(quality_NM[both_NM]),
-            mean(table.quality_NM[both_NM]),
-        )
+
+@dataclass(frozen=True)
+class _Kept:
+    """The questions that count, what was earned on them, and how they are resampled."""
+
+    table: Outcomes
+    earned: Mapping[str, Earned]
+    chances: Mapping[str, Any]
 
 
 def part(name: str, table: Outcomes) -> Part:
@@ -149,6 +162,25 @@ def part(name: str, table: Outcomes) -> Part:
         scored=float(scored_NM.mean()),
         priced=float((~np.isnan(table.usd_NM[scored_NM])).mean()),
         fingerprint=table.fingerprint,
+    )
+
+
+def _calibration(
+    kept: _Kept, earned: Earned, predicted: Prediction | None
+) -> tuple[Reliability | None, Reliability | None, float, float]:
+    """The calibration of quality and of cost; and the mean quality expected and seen of the one model called."""
+    if predicted is None:
+        return None, None, float("nan"), float("nan")
+    seen_NM = kept.table.quality_NM
+    quality_NM, usd_NM = (_aligned(kept.table, predicted, array) for array in (predicted.quality_NM, predicted.usd_NM))
+    chosen_NM = (earned.calls_NM > 0) & (earned.calls_NM.sum(axis=1, keepdims=True) == 1)
+    both_NM = chosen_NM & ~np.isnan(quality_NM + seen_NM)
+    costs = reliability(usd_NM, kept.table.usd_NM, quantiles=True, **kept.chances)
+    return (
+        reliability(quality_NM, seen_NM, **kept.chances),
+        costs if costs.n else None,
+        mean(quality_NM[both_NM]),
+        mean(seen_NM[both_NM]),
     )
 
 

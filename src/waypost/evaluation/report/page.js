@@ -2,10 +2,13 @@
 (() => {
   "use strict";
   const VARIABLE = /^var\((--[a-z0-9]+)\)$/;
+  const FINE = matchMedia("(pointer: fine)").matches; // a mouse; a finger scrolls the page instead
   const SETTINGS = {
     responsive: true,
     displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    displayModeBar: FINE ? "hover" : false,
+    // Only these: one of the library's own buttons would send the data away.
+    modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     toImageButtonOptions: { format: "svg" },
   };
   const drawn = new Set();
@@ -20,6 +23,7 @@
 
   function draw(box) {
     const { data, layout } = figure(box);
+    layout.dragmode = FINE ? "zoom" : false;
     if (box.dataset.scale) layout.xaxis.type = box.dataset.scale;
     drawn.add(box);
     return Plotly.react(box, data, layout, SETTINGS);

@@ -11,7 +11,7 @@ from typing import Any
 from waypost.errors import NotInstalled
 from waypost.evaluation.report import human, words
 from waypost.evaluation.report.findings import Findings
-from waypost.evaluation.report.html import Safe, join, script, style, table, tag
+from waypost.evaluation.report.html import Safe, join, script, style, table, tag, verdict
 from waypost.evaluation.report.sections import data_section, definitions, results_section
 
 Rows = Sequence[Mapping[str, Any]]
@@ -26,7 +26,7 @@ def page(findings: Findings, tables: Mapping[str, Rows], library: str) -> str:
         _header(findings),
         tag(
             "main",
-            tag("noscript", tag("p", "Without JavaScript the charts are missing; all their numbers are in tables.")),
+            tag("noscript", tag("p", "Without JavaScript the charts are missing; the tables hold the main numbers.")),
             _contents(findings) if several else None,
             *(_summary(name, sentences, several) for name, sentences in said.items()),
             _glance(findings) if several else None,
@@ -69,18 +69,28 @@ def _policy(*scripts: str) -> str:
     """Only these scripts may run, and nothing may be loaded: whatever a prompt or a name smuggles in stays text."""
     hashes = [b64encode(sha256(code.encode()).digest()).decode() for code in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+    rules = ("default-src 'none'", "style-src 'unsafe-inline'", "img-src data: blob:", "form-action 'none'")
+    return "; ".join((*rules, "base-uri 'none'", f"script-src {allowed}"))
 
 
 def _header(findings: Findings) -> Safe:
     tests = [f"{tested.part.name} ({human.count(tested.part.rows, 'question')})" for tested in findings.tests]
     ways = human.count(len(findings.tests[0].asked), "way")
     models = human.count(len(findings.tests[0].part.models), "model")
-    trade_off = ", ".join(f"{name} {weight:g}" for name, weight in findings.weights.items())
-    if findings.budget is not None:
-        trade_off += f", at most {human.usd(findings.budget)} per question"
-    said = f"{ways} to choose among {models}, measured on {human.listed(tests)}. Trade-off: {trade_off}."
+    said = f"{ways} to choose among {models}, measured on {human.listed(tests)}. Wanted: {_trade_off(findings)}."
     return tag("header", tag("h1", "Routing report"), tag("p", said, class_="quiet"))
+
+
+def _trade_off(findings: Findings) -> str:
+    """The objective in words."""
+    quality = findings.weights["quality"]
+    said = "quality" if quality == 1 else f"{quality:g} × quality"
+    for name, weight in findings.weights.items():
+        if name in ("usd", "seconds", "risk"):
+            said += f" − {weight:g} × {'USD' if name == 'usd' else name}"
+        elif name != "quality":
+            said += f" + {weight:g} × {name}"
+    return said if findings.budget is None else f"{said}, at most {human.usd(findings.budget)} per question"
 
 
 def _contents(findings: Findings) -> Safe:
@@ -104,8 +114,3 @@ def _glance(findings: Findings) -> Safe:
     columns = ["", *(tested.part.name for tested in findings.tests)]
     shown = table("Verdict against the best single model of each test, and the gain in points", columns, rows)
     return tag("section", tag("h2", "At a glance"), shown)
-
-
-def verdict(word: str) -> Safe:
-    """A verdict in its colour."""
-    return tag("span", word, class_=word.split(maxsplit=1)[0])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from waypost.evaluation.compare import Line
 from waypost.evaluation.confusion import Confusion
 from waypost.evaluation.reliability import Reliability
-from waypost.evaluation.report import charts, html, human, words
-from waypost.evaluation.report.drawing import Chart
+from waypost.evaluation.report import blocks, charts, html, human, words
 from waypost.evaluation.report.findings import Findings, Leaking, Method, Part, Tested
-from waypost.evaluation.report.html import Safe, join, table, tag
+from waypost.evaluation.report.html import Safe, table, tag
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -97,7 +97,7 @@ def _curves(k: int, tested: Tested) -> Iterator[Safe]:
     order = [method.name for method in tested.methods]
     if not tested.priced:
         said = "No costs are known, so only quality can be compared: each line with its 95 % interval, and the best "
-        yield _figure(f"quality-{k}", charts.qualities(tested), said + "single model as the dashed line.")
+        yield blocks.figure(charts.qualities(tested), said + "single model as the dashed line.")
         return
     said = (
         "Each curve is what a router's predictions earn as money gets dearer; its large mark, with a 95 % interval, is "
@@ -108,7 +108,7 @@ def _curves(k: int, tested: Tested) -> Iterator[Safe]:
         pressed = str(charts.wide(tested)).lower()
         button = tag("button", "Logarithmic cost", type="button", aria_pressed=pressed, data_log=name)
         yield tag("div", button, class_="tools")
-    yield _figure(name, charts.cost_quality(tested, order), said)
+    yield blocks.figure(charts.cost_quality(tested, order), said, name=name)
     if tested.aiq_range is not None:
         low, high = (human.usd(1000 * usd) for usd in tested.aiq_range)
         heights = [("zero router", tested.aiq), *((m.name, m.aiq) for m in tested.methods if m.curve)]
@@ -121,9 +121,16 @@ def _curves(k: int, tested: Tested) -> Iterator[Safe]:
 def _ranking(k: int, tested: Tested, rows: Rows) -> Iterator[Safe]:
     yield tag("h3", "Ranking")
     said = "Gain over the best single model with its 95 % interval: right of the dashed line is better."
-    yield _figure(f"gains-{k}", charts.gains(tested), said)
+    yield blocks.figure(charts.gains(tested), said)
     columns = list(rows[0])
     shown = [[_cell(row[column]) for column in columns] for row in rows]
+    if tested.worths:
+        caption = f"Worth by the trade-off asked for, beside {tested.worthiest}, the best single model by it"
+        worths = sorted(tested.worths, key=lambda worth: -worth.value)
+        found = [
+            [w.name, f"{100 * w.value:.1f}", human.points(w.gain), human.span(w.gain_ci95, signed=True)] for w in worths
+        ]
+        yield table(caption, ["", "worth, points", "more than it", "95 %"], found, numbers=3)
     yield table(f"Everything measured on {human.count(tested.found.n, 'question')}, best first", columns, shown)
 
 
@@ -137,20 +144,19 @@ def _shares(k: int, tested: Tested, best: str) -> Iterator[Safe]:
     yield tag("h3", "Who gets which questions")
     models = tested.part.models
     said = "How often each model was called. A strategy that calls several models for a question goes beyond 100."
-    yield _figure(f"shares-{k}", charts.shares(tested), said)
-    rows = [[line.name, *(human.percent(line.share[model]) for model in models)] for line in tested.asked]
-    yield _numbers(table("Share of the questions sent to each model", ["", *models], rows, numbers=len(models)))
+    called = {line.name: line.share for line in tested.asked}
+    yield blocks.figure(charts.shares(tested), said, blocks.sent(called, models))
     if len(tested.part.groups) > 1:
         yield tag("h4", "By group")
 
         def heat(method: Method) -> Safe:
-            return _figure(
-                _id("groups", k, tested, method),
+            return blocks.figure(
                 charts.by_group(method.groups, models),
-                f"Where {method.name} sends the questions of each group, in percent of the group.",
+                f"Where {method.name} sends each group, in percent of its questions; with several calls more than 100.",
+                blocks.sent(method.groups, models),
             )
 
-        yield _choice(f"group-{k}", tested, best, heat, lambda method: True)
+        yield blocks.choice(f"group-{k}", tested, best, heat, lambda method: True)
 
 
 def _calibration(k: int, tested: Tested, best: str) -> Iterator[Safe]:
@@ -160,7 +166,7 @@ def _calibration(k: int, tested: Tested, best: str) -> Iterator[Safe]:
     yield tag("h3", "Does it mean what it predicts?")
     columns = ["", "calibration error", "95 %", "expected of its choice", "seen of its choice", "answers"]
     yield table(
-        "Predicted quality against measured quality, over every question and model",
+        "Predicted against measured quality, over every question and model; of its choice, where one call was made",
         columns,
         [_calibrated(method, method.quality) for method in able if method.quality],
         numbers=5,
@@ -172,13 +178,23 @@ def _calibration(k: int, tested: Tested, best: str) -> Iterator[Safe]:
         pieces = []
         if quality is not None:
             said = f"{method.name}: on the dashed line what it expects is what comes. Bars: how many answers."
-            pieces.append(_figure(_id("reliability", k, tested, method), charts.calibration(quality, place), said))
+            pieces.append(
+                blocks.figure(
+                    charts.calibration(quality, place),
+                    said,
+                    blocks.bins(quality, human.percent),
+                )
+            )
         if usd is not None:
             said = f"{method.name}: predicted cost against what was paid, each point about a tenth of the answers."
-            pieces.append(_figure(_id("cost", k, tested, method), charts.cost_calibration(usd, place), said))
+            pieces.append(blocks.figure(charts.cost_calibration(usd, place), said, blocks.bins(usd, _per_thousand)))
         return tag("div", *pieces)
 
-    yield _choice(f"calibration-{k}", tested, best, shown, lambda method: method in able)
+    yield blocks.choice(f"calibration-{k}", tested, best, shown, lambda method: method in able)
+
+
+def _per_thousand(usd: float) -> str:
+    return human.usd(1000 * usd)
 
 
 def _calibrated(method: Method, found: Reliability) -> list[str]:
@@ -203,10 +219,14 @@ def _confusions(k: int, tested: Tested, best: str) -> Iterator[Safe]:
                 f"{human.count(found.n, 'question')} on which the models differ; on the others no choice is wrong. Of "
                 "equally good models the called one counts as the best, else the cheapest."
             )
-            return _figure(_id("choices", k, tested, method), charts.confused(found, "best", "called"), said)
+            return blocks.figure(
+                charts.confused(found, "best", "called"),
+                said,
+                blocks.counts(found, "best model", "model called"),
+            )
 
-        yield _choice(f"choice-{k}", tested, best, chosen, lambda method: method.choices.n > 0)
-    if any(method.domains for method in tested.methods):
+        yield blocks.choice(f"choice-{k}", tested, best, chosen, lambda method: method.choices.n > 0)
+    if len(tested.part.groups) > 1 and any(method.domains for method in tested.methods):
         yield tag("h3", "Domains, told apart")
 
         def domains(method: Method) -> Safe:
@@ -215,9 +235,13 @@ def _confusions(k: int, tested: Tested, best: str) -> Iterator[Safe]:
                 f"{method.name} takes {human.percent(found.agreement)} of the questions for their own group; each row "
                 "is a group, each column what its questions were taken for."
             )
-            return _figure(_id("domains", k, tested, method), charts.confused(found, "group", "taken for"), said)
+            return blocks.figure(
+                charts.confused(found, "group", "taken for"),
+                said,
+                blocks.counts(found, "group", "what they were taken for"),
+            )
 
-        yield _choice(f"domain-{k}", tested, best, domains, lambda method: method.domains is not None)
+        yield blocks.choice(f"domain-{k}", tested, best, domains, lambda method: method.domains is not None)
 
 
 def _leaks(tested: Tested) -> Iterator[Safe]:
@@ -225,51 +249,21 @@ def _leaks(tested: Tested) -> Iterator[Safe]:
         return
     leaks: Leaking = tested.leaks
     yield tag("h3", "Leaks")
-    rows = []
-    for line in tested.asked:
-        other = tested.with_leaks.line(line.name, "asked")
-        rows.append(
-            [
-                line.name,
-                f"{human.points(line.gain)} ({human.span(line.gain_ci95, signed=True)})",
-                line.verdict,
-                f"{human.points(other.gain)} ({human.span(other.gain_ci95, signed=True)})",
-                other.verdict,
-            ]
-        )
-    columns = ["", "gain without leaks", "verdict", "gain with them", "verdict with them"]
+    found = {"without leaks": tested.found, "with them": tested.with_leaks, "on them alone": tested.on_leaks}
+    kept = {name: comparison for name, comparison in found.items() if comparison is not None}
+    columns = ["", *(column for name in kept for column in (f"gain {name}", "verdict"))]
+    rows = [
+        [line.name, *(cell for one in kept.values() for cell in _gain(one.line(line.name, "asked")))]
+        for line in tested.asked
+    ]
     yield table(f"What the {human.count(leaks.leaked, 'leaked question')} would change", columns, rows)
     examples = [[f"{twin.similarity:.2f}", _wide(twin.test), _wide(twin.train)] for twin in leaks.examples]
     yield table("Leaked questions, the least alike first", ["alike", "test", "training"], examples)
 
 
+def _gain(line: Line) -> tuple[str, Safe]:
+    return f"{human.points(line.gain)} ({human.span(line.gain_ci95, signed=True)})", html.verdict(line.verdict)
+
+
 def _wide(text: str) -> Safe:
     return tag("span", text, class_="text")
-
-
-def _id(what: str, k: int, tested: Tested, method: Method) -> str:
-    return f"{what}-{k}-{[m.name for m in tested.methods].index(method.name)}"
-
-
-def _figure(name: str, chart: Chart, caption: str) -> Safe:
-    height = chart["layout"]["height"]
-    box = tag("div", id=name, class_="chart", style=f"min-height:{height}px", role="img", aria_label=caption)
-    return tag("figure", tag("figcaption", caption), box, html.data(chart))
-
-
-def _numbers(shown: Safe) -> Safe:
-    return tag("details", tag("summary", "The numbers"), shown)
-
-
-def _choice(
-    name: str, tested: Tested, best: str, shown: Callable[[Method], Safe], able: Callable[[Method], bool]
-) -> Safe:
-    """One of several figures at a time, the best router's first."""
-    methods = [method for method in tested.methods if able(method)]
-    if len(methods) == 1:
-        return shown(methods[0])
-    first = best if best in [method.name for method in methods] else methods[0].name
-    options = [tag("option", method.name, selected=method.name == first) for method in methods]
-    label = tag("label", "Router ", tag("select", *options, data_choice=name, autocomplete="off"))
-    figures = [tag("div", shown(method), hidden=method.name != first) for method in methods]
-    return join([tag("div", label, class_="tools"), tag("div", *figures, id=name)])

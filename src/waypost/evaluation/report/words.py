@@ -28,6 +28,7 @@ def sentences(findings: Findings) -> dict[str, list[str]]:
 
 def _of(tested: Tested, findings: Findings) -> Iterator[str]:
     yield _headline(tested, findings)
+    yield from _worth(tested, best(tested, findings.weights))
     yield from _zero(tested, best(tested, findings.weights))
     yield _verdicts(tested)
     yield from _leaks(tested, findings)
@@ -43,18 +44,32 @@ def _headline(tested: Tested, findings: Findings) -> str:
         "loses": f"is worse than the best single model, {single.name}",
         "not measured": f"shares no question with the best single model, {single.name}",
     }[line.verdict]
+    plain = set(findings.weights) == {"quality"} and findings.budget is None
+    does = "is best" if plain else "does best at this trade-off"
     ties = [o.name for o in tested.asked if o is not line and o.n and abs(o.quality - line.quality) < 1e-9]
     also = f" ({human.listed(ties)} as good in quality)" if ties else ""
     cost = ""
     if line.usd >= 0 and single.usd > 0:
-        cost = (
-            f" It costs {human.usd(1000 * line.usd)} per 1,000 questions, {_share_of(line.usd / single.usd)} the price."
-        )
+        price = human.usd(1000 * line.usd)
+        cost = f" It costs {price} per 1,000 questions, {_share_of(line.usd / single.usd)} that model's cost."
     gain = f"{human.points(line.gain)} points (95 %: {human.span(line.gain_ci95, signed=True)})"
     return (
-        f"{line.name}{also} does best at this trade-off and {what}: quality {human.percent(line.quality)} against "
+        f"{line.name}{also} {does} and {what}: quality {human.percent(line.quality)} against "
         f"{human.percent(single.quality)}, {gain}; "
         f"probability of beating it {human.chance(line.p_beats)}.{cost}"
+    )
+
+
+def _worth(tested: Tested, line: Line) -> Iterator[str]:
+    """What the line is worth by the trade-off itself, which its quality alone does not say."""
+    worth = next((worth for worth in tested.worths if worth.name == line.name), None)
+    if worth is None or tested.worthiest is None:
+        return
+    low, high = worth.gain_ci95
+    what = "is worth more than" if low > 0 else "is worth less than" if high < 0 else "cannot be told from"
+    yield (
+        f"With its costs taken off as asked it {what} {tested.worthiest}, the best single model by that "
+        f"measure: {human.points(worth.gain)} points (95 %: {human.span(worth.gain_ci95, signed=True)})."
     )
 
 
@@ -120,13 +135,18 @@ def _flips(clean: Comparison, whole: Comparison) -> Iterator[str]:
 def _gaps(tested: Tested, findings: Findings) -> Iterator[str]:
     if not tested.priced:
         yield "No costs are known, so nothing can be said of money: no cost–quality curve and no zero router."
-    missing = [f"{line.name} {human.count(line.missing)}" for line in tested.asked if line.missing]
-    if missing:
-        yield f"Left out because the chosen answer was never measured: {human.listed(missing)}."
-    unpriced = [f"{line.name} {human.count(line.unpriced)}" for line in tested.asked if line.unpriced]
-    if unpriced and tested.priced:
-        yield f"Questions with a call of unknown cost, so that the mean cost is unknown too: {human.listed(unpriced)}."
+    if missing := _counted({line.name: line.missing for line in tested.asked}):
+        yield f"Left out because the chosen answer was never measured: {missing}."
+    if tested.priced and (unpriced := _counted({line.name: line.unpriced for line in tested.asked})):
+        yield f"With a call of unknown cost, so that the mean cost is unknown too: {unpriced}."
     over = [line for line in tested.asked if findings.budget is not None and line.usd > findings.budget]
     if over and findings.budget is not None:
         said = [f"{line.name} {human.usd(line.usd)}" for line in over]
         yield f"Over the budget of {human.usd(findings.budget)} per question: {human.listed(said)}."
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Questions by line, or once where all lines have as many."""
+    if len(set(counts.values())) == 1 and len(counts) > 1 and (number := next(iter(counts.values()))):
+        return f"{human.count(number, 'question')} of every line"
+    return human.listed([f"{human.count(number, 'question')} of {name}" for name, number in counts.items() if number])
