@@ -4,7 +4,9 @@ import json
 import numpy as np
 import pytest
 
+from waypost.cli.import_ import FORMATS
 from waypost.outcomes import example_table, parquet, samples
+from waypost.outcomes.readers import READERS
 
 SCORES = [
     {"question": "2 + 2?", "scores": {"small": 0, "large": 1}},
@@ -62,6 +64,10 @@ def test_the_report_says_what_is_missing_doubled_and_without_cost(rows, tmp_path
         "questions that ask what another one asks, which a split keeps on one side: 1",
         "no answer has a cost; where tokens are counted, --prices makes them costs",
     ]
+
+
+def test_the_help_names_every_format():
+    assert FORMATS.replace(" or ", ", ").split(", ") == list(READERS)
 
 
 def test_a_format_that_cannot_be_told_is_asked_for(waypost, tmp_path):

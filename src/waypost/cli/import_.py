@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from waypost.cli import output
+from waypost.cli.prices import Pricing
 from waypost.errors import BadInput, BadTable
 
 if TYPE_CHECKING:
     from waypost.outcomes import Outcomes
     from waypost.outcomes.readers import Intake
-    from waypost.types import ModelCard, Outcome, Sample
+    from waypost.types import Outcome, Sample
 
 _GOOD = "It does all of what was asked, is right, and is to the point."
+FORMATS = (
+    "waypost, routerdc, routerbench, llmrouter, routellm, battles, sprout, routerarena, routereval, embedllm, "
+    "litellm or openai"
+)
 _DEAR = 1.0  # USD a query; a table whose queries cost more is likely to state another unit
 
 
 def import_(
     files: Annotated[list[Path], typer.Argument(help="Files of one format, which become one table.")],
     out: Annotated[Path, typer.Option(help="The table to write (.parquet), or the prompts alone (.jsonl, .csv).")],
-    format: Annotated[str | None, typer.Option(help="See docs/import.md; default: told from the content.")] = None,
+    format: Annotated[str | None, typer.Option(help=f"{FORMATS}; default: told from the content.")] = None,
     scale: Annotated[float, typer.Option(min=1.0, help="The score that counts as 1, such as 10 or 100.")] = 1.0,
     per: Annotated[float | None, typer.Option(min=1.0, help="How many queries a cost is for; default: 1.")] = None,
     pool: Annotated[str, typer.Option(help="Of several pools in a file (routereval), which one.")] = "",
@@ -47,7 +51,7 @@ def import_(
     kind = _kind(files, format)
     to_table = _target(out, kind, force)
     intake = readers.Intake(scale=scale, per=per or 1.0, pool=pool, max_bytes=max_bytes)
-    pricing = _Pricing(_cards(prices), from_list=prices == "list")
+    pricing = Pricing.of(prices)
     with output.step(f"reading {len(files)} file{'s' if len(files) > 1 else ''} as {kind}"):
         rows = pricing.priced(readers.answers(kind, files, intake, distinct=to_table))
         report = _table(rows, out, intake, per, force) if to_table else _prompts(rows, out, intake, good, force)
@@ -59,8 +63,20 @@ def import_(
         return
     for sentence in notes:
         output.say(sentence)
-    output.emit(report["models"], json=False, title=f"\n{out}: {report['questions']:,} questions")
+    output.emit(map(_people, report["models"]), json=False, title=f"\n{out}: {report['questions']:,} questions")
     typer.echo(f"\n{_next(out, to_table)}")
+
+
+def _people(model: dict[str, Any]) -> dict[str, Any]:
+    """A model's line for people, who read the mean cost of a table by the thousand questions."""
+    if "quality" not in model:  # of a log, whose line sums what was spent
+        return model
+    return {
+        "model": model["model"],
+        "answers": model["answers"],
+        "quality": model["quality"],
+        "$ / 1,000": 1000 * model["usd"],
+    }
 
 
 def _kind(files: list[Path], format: str | None) -> str:
@@ -127,7 +143,7 @@ def _table(rows: Iterator[Outcome], out: Path, intake: Intake, per: float | None
             "model": name,
             "answers": int((~np.isnan(table.quality_NM[:, m])).sum()),
             "quality": quality,
-            "$ / 1,000": 1000 * usd,
+            "usd": usd,
         }
         for m, (name, (quality, usd)) in enumerate(table.means().items())
     ]
@@ -216,77 +232,3 @@ def _next(out: Path, to_table: bool) -> str:
     if to_table:
         return f"{out} holds the table; measure routers on it with: waypost eval {out}"
     return f"{out} holds the prompts; collect outcomes with: waypost collect {out} --judge MODEL --out outcomes.parquet"
-
-
-@dataclass
-class _Pricing:
-    """What makes costs of tokens, and how often it did."""
-
-    cards: dict[str, ModelCard]
-    from_list: bool = False
-    done: int = 0
-
-    def priced(self, rows: Iterator[Outcome]) -> Iterator[Outcome]:
-        """The rows, with a cost where none was stated, tokens were counted, and the model has a price."""
-        for row in rows:
-            if row.usd is not None or not (row.tokens_in or row.tokens_out):
-                yield row
-                continue
-            usd = self._card(row.model).usd(
-                row.tokens_in,
-                row.tokens_out,
-                cached=min(row.tokens_cached, row.tokens_in),
-                reasoning=min(row.tokens_reasoning, row.tokens_out),
-            )
-            self.done += usd is not None
-            yield row if usd is None else replace(row, usd=usd)
-
-    def sentences(self) -> list[str]:
-        """How many answers were priced, and which models were not."""
-        lacking = [name for name, card in self.cards.items() if card.usd(1, 1) is None]
-        said = [f"answers priced by their tokens: {self.done:,}"] if self.done else []
-        return said + ([f"no price is known of {', '.join(lacking)}"] if lacking and self.done else [])
-
-    def _card(self, name: str) -> ModelCard:
-        from waypost.pool.catalogue import priced
-        from waypost.types import ModelCard
-
-        if name not in self.cards:
-            self.cards[name] = priced(ModelCard(name)) if self.from_list else ModelCard(name)
-        return self.cards[name]
-
-
-def _cards(prices: str | None) -> dict[str, ModelCard]:
-    """The cards of a price list: JSON as LLMRouter writes it, or the models of a waypost.yaml."""
-    from waypost.gateway import settings
-
-    if prices is None or prices == "list":
-        return {}
-    path = Path(prices)
-    if path.suffix in (".yaml", ".yml"):
-        return {model.name: model.card for model in settings.load(path).models}
-    if path.suffix == ".json":
-        return _listed(path)
-    raise BadInput(f"--prices is {prices}; give a .json or .yaml file, or 'list' for the providers' list prices")
-
-
-def _listed(path: Path) -> dict[str, ModelCard]:
-    import orjson
-
-    from waypost.types import ModelCard
-
-    try:
-        found = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"--prices {path} is not JSON: {error}") from error
-    if not isinstance(found, Mapping):
-        raise BadInput(
-            f'--prices {path} must be an object such as {{"model": {{"input_price": 2, "output_price": 8}}}}'
-        )
-    cards = {}
-    for name, entry in found.items():
-        pair = [entry.get(f"{side}_price") if isinstance(entry, Mapping) else None for side in ("input", "output")]
-        if not all(isinstance(price, int | float) and 0 <= price < float("inf") for price in pair):
-            raise BadInput(f"--prices {path}: {name!r} needs input_price and output_price, USD per million tokens")
-        cards[name] = ModelCard(name, usd_per_mtok_in=pair[0], usd_per_mtok_out=pair[1])
-    return cards

@@ -66,7 +66,7 @@ def test_what_was_left_out_is_counted_by_reason_with_the_first_places():
     intake.check()
     assert intake.sentences() == [
         "left out 5 of 27 answers because it has no score (row 0, row 1, row 2, …)",
-        "left out 2 of 27 answers because the call failed (row 9, …)",
+        "left out 2 of 27 answers because the call failed (row 9)",
     ]
 
 

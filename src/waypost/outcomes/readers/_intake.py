@@ -23,6 +23,7 @@ class Left:
     """How many answers were left out for one reason, and where the first ones stood."""
 
     answers: int = 0
+    places: int = 0
     examples: list[str] = field(default_factory=list)
 
 
@@ -68,6 +69,7 @@ leave an unknown cost empty
         self.answers += answers
         left = self.left.setdefault(reason, Left())
         left.answers += answers
+        left.places += 1
         if len(left.examples) < _EXAMPLES:
             left.examples.append(where)
 
@@ -174,7 +176,7 @@ leave an unknown cost empty
         """What there is to say, in full."""
         said = list(self.notes)
         for reason, left in self.left.items():
-            more = ", …" if left.answers > len(left.examples) else ""
+            more = ", …" if left.places > len(left.examples) else ""
             said.append(
                 f"left out {left.answers:,} of {self.answers:,} answers because {reason} "
                 f"({', '.join(left.examples)}{more})"

@@ -29,7 +29,7 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
     Raises:
         BadTable: a row lacks a column, or a label is outside 0..1; names the row.
     """
-    prompts: dict[str, str] = {}  # a prompt comes again for each of a hundred models
+    texts: dict[str, str] = {}  # each comes again for a hundred models or for every question
     for where, record in records(path, intake.max_bytes):
         model = text(record.get("model_name") or record.get("model_id"))
         if not record.keys() >= set(_NEEDED) or not model:
@@ -38,12 +38,13 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
         if quality is None:
             intake.drop("it has no label", where)
             continue
-        prompt = text(record["prompt"])
+        id, prompt = text(record["prompt_id"]), text(record["prompt"])
+        group = text(record.get("category", record.get("category_id")))
         yield Outcome(
-            id=text(record["prompt_id"]),
-            prompt=prompts.setdefault(prompt, prompt),
-            group=text(record.get("category", record.get("category_id"))),
-            model=model,
+            id=texts.setdefault(id, id),
+            prompt=texts.setdefault(prompt, prompt),
+            group=texts.setdefault(group, group),
+            model=texts.setdefault(model, model),
             quality=quality,
             usd=None,
             seconds=None,
