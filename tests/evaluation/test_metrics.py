@@ -54,3 +54,10 @@ def test_one_call_of_unknown_cost_makes_the_mean_cost_unknown():
 def test_a_question_that_was_left_out_needs_no_cost():
     value = Earned(("a", "b"), np.array([1, NAN]), np.array([0.1, NAN]), np.array([2.0, NAN]), np.eye(2))
     assert (value.usd, value.seconds, value.unpriced) == (0.1, 2, 0)
+
+
+@pytest.mark.parametrize("rows", [np.array([0, 2]), np.array([True, False, True])])
+def test_some_of_the_questions_are_chosen_by_place_or_by_mask(rows):
+    some = earned([1, NAN, 0.5]).select(rows)
+    assert (some.quality, some.n, some.missing) == (0.75, 2, 0)
+    assert some.share == {"a": 1.0, "b": 0.5}
