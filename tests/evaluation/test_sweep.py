@@ -3,7 +3,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput, NoModelLeft
@@ -107,21 +107,25 @@ def check_everywhere(prediction, table, base=None):
         assert_point(curve, p, played(prediction, table, weight, base))
 
 
+@settings(deadline=None)
 @given(problems())
 def test_every_point_is_what_the_objective_does_at_its_weights(problem):
     check_everywhere(*problem)
 
 
+@settings(deadline=None)
 @given(problems(missing=True))
 def test_missing_cells_and_costs_are_counted_not_zero(problem):
     check_everywhere(*problem)
 
 
+@settings(deadline=None)
 @given(problems(missing=True, declines=True))
 def test_calls_that_were_declined_are_paid_on_the_way(problem):
     check_everywhere(*problem)
 
 
+@settings(deadline=None)
 @given(problems(declines=True), st.sampled_from([{"min_quality": 0.5}, {"allowed": ("a", "b")}, {"seconds": 0.1}]))
 def test_the_rest_of_the_objective_is_kept(problem, rest):
     prediction, table = problem
@@ -129,6 +133,7 @@ def test_the_rest_of_the_objective_is_kept(problem, rest):
     check_everywhere(prediction._replace(seconds_NM=seconds), table, Objective(**rest))
 
 
+@settings(deadline=None)
 @given(problems(), st.floats(0, 5000))
 def test_the_choice_at_any_weight_is_on_the_curve(problem, weight):
     prediction, table = problem
@@ -139,6 +144,7 @@ def test_the_choice_at_any_weight_is_on_the_curve(problem, weight):
         assert_point(curve, p, played(prediction, table, weight))
 
 
+@settings(deadline=None)
 @given(problems(), st.randoms(use_true_random=False))
 def test_the_order_of_questions_changes_nothing(problem, random):
     prediction, table = problem
@@ -150,6 +156,7 @@ def test_the_order_of_questions_changes_nothing(problem, random):
     np.testing.assert_allclose(one.quality_P, other.quality_P, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(problems())
 def test_expected_cost_falls_along_a_curve(problem):
     prediction, _ = problem

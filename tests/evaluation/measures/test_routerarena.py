@@ -37,7 +37,7 @@ def test_costs_beyond_the_bounds_count_as_the_bounds():
 def test_an_arena_score_rises_with_quality_and_falls_with_cost(q, better, usd, dearer):
     q, better = sorted((q, better))
     usd, dearer = sorted((usd, dearer))
-    assert 0 <= arena_score(q, dearer) <= arena_score(q, usd) <= 1 + 1e-12
+    assert -1e-12 <= arena_score(q, dearer) - 1e-12 <= arena_score(q, usd) <= 1 + 1e-12
     assert arena_score(q, usd) <= arena_score(better, usd) + 1e-12
 
 
