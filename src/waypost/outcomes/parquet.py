@@ -31,7 +31,12 @@ _BLOCK = 10_000  # prompts, or rows, that are written at once
 _CREATE = "CREATE TABLE rows (" + ", ".join(f'"{name}" {type_}' for name, type_ in COLUMNS.items()) + ")"
 _LISTS = ", ".join(f"unnest(?::{type_}[])" for type_ in COLUMNS.values())
 _VALUES = ", ".join(f"nullif({name}, 'nan')" if name in OPTIONAL else f'"{name}"' for name in COLUMNS)
-_WRITE = "COPY rows TO ? (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9)"
+_TEXT = "SELECT avg(strlen(prompt) + strlen(answer) + strlen(reference)) FROM rows"
+_WRITE = "COPY rows TO ? (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE {size})"
+# A group of rows is packed, and unpacked, in memory as a whole: as many as DuckDB's own, fewer where texts are long.
+_GROUP_ROWS, _GROUP_BYTES = (2048, 122_880), 1 << 25
+# What waits to be written lies on disk, so that memory holds little of it however long it gets.
+_WAITING = {"memory_limit": "1GB", "threads": 1}
 
 
 def read(path: Path | str) -> Outcomes:
@@ -79,14 +84,16 @@ def write(path: Path | str, table: Outcomes | Iterable[Outcome]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         draft = Path(folder, path.name)
-        # What waits to be written lies on disk as well, so that memory holds a block of it.
-        with duckdb.connect(str(Path(folder, "rows"))) as db:
+        with duckdb.connect(str(Path(folder, "rows")), config=_WAITING) as db:
+            db.execute("PRAGMA force_compression='uncompressed'")
             db.execute(_CREATE)
             if isinstance(table, Outcomes):
                 _insert_wide(db, table)
             else:
                 _insert_rows(db, journal.rows_of(list(table)))
-            db.execute(_WRITE, [str(draft)])
+            ((text,),) = db.execute(_TEXT).fetchall()
+            size = int(np.clip(_GROUP_BYTES / (text or 1), *_GROUP_ROWS))
+            db.execute(_WRITE.format(size=size), [str(draft)])
         _sync(draft)
         draft.replace(path)
 

@@ -46,10 +46,11 @@ COLUMNS = {
 _LATER = {"tokens_cached": "0", "tokens_written": "0", "tokens_reasoning": "0", "source": "''"}
 _NUMBERS = ("quality", "usd", "seconds")
 OPTIONAL = (*_NUMBERS, "logprob")
-_CHUNK = 122_880  # rows: a row group of DuckDB's, which is what it unpacks at once
+_CHUNK = 122_880  # rows at once: a group of DuckDB's, where the file's own are not smaller
 
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _ROWS = f"SELECT {_NAMES} FROM stored ORDER BY number"  # noqa: S608 - made of constants
+_GROUP = "SELECT max(row_group_num_rows) FROM parquet_metadata(?)"
 _TAKE = "CREATE OR REPLACE TEMP TABLE chunk AS FROM stored WHERE number >= ? AND number < ?"
 _PROMPTS = """
     SELECT min(number), id, prompt, arg_min("group", number), arg_min(source, number)
@@ -88,8 +89,9 @@ class Stored:
         ((rows, ids),) = self._db.execute("SELECT count(*), count(DISTINCT id) FROM stored").fetchall()
         pivot = Pivot(self._models(fresh), size=ids + len({row.id for row in fresh}))
         columns = ", ".join((*_NUMBERS, *self._telling()))
-        for start in range(0, rows, _CHUNK):
-            self._db.execute(_TAKE, [start, start + _CHUNK])
+        ((group,),) = self._db.execute(_GROUP, [str(self._path)]).fetchall()
+        for start in range(0, rows, step := min(_CHUNK, group or 1)):
+            self._db.execute(_TAKE, [start, start + step])
             place_of = np.array([pivot.place(*prompt) for prompt in self._db.execute(_PROMPTS).fetchall()], np.intp)
             cells = self._db.execute(_CELLS.format(columns=columns), [list(pivot.models)]).fetchnumpy()
             n_R, m_R = place_of[cells.pop("n")], cells.pop("m").astype(np.intp)
