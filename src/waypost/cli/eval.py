@@ -129,7 +129,7 @@ def _run(plan: Plan, out: Path | None) -> dict[str, Found]:
     before = len(rows)
     found = plan.run(rows)
     if out is not None:
-        output.say(f"{out}: {len(rows) - before} rows added to {before}")
+        output.say(f"{out}: {len(rows):,} rows, {len(rows) - before:,} of them new")
     return found
 
 

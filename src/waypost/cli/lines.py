@@ -47,7 +47,7 @@ def sentences(found: Comparison) -> Iterator[str]:
     best = found.line(found.best_single, "model")
     asked = [line for line in found.lines if line.kind == "asked"]
     for line in sorted(asked, key=lambda line: (math.isnan(line.quality), -line.quality)):
-        yield f"{line.name} {_verdict(line, best)}"
+        yield f"{line.name} {_verdict(line, best, found.resamples)}"
 
 
 def rows(test: str, parts: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:
@@ -232,22 +232,25 @@ def _gain(line: Line) -> dict[str, Any]:
     return {"n": line.n, "gain": line.gain, "gain_ci95": line.gain_ci95, "verdict": line.verdict}
 
 
-def probability(p: float) -> str:
-    """A probability of which the resamples tell three digits.
+def probability(p: float, resamples: int) -> str:
+    """A probability, no closer to certain than so many resamples can tell.
 
-    >>> probability(0.9999), probability(0.62), probability(0.0)
-    ('p > 0.999', 'p 0.620', 'p < 0.001')
+    >>> probability(1.0, 2000), probability(0.62, 2000), probability(0.0, 60)
+    ('p > 0.999', 'p 0.620', 'p < 0.017')
     """
-    return "p > 0.999" if p > 0.999 else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+    least = 1 / (1 + resamples)
+    if p > 1 - least:
+        return f"p > {math.floor(1000 * (1 - least)) / 1000:.3f}"
+    return f"p {p:.3f}" if p >= least else f"p < {math.ceil(1000 * least) / 1000:.3f}"
 
 
-def _verdict(line: Line, best: Line) -> str:
+def _verdict(line: Line, best: Line, resamples: int) -> str:
     """Beats, matches or loses; at which cost and with what probability; how it stands to the zero router."""
     if line.verdict == "not measured":
         return "was not measured: the table has none of the answers that it chose"
     words = {"loses": "loses against"}.get(line.verdict, line.verdict)
     cost = f" at {line.usd / best.usd:.0%} of its cost" if line.usd >= 0 and best.usd > 0 else ""
-    parts = [f"{words} {best.name}{cost} ({probability(line.p_beats)})"]
+    parts = [f"{words} {best.name}{cost} ({probability(line.p_beats, resamples)})"]
     low, high = line.zero_gain_ci95
     if not math.isnan(low):
         parts.append(f"{'above' if low > 0 else 'below' if high < 0 else 'no better than'} the zero router")

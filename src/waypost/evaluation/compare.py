@@ -88,16 +88,17 @@ class Line:
 class Comparison:
     """Everything measured on one test table: ``lines`` holds what was asked for, then the baselines.
 
-    Of ``n`` questions ``complete`` have every model, and ``clusters`` were drawn as one (as many as there are
-    questions where each stands alone).  ``best_single`` is the best model in hindsight, chosen on the test table
-    itself, so a comparison with it is strict; ``best_single_in_training`` is the one that a user could have known.
-    ``zero_at`` names the line at whose mean cost the zero router's line stands: the best that was asked, or the best
-    single model.  It is None, and there is no such line, where a cost is unknown.
+    Of ``n`` questions ``complete`` have every model.  In each of the ``resamples`` so many ``clusters`` were drawn,
+    each with all its questions (as many as questions, where each stands alone).  ``best_single`` is the best model in
+    hindsight, chosen on the test table itself, so a comparison with it is strict; ``best_single_in_training`` is the
+    one that a user could have known.  ``zero_at`` names the line at whose mean cost the zero router's line stands: the
+    best that was asked, or the best single model.  It is None, and there is no such line, where a cost is unknown.
     """
 
     n: int
     complete: int
     clusters: int
+    resamples: int
     best_single: str
     best_single_in_training: str | None
     cheapest: str | None
@@ -153,6 +154,7 @@ def compare(
         n=len(test),
         complete=int(zero.complete(test).sum()),
         clusters=len(test) if clusters_N is None else len(np.unique(clusters_N)),
+        resamples=resamples,
         best_single=best,
         best_single_in_training=None if train is None else baselines.best_single(train),
         cheapest=baselines.cheapest(test),

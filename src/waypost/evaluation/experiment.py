@@ -32,7 +32,7 @@ KEY = (
     "version",
     "commit",
 )
-_FACTS = ("n", "complete", "clusters", "best_single", "best_single_in_training", "cheapest")
+_FACTS = ("n", "complete", "clusters", "resamples", "best_single", "best_single_in_training", "cheapest")
 
 Row = Mapping[str, Any]
 
