@@ -87,12 +87,13 @@ def report(
         out.write_bytes(shown.encode("utf-8", errors="replace"))
         if figures is not None and new is not None:
             drawing.save(findings, figures, new)
-    for name, said in words.sentences(findings).items():
-        output.say(f"\n{name}")
-        for sentence in said:
-            output.say(f"- {sentence}")
+    sentences = words.sentences(findings)
+    for name, said in sentences.items():
+        output.say("\n- ".join((f"\n{name}", *said)))
     if json:
-        output.emit([{field.name: getattr(findings, field.name) for field in fields(findings)}], json=True)
+        verdicts = {one.part.name: {line.name: line.verdict for line in one.asked} for one in tests}
+        numbers = {field.name: getattr(findings, field.name) for field in fields(findings)}
+        output.emit([{**numbers, "verdicts": verdicts, "sentences": sentences}], json=True)
 
 
 def _table(found: Comparison) -> list[dict[str, Any]]:

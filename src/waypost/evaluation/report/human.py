@@ -98,7 +98,7 @@ def name(full: str, most: int = 24) -> str:
     >>> name("large"), name("mistralai/mixtral-8x7b-chat"), name("x" * 30)
     ('large', 'mixtral-8x7b-chat', 'xxxxxxxxxxxxxxxxxxxxxxx…')
     """
-    line = " ".join(full.split())
+    line = " ".join(clean(full).split())
     return shortened(line if len(line) <= most else line.rsplit("/", 1)[-1], most) or MISSING
 
 
@@ -108,5 +108,14 @@ def shortened(text: str, most: int = 160) -> str:
     >>> shortened("one\n two  three", 9)
     'one two …'
     """
-    line = " ".join(text.split())
+    line = " ".join(clean(text).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + (" …" if line[most - 2] == " " else "…")
+
+
+def clean(text: str) -> str:
+    r"""The text with what UTF-8 cannot hold, such as half an emoji of a broken log, as question marks.
+
+    >>> clean("a\ud800b")
+    'a?b'
+    """
+    return text.encode("utf-8", errors="replace").decode("utf-8")

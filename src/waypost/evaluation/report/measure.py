@@ -19,7 +19,7 @@ from waypost.evaluation.parts import compare_parts, parts
 from waypost.evaluation.play import play
 from waypost.evaluation.reliability import Reliability, reliability
 from waypost.evaluation.report.findings import Leaking, Method, Part, Points, Tested, Twin
-from waypost.evaluation.report.human import shortened
+from waypost.evaluation.report.human import clean, shortened
 from waypost.evaluation.report.worth import worths
 from waypost.evaluation.sweep import sweep
 from waypost.objective import Objective
@@ -158,7 +158,7 @@ def part(name: str, table: Outcomes) -> Part:
         name=name,
         rows=len(table),
         models=table.models,
-        groups=dict(sorted(Counter(table.groups).items())),
+        groups=dict(sorted(Counter(map(clean, table.groups)).items())),
         scored=float(scored_NM.mean()),
         priced=float((~np.isnan(table.usd_NM[scored_NM])).mean()),
         fingerprint=table.fingerprint,
@@ -205,17 +205,17 @@ def _by_group(table: Outcomes, earned: Earned) -> dict[str, dict[str, float]]:
 def _domains(groups: Sequence[str], said: Sequence[str]) -> Confusion:
     """Which domain was said of the questions of each group."""
     labels = _labels(groups)
-    return confusion([labels[name] for name in groups], [labels.get(name, name) for name in said])
+    return confusion([labels[name] for name in groups], [labels.get(name) or clean(name) for name in said])
 
 
 def _labels(groups: Sequence[str]) -> dict[str, str]:
     """What to call each group: its name, or of more than forty groups for all but the largest how many these are."""
     counts = Counter(groups)
     if len(counts) <= _MOST_GROUPS:
-        return {name: name or "no group" for name in counts}
+        return {name: clean(name) or "no group" for name in counts}
     large = {name for name, _ in counts.most_common(_MOST_GROUPS - 1)}
     rest = f"the {len(counts) - len(large)} smaller groups"
-    return {name: (name or "no group") if name in large else rest for name in counts}
+    return {name: (clean(name) or "no group") if name in large else rest for name in counts}
 
 
 def _aligned(table: Outcomes, predicted: Prediction, values_NK: Floats) -> Floats:
