@@ -13,6 +13,7 @@ from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
 from waypost.cli.import_ import import_
 from waypost.cli.init import init
+from waypost.cli.report import report
 from waypost.cli.route import route
 from waypost.cli.serve import serve
 from waypost.cli.systems import systems
@@ -34,6 +35,7 @@ app.command("import")(import_)
 app.command("train")(train)
 app.command("eval")(eval_)
 app.command("estimate")(estimate)
+app.command("report")(report)
 app.command("route")(route)
 app.command("serve")(serve)
 app.command("systems")(systems)
