@@ -8,6 +8,7 @@ import typer
 
 from waypost.cli import models, output
 from waypost.cli.argv import spread
+from waypost.cli.audit import audit
 from waypost.cli.collect import collect
 from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
@@ -34,6 +35,7 @@ app.command("collect")(collect)
 app.command("import")(import_)
 app.command("train")(train)
 app.command("eval")(eval_)
+app.command("audit")(audit)
 app.command("estimate")(estimate)
 app.command("report")(report)
 app.command("route")(route)
