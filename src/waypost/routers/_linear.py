@@ -1,11 +1,15 @@
 """Weighted ridge regression with several heads, missing targets, and the penalty chosen in closed form.
 
-Shape suffixes: N rows, D features, K targets, A candidate penalties.
+Features are looked at in blocks of rows and may be made when they are asked for, so a table whose features would
+not fit into memory can be fitted.  Shape suffixes: N rows, D features, K targets, A candidate penalties, B rows of a
+block.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,14 @@ from numpy.typing import NDArray
 from waypost.types import Floats
 
 ALPHAS = tuple(10.0 ** np.arange(-1, 4.5, 0.5))
+_BLOCK = 16_384  # rows whose features are looked at at once
+_KEPT = 65_536  # rows whose features are made once and kept: 140 MB of the default encoder's
+
+
+class Features(Protocol):
+    """Features (N, D) by slices of rows: an array, or what makes them."""
+
+    def __getitem__(self, rows: slice, /) -> Floats: ...
 
 
 class Heads(NamedTuple):
@@ -24,60 +36,125 @@ class Heads(NamedTuple):
     bias_K: Floats
     alpha_K: Floats
     sigma_K: Floats  # standard deviation of the leave-one-out error
-
-    def standardise(self, features_ND: Floats) -> NDArray[np.float32]:
-        """The features as the heads expect them."""
-        return ((features_ND - self.center_D) / self.scale_D).astype(np.float32)
+    gram_DD: Floats  # X'WX of the standardised features of all rows
 
     def __call__(self, features_ND: Floats) -> Floats:
         """Estimates (N, K); NaN for a target that was never measured."""
-        return np.asarray(self.standardise(features_ND) @ self.heads_DK + self.bias_K, dtype=np.float64)
+        x_ND = ((features_ND - self.center_D) / self.scale_D).astype(np.float32)
+        return np.asarray(x_ND @ self.heads_DK + self.bias_K, dtype=np.float64)
 
 
-def fit_heads(features_ND: Floats, values_NK: Floats, weight_N: Floats, *, dim: int, alpha: float | None) -> Heads:
+def features_of(prompts: Sequence[str], make: Callable[[Sequence[str]], Floats]) -> Features:
+    """The features that ``make`` gives prompts: made once, or of a large table again whenever they are asked for."""
+    return make(prompts) if len(prompts) <= _KEPT else _Made(prompts, make)
+
+
+@dataclass(frozen=True)
+class _Made:
+    prompts: Sequence[str]
+    make: Callable[[Sequence[str]], Floats]
+
+    def __getitem__(self, rows: slice) -> Floats:
+        return self.make(self.prompts[rows])
+
+
+@dataclass
+class _Part:
+    """Targets that are known on the same rows, and so share one decomposition.
+
+    ``gram`` holds the weighted sums of all products of 1, features and targets on these rows.
+    """
+
+    columns: NDArray[np.intp]
+    mask_N: NDArray[np.bool_]
+    gram: Floats = field(default_factory=lambda: np.zeros(()))
+
+    def add(self, rows: slice, x_BD: Floats, values_NK: Floats, weight_N: Floats) -> None:
+        """Take a block into account."""
+        x_BD, y_BK, weight_B = self.of(rows, x_BD, values_NK, weight_N)
+        all_BX = np.hstack([np.ones((len(x_BD), 1)), x_BD, y_BK])
+        self.gram = self.gram + (all_BX * weight_B[:, None]).T @ all_BX
+
+    def of(self, rows: slice, x_BD: Floats, values_NK: Floats, weight_N: Floats) -> tuple[Floats, Floats, Floats]:
+        """The rows of a block that this part knows."""
+        mask_B = self.mask_N[rows]
+        return x_BD[mask_B], values_NK[rows][np.ix_(mask_B, self.columns)], weight_N[rows][mask_B]
+
+    def moments(self) -> tuple[float, Floats, Floats]:
+        """Total weight, means (X,) and products less the means' (X, X) of features and targets side by side."""
+        weight, mean_X = float(self.gram[0, 0]), self.gram[0, 1:] / self.gram[0, 0]
+        return weight, mean_X, self.gram[1:, 1:] - weight * np.outer(mean_X, mean_X)
+
+
+def fit_heads(features_ND: Features, values_NK: Floats, weight_N: Floats, *, dim: int, alpha: float | None) -> Heads:
     """Fit one head per target on the rows where it is known (not NaN).
 
     The first ``dim`` features are a unit vector and stay as they are; the others are scaled to the mean deviation
     of those, so that one penalty suits both. ``alpha`` None picks a penalty per target.
     """
-    center_D = np.average(features_ND, axis=0, weights=weight_N)
-    deviation_D = np.sqrt(np.average((features_ND - center_D) ** 2, axis=0, weights=weight_N))
+    n, k = values_NK.shape
+    blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+    # Products of what is near zero lose no digits, so features are taken from about their mean.
+    origin_D = features_ND[blocks[0]].mean(axis=0)
+    patterns, which_K = np.unique((~np.isnan(values_NK) & (weight_N > 0)[:, None]).T, axis=0, return_inverse=True)
+    parts = [_Part(np.flatnonzero(which_K == p), mask_N) for p, mask_N in enumerate(patterns) if mask_N.any()]
+    every = _Part(np.arange(0), np.ones(n, dtype=bool))
+    for rows in blocks:
+        x_BD = features_ND[rows] - origin_D
+        for part in (every, *parts):
+            part.add(rows, x_BD, values_NK, weight_N)
+    weight, mean_D, products_DD = every.moments()
+    scale_D = _scale(np.sqrt(np.maximum(np.diag(products_DD), 0) / weight), dim)
+    ridges = [_Ridge(part, scale_D, (alpha,) if alpha else ALPHAS) for part in parts]
+    for rows in blocks:
+        x_BD = features_ND[rows] - origin_D
+        for ridge in ridges:
+            ridge.leave_out(*ridge.part.of(rows, x_BD, values_NK, weight_N))
+    heads_DK, bias_K = np.zeros((len(origin_D), k)), np.full(k, np.nan)
+    alpha_K, sigma_K = np.ones(k), np.full(k, np.nan)
+    for ridge in ridges:
+        columns = ridge.part.columns
+        heads_DK[:, columns], bias_K[columns], alpha_K[columns], sigma_K[columns] = ridge.best(mean_D)
+    gram_DD = products_DD / np.outer(scale_D, scale_D)
+    return Heads(origin_D + mean_D, scale_D, heads_DK.astype(np.float32), bias_K, alpha_K, sigma_K, gram_DD)
+
+
+def _scale(deviation_D: Floats, dim: int) -> Floats:
     scale_D = np.ones_like(deviation_D)
     typical = max(deviation_D[:dim].mean(), 1e-9)
     varies = deviation_D[dim:] > 1e-9
     scale_D[dim:][varies] = deviation_D[dim:][varies] / typical
-    x_ND = (features_ND - center_D) / scale_D
-    k = values_NK.shape[1]
-    heads_DK, bias_K = np.zeros((x_ND.shape[1], k)), np.full(k, np.nan)
-    alpha_K, sigma_K = np.ones(k), np.full(k, np.nan)
-    # Targets measured on the same rows share one decomposition.
-    patterns, which_K = np.unique(~np.isnan(values_NK.T), axis=0, return_inverse=True)
-    for p, mask_N in enumerate(patterns):
-        columns = np.flatnonzero(which_K == p)
-        if mask_N.any():
-            fit = _fit(x_ND[mask_N], values_NK[np.ix_(mask_N, columns)], weight_N[mask_N], alpha)
-            heads_DK[:, columns], bias_K[columns], alpha_K[columns], sigma_K[columns] = fit
-    return Heads(center_D, scale_D, heads_DK.astype(np.float32), bias_K, alpha_K, sigma_K)
+    return scale_D
 
 
-def _fit(x_ND: Floats, y_NK: Floats, weight_N: Floats, alpha: float | None) -> tuple[Floats, Floats, Floats, Floats]:
-    """Heads (D, K), intercepts, penalties and leave-one-out deviations (K,) on one matrix of features."""
-    root_N1 = np.sqrt(weight_N)[:, None]
-    mean_D, mean_K = np.average(x_ND, axis=0, weights=weight_N), np.average(y_NK, axis=0, weights=weight_N)
-    x_ND, y_NK = (x_ND - mean_D) * root_N1, (y_NK - mean_K) * root_N1
-    values_D, vectors_DD = np.linalg.eigh(x_ND.T @ x_ND)
-    values_D = np.maximum(values_D, 0)
-    z_ND = x_ND @ vectors_DD
-    zy_DK = z_ND.T @ y_NK
-    alphas = ALPHAS if alpha is None else (alpha,)
-    errors_AK = np.empty((len(alphas), y_NK.shape[1]))
-    for a, candidate in enumerate(alphas):
-        shrink_D = 1 / (values_D + candidate)
-        leverage_N = np.square(z_ND) @ shrink_D + weight_N / weight_N.sum()
-        residual_NK = (y_NK - z_ND @ (shrink_D[:, None] * zy_DK)) / np.maximum(1 - leverage_N, 1e-6)[:, None]
-        errors_AK[a] = np.square(residual_NK).sum(axis=0) / weight_N.sum()
-    best_K = errors_AK.argmin(axis=0)
-    alpha_K = np.array(alphas)[best_K]
-    heads_DK = vectors_DD @ (zy_DK / (values_D[:, None] + alpha_K))
-    sigma_K = np.sqrt(np.take_along_axis(errors_AK, best_K[None], axis=0)[0])
-    return heads_DK, mean_K - mean_D @ heads_DK, alpha_K, sigma_K
+class _Ridge:
+    """The heads of one part at every candidate penalty, and how far off each is on rows that it has not seen."""
+
+    def __init__(self, part: _Part, scale_D: Floats, alphas: tuple[float, ...]) -> None:
+        d = len(scale_D)
+        self.part, self.scale_D, self.alphas = part, scale_D, alphas
+        self.weight, mean_X, products_XX = part.moments()
+        self.mean_D, self.mean_K = mean_X[:d], mean_X[d:]
+        values_D, self.vectors_DD = np.linalg.eigh(products_XX[:d, :d] / np.outer(scale_D, scale_D))
+        self.values_D = np.maximum(values_D, 0)
+        self.zy_DK = self.vectors_DD.T @ (products_XX[:d, d:] / scale_D[:, None])
+        self.errors_AK = np.zeros((len(alphas), len(self.mean_K)))
+
+    def leave_out(self, x_BD: Floats, y_BK: Floats, weight_B: Floats) -> None:
+        """Add the squared leave-one-out errors of some rows."""
+        root_B1 = np.sqrt(weight_B)[:, None]
+        z_BD = (x_BD - self.mean_D) / self.scale_D * root_B1 @ self.vectors_DD
+        y_BK = (y_BK - self.mean_K) * root_B1
+        for a, alpha in enumerate(self.alphas):
+            shrink_D = 1 / (self.values_D + alpha)
+            leverage_B = np.square(z_BD) @ shrink_D + weight_B / self.weight
+            residual_BK = (y_BK - z_BD @ (shrink_D[:, None] * self.zy_DK)) / np.maximum(1 - leverage_B, 1e-6)[:, None]
+            self.errors_AK[a] += np.square(residual_BK).sum(axis=0) / self.weight
+
+    def best(self, center_D: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Heads (D, K) on standardised features, intercepts, penalties and leave-one-out deviations (K,)."""
+        best_K = self.errors_AK.argmin(axis=0)
+        alpha_K = np.array(self.alphas)[best_K]
+        heads_DK = self.vectors_DD @ (self.zy_DK / (self.values_D[:, None] + alpha_K))
+        bias_K = self.mean_K - (self.mean_D - center_D) / self.scale_D @ heads_DK
+        return heads_DK, bias_K, alpha_K, np.sqrt(np.take_along_axis(self.errors_AK, best_K[None], axis=0)[0])

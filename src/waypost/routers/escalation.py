@@ -81,7 +81,7 @@ class Escalation:
             heads.append(fit_heads(features_ND, values_NK[index], table.weight_N[index],
                                    dim=self.encoder.dim, alpha=self.alpha))  # fmt: skip
         self.models, self.trained_on = table.models, outcomes.fingerprint
-        self.center_HD, self.scale_HD, self.heads_HDK, self.bias_HK, _, self.sigma_HK = (
+        self.center_HD, self.scale_HD, self.heads_HDK, self.bias_HK, _, self.sigma_HK, _ = (
             np.stack(part) for part in zip(*heads, strict=True)
         )
         return self
@@ -107,7 +107,7 @@ class Escalation:
 
     def _outlook(self, h: int, features_ND: Floats) -> Outlook:
         heads = Heads(self.center_HD[h], self.scale_HD[h], self.heads_HDK[h], self.bias_HK[h],
-                      np.empty(0), self.sigma_HK[h])  # fmt: skip
+                      np.empty(0), self.sigma_HK[h], np.empty((0, 0)))  # fmt: skip
         m = len(self.models)
         values_NK = heads(features_ND)
         # A model that always declined has no quality to learn from.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder, surface
 from waypost.outcomes import Outcomes
-from waypost.routers._linear import fit_heads
+from waypost.routers._linear import features_of, fit_heads
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
@@ -54,13 +54,12 @@ class Ridge:
         """Fit all heads."""
         table = targets(outcomes)
         m = len(table.models)
-        features_ND = self._features(table.prompts)
+        features_ND = features_of(table.prompts, self._features)
         fit = fit_heads(features_ND, table.values_NK, table.weight_N, dim=self.encoder.dim, alpha=self.alpha)
         self.models, self.trained_on = table.models, outcomes.fingerprint
         self.center_D, self.scale_D, self.heads_DK, self.bias_K = fit[:4]
         self.sigma_M = fit.sigma_K[:m]
-        x_ND = fit.standardise(features_ND).astype(np.float64)
-        values_D, vectors_DD = np.linalg.eigh((x_ND * table.weight_N[:, None]).T @ x_ND)
+        values_D, vectors_DD = np.linalg.eigh(fit.gram_DD)
         typical_alpha = float(np.median(fit.alpha_K[:m]))
         self.roots_DD = (vectors_DD / np.sqrt(np.maximum(values_D, 0) + typical_alpha)).astype(np.float32)
         return self
