@@ -167,6 +167,15 @@ class Objective:
             low, high = (low, middle) if mean_cost(middle) <= budget else (middle, high)
         return replace(free, usd=high)
 
+    def scores(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> Floats:
+        """The score of every model for every prompt, (N, M); minus infinity where a model is removed or unknown.
+
+        >>> one = Prediction(("small", "large"), np.array([[0.7, 0.9]]), *[np.array([[0.0, 0.01]])] * 3)
+        >>> Objective(usd=30).scores(one, {name: ModelCard(name) for name in one.models}).round(2)
+        array([[0.7, 0.6]])
+        """
+        return self._rank(prediction, cards, self._removed(prediction.models, cards, None))[0]
+
     @property
     def weights(self) -> dict[str, float]:
         """The weights that are in force, by name."""

@@ -9,6 +9,7 @@ import typer
 from waypost.cli import models, output
 from waypost.cli.argv import spread
 from waypost.cli.audit import audit
+from waypost.cli.calibrate import calibrate
 from waypost.cli.collect import collect
 from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
@@ -38,6 +39,7 @@ app.command("eval")(eval_)
 app.command("audit")(audit)
 app.command("estimate")(estimate)
 app.command("report")(report)
+app.command("calibrate")(calibrate)
 app.command("route")(route)
 app.command("serve")(serve)
 app.command("systems")(systems)

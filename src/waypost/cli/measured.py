@@ -201,6 +201,30 @@ def fitted(spec: str, router: Any, train: Outcomes | None) -> Any:
     return router if found is None else found  # a user's own fit may well return nothing
 
 
+def unseen(table: Path | None, format: str, spec: str, seed: int) -> tuple[Any, Data]:
+    """A fitted router, and the questions of a table that it has not seen: the part held out in training, or all.
+
+    Raises:
+        BadInput: a saved router was trained on all of them, or the name is not one of a router.
+    """
+    if not _saved(spec):
+        data = read(table, format, [], [], seed)
+        return asked(data, [spec], [], seed)[spec], data
+    router = _router(spec, seed)
+    name, whole = named.table(table, format)
+    if router.trained_on == whole.fingerprint:
+        raise BadInput(
+            f"{spec} was trained on every row of {name}, so nothing there tells what it does on others; "
+            f"train it without --all, or give another table"
+        )
+    for part, rest in (_apart(whole, seed), whole.split(seed=seed)):
+        if router.trained_on == part.fingerprint:
+            clean = _without(name, rest, _leaked(name, rest, part))
+            return router, Data(part, {name: clean}, shipped=table is None)
+    output.say(f"{spec} was not trained on {name} split by seed {seed}, so all of its {len(whole)} questions are used")
+    return router, Data(None, {name: whole}, shipped=table is None)
+
+
 def _saved(spec: str) -> bool:
     from waypost.routers import ROUTERS
 
