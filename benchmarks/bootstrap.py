@@ -18,8 +18,8 @@ import sys
 from time import perf_counter, process_time
 
 import numpy as np
-import rows
 
+import rows
 from waypost.evaluation import Earned, compare
 from waypost.evaluation.bootstrap import resample
 from waypost.outcomes import Outcomes
@@ -77,7 +77,7 @@ def made(n: int) -> tuple[Outcomes, dict[str, Earned]]:
 
 def _chosen(table: Outcomes, column_N: np.ndarray) -> Earned:
     at = (np.arange(len(table)), column_N)
-    calls_NM = np.eye(MODELS)[column_N]
+    calls_NM = np.eye(MODELS, dtype=np.uint8)[column_N]
     return Earned(table.models, table.quality_NM[at], table.usd_NM[at], table.seconds_NM[at], calls_NM)
 
 

@@ -23,7 +23,9 @@ def chosen(table: Outcomes, column_N: NDArray[np.intp]) -> Earned:
     usd_N, seconds_N = (
         np.where(missing_N, np.nan, values_NM[rows, column_N]) for values_NM in (table.usd_NM, table.seconds_NM)
     )
-    return Earned(table.models, quality_N, usd_N, seconds_N, np.eye(len(table.models))[column_N])
+    # In bytes, as these are the largest arrays of a comparison.
+    calls_NM = np.eye(len(table.models), dtype=np.uint8)[column_N]
+    return Earned(table.models, quality_N, usd_N, seconds_N, calls_NM)
 
 
 def single(table: Outcomes, model: str) -> Earned:

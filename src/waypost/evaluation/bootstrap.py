@@ -5,7 +5,7 @@ Shape suffixes: N questions, C clusters, K quantities, B resamples, S clusters o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,13 @@ _CHUNK = 64
 
 
 def resample(
-    values_NK: Floats, *, clusters_N: NDArray[np.intp] | None = None, resamples: int = 2000, seed: int = 0
+    values_NK: Floats | Sequence[Floats],
+    *,
+    clusters_N: NDArray[np.intp] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Floats:
-    """The mean of each column in every resample of the questions, as (B, K).
+    """The mean of each column in every resample of the questions, as (B, K).  A list of columns is not copied.
 
     Every resample draws the same questions for all columns, so whatever is computed from one row of the result (a
     difference, a ratio, a hull) is paired; the same seed draws the same for another matrix of as many questions too.
@@ -43,23 +47,24 @@ def resample(
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 8; for clusters Davison and
     Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
     """
-    n = len(values_NK)
+    columns = list(values_NK.T) if isinstance(values_NK, np.ndarray) else list(values_NK)
+    n = len(columns[0]) if columns else 0
     if n == 0 or resamples < 1:
         raise ValueError(f"a bootstrap needs a question and a resample, got {n} and {resamples}")
     if clusters_N is not None and len(clusters_N) != n:
         raise ValueError(f"clusters_N has {len(clusters_N)} entries, expected {n}, one for each question")
-    masks_NU, mask_K = _masks(values_NK)
+    masks, mask_K = _masks(columns)
     rng = np.random.default_rng(seed)
-    sums_BK = np.zeros((resamples, values_NK.shape[1]))
-    counts_BU = np.zeros((resamples, masks_NU.shape[1]))
+    sums_BK = np.zeros((resamples, len(columns)))
+    counts_BU = np.zeros((resamples, len(masks)))
     blocks = list(_blocks(n, clusters_N))
     sizes = np.array([len(starts_S) for _, starts_S in blocks])
     drawn_B = rng.multinomial(sizes.sum(), sizes / sizes.sum(), size=resamples)
     # One thread: products this small gain nothing from more, and on busy cores the threads wait for each other.
     with threadpool_limits(1, "blas"):
         for (rows, starts_S), total_B in zip(blocks, drawn_B.T, strict=True):
-            values_SK = np.add.reduceat(np.nan_to_num(values_NK[rows]), starts_S)
-            known_SU = np.add.reduceat(masks_NU[rows].astype(np.float64), starts_S)
+            values_SK = np.add.reduceat(np.nan_to_num(_block(columns, rows)), starts_S)
+            known_SU = np.add.reduceat(_block(masks, rows), starts_S)
             for start in range(0, resamples, _CHUNK):
                 chunk = slice(start, start + _CHUNK)
                 counts_RS = _counts(rng, total_B[chunk], len(starts_S))
@@ -170,14 +175,21 @@ def _ratio(away: Floats, s_K: Floats) -> Floats:
     return ratio
 
 
-def _masks(values_NK: Floats) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """The distinct columns of what is known, (N, U), and which of them each column has: most tables have one."""
-    missing = np.flatnonzero(np.isnan(values_NK.sum(axis=0)))
-    known = {column: ~np.isnan(values_NK[:, column]) for column in missing.tolist()}
-    masks = {b"": np.ones(len(values_NK), dtype=bool)} | {mask_N.tobytes(): mask_N for mask_N in known.values()}
+def _masks(columns: Sequence[Floats]) -> tuple[list[NDArray[np.bool_]], NDArray[np.intp]]:
+    """The distinct masks (N,) of what is known, and which of them each column has, (K,): most tables have one."""
+    masks = {b"": np.ones(len(columns[0]), dtype=bool)}
+    keys = []
+    for column_N in columns:
+        known_N = ~np.isnan(column_N)
+        keys.append(b"" if known_N.all() else np.packbits(known_N).tobytes())
+        masks.setdefault(keys[-1], known_N)
     place = {key: u for u, key in enumerate(masks)}
-    of = [place[known[k].tobytes()] if k in known else 0 for k in range(values_NK.shape[1])]
-    return np.column_stack(list(masks.values())), np.array(of, dtype=np.intp)
+    return list(masks.values()), np.array([place[key] for key in keys], dtype=np.intp)
+
+
+def _block(columns: Sequence[NDArray[np.generic]], rows: slice | NDArray[np.intp]) -> Floats:
+    """Some rows of the columns, side by side."""
+    return np.column_stack([column_N[rows] for column_N in columns]).astype(np.float64)
 
 
 def _blocks(n: int, clusters_N: NDArray[np.intp] | None) -> Iterator[tuple[slice | NDArray[np.intp], NDArray[np.intp]]]:

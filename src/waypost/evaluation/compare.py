@@ -181,24 +181,18 @@ def _lines(
     seed: int,
 ) -> tuple[Line, ...]:
     """The figures of every line, all from the same resamples."""
-    quality_NL = np.column_stack([value.quality_N for value in earned.values()])
     asked = [kind == "asked" for kind, _ in earned]
-    columns = {
-        "quality": quality_NL,
-        "gain": quality_NL - earned[best].quality_N[:, None],
-        "frugal": _frugal(earned, quality_NL),
-        **_priced(test, earned, quality_NL),
-    }
-    table_NK = np.hstack(list(columns.values()))
-    estimate_1K = np.array([[mean(column_N) for column_N in table_NK.T]])
-    means_EK = np.vstack([estimate_1K, resample(table_NK, clusters_N=clusters_N, resamples=resamples, seed=seed)])
-    ends = np.cumsum([values.shape[1] for values in columns.values()])
+    columns = _columns(test, earned, earned[best])
+    listed = [column_N for group in columns.values() for column_N in group]
+    estimate_1K = np.array([[mean(column_N) for column_N in listed]])
+    means_EK = np.vstack([estimate_1K, resample(listed, clusters_N=clusters_N, resamples=resamples, seed=seed)])
+    ends = np.cumsum([len(group) for group in columns.values()])
     means = dict(zip(columns, np.split(means_EK, ends[:-1], axis=1), strict=True))
     gain_EL, zero_EL = means["gain"], _zero_gain(means, earned)
     p_L = np.array([step_down(gain_EL[0, [k]], gain_EL[1:, [k]])[0] for k in range(len(earned))])
     adjusted_L = p_L.copy()
     adjusted_L[asked] = step_down(gain_EL[0, asked], gain_EL[1:, asked])
-    bounds = {name: percentiles(values[1:]) for name, values in {**means, "zero": zero_EL}.items() if values.size}
+    bounds = {name: percentiles(values[1:]) for name, values in {**means, "zero": zero_EL}.items()}
     return tuple(
         Line(
             name=name,
@@ -214,7 +208,7 @@ def _lines(
             share=value.share,
             ci95=_pair(bounds["quality"][k]),
             gain_ci95=_pair(bounds["gain"][k]),
-            vs_cheapest_ci95=_pair(bounds["frugal"][k]) if "frugal" in bounds and kind == "asked" else None,
+            vs_cheapest_ci95=_pair(bounds["frugal"][k]) if kind == "asked" and "frugal" in bounds else None,
             gain_se=float(gain_EL[1:, k].std()),
             p_beats=float(chance_above(gain_EL[1:, [k]])[0]),
             p=float(p_L[k]),
@@ -226,21 +220,26 @@ def _lines(
     )
 
 
-def _frugal(earned: Mapping[Key, Earned], quality_NL: Floats) -> Floats:
-    """The difference of each asked line to the router ``cheapest``, where that was asked too."""
-    frugal = earned.get(("asked", "cheapest"))
-    asked = sum(kind == "asked" for kind, _ in earned)
-    return quality_NL[:, : asked if frugal else 0] - (frugal.quality_N[:, None] if frugal else 0.0)
+def _columns(test: Outcomes, earned: Mapping[Key, Earned], best: Earned) -> dict[str, list[Floats]]:
+    """What is to be resampled of each line.
 
-
-def _priced(test: Outcomes, earned: Mapping[Key, Earned], quality_NL: Floats) -> dict[str, Floats]:
-    """Cost and quality on the questions that every model has, or nothing where a model's cost is unknown."""
-    if not zero.priced(test):
-        return {}
-    usd_NL = np.column_stack([value.usd_N for value in earned.values()])
-    if (complete_N1 := zero.complete(test)[:, None]).all():
-        return {"usd": usd_NL}
-    return {"usd": np.where(complete_N1, usd_NL, np.nan), "complete": np.where(complete_N1, quality_NL, np.nan)}
+    Its quality and gain; of what was asked the difference to the router ``cheapest``; and where there is a hull its
+    cost on the questions that every model has, and its quality there.
+    """
+    columns = {
+        "quality": [value.quality_N for value in earned.values()],
+        "gain": [value.quality_N - best.quality_N for value in earned.values()],
+    }
+    if frugal := earned.get(("asked", "cheapest")):
+        asked = [value for (kind, _), value in earned.items() if kind == "asked"]
+        columns["frugal"] = [value.quality_N - frugal.quality_N for value in asked]
+    if zero.priced(test):
+        complete_N = zero.complete(test)
+        columns["usd"] = [value.usd_N for value in earned.values()]
+        if not complete_N.all():
+            columns["usd"] = [np.where(complete_N, usd_N, np.nan) for usd_N in columns["usd"]]
+            columns["complete"] = [np.where(complete_N, quality_N, np.nan) for quality_N in columns["quality"]]
+    return columns
 
 
 def _zero_gain(means: Mapping[str, Floats], earned: Mapping[Key, Earned]) -> Floats:

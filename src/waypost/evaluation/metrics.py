@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from waypost.types import Floats
+
+Calls = NDArray[np.float64] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,7 @@ class Earned:
 
     A question whose choice was never measured is NaN in all three: it is left out and counted, never zero.  One that
     was measured by a call of unknown cost is NaN in ``usd_N``, and so the mean cost of all is unknown.
-    ``calls_NM`` is how often each model was called, in expectation where the choice is random.
+    ``calls_NM`` is how often each model was called, in expectation where the choice is random; bytes will do.
 
     >>> earned = Earned(("a", "b"), np.array([1.0, np.nan]), np.array([0.1, np.nan]), np.full(2, np.nan), np.eye(2))
     >>> earned.quality, earned.n, earned.missing, earned.share
@@ -29,7 +31,7 @@ class Earned:
     quality_N: Floats
     usd_N: Floats
     seconds_N: Floats
-    calls_NM: Floats
+    calls_NM: Calls
 
     def select(self, rows_N: NDArray[np.intp] | NDArray[np.bool_]) -> Self:
         """The same on some of the questions, given by their places or by a mask.
@@ -38,8 +40,13 @@ class Earned:
         >>> earned.select(np.array([False, True])).quality
         0.0
         """
-        per_question = (self.quality_N, self.usd_N, self.seconds_N, self.calls_NM)
-        return type(self)(self.models, *(values[rows_N] for values in per_question))
+        return replace(
+            self,
+            quality_N=self.quality_N[rows_N],
+            usd_N=self.usd_N[rows_N],
+            seconds_N=self.seconds_N[rows_N],
+            calls_NM=self.calls_NM[rows_N],
+        )
 
     @property
     def n(self) -> int:
@@ -74,8 +81,8 @@ class Earned:
     @property
     def share(self) -> Mapping[str, float]:
         """Share of the measured questions sent to each model; several calls a question sum to more than 1."""
-        calls_NM = self.calls_NM[self._measured_N]
-        return {name: mean(calls_N) for name, calls_N in zip(self.models, calls_NM.T, strict=True)}
+        calls_MN = self.calls_NM.T[:, self._measured_N]
+        return {name: _mean_of_all(calls_N) for name, calls_N in zip(self.models, calls_MN, strict=True)}
 
     @property
     def _measured_N(self) -> NDArray[np.bool_]:
@@ -88,7 +95,7 @@ def mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _mean_of_all(values: Floats) -> float:
+def _mean_of_all(values: Floats | Calls) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
