@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ def test_leaks_are_named_with_their_share_and_what_they_change(findings):
     leaks = findings.tests[0].leaks
     assert f"{leaks.leaked} of {findings.tests[0].with_leaks.n} test questions" in said
     assert "left out of all numbers here" in said
+    assert re.search(r"The gain of domain would be \S+ points in place of \S+; on them alone it is \S+\.", said)
 
 
 def test_a_verdict_that_leaks_would_flip_is_said(findings):

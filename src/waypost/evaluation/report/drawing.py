@@ -152,7 +152,7 @@ def layout(height: int, **more: Any) -> Chart:
         "font": {"color": INK, "size": 12, "family": "system-ui, sans-serif"},
         "hoverlabel": {"bgcolor": "var(--card)", "bordercolor": SOFT, "font": {"color": INK}, "align": "left"},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": SOFT, "activecolor": INK},
-        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal", "entrywidth": 140},
+        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal", "entrywidth": 165},
         **more,
         **axes,
     }

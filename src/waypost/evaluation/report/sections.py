@@ -257,7 +257,10 @@ def _leaks(tested: Tested) -> Iterator[Safe]:
         for line in tested.asked
     ]
     yield table(f"What the {human.count(leaks.leaked, 'leaked question')} would change", columns, rows)
-    examples = [[f"{twin.similarity:.2f}", _wide(twin.test), _wide(twin.train)] for twin in leaks.examples]
+    examples = [
+        [f"{twin.similarity:.2f}", _wide(twin.test), "the same" if twin.train == twin.test else _wide(twin.train)]
+        for twin in leaks.examples
+    ]
     yield table("Leaked questions, the least alike first", ["alike", "test", "training"], examples)
 
 

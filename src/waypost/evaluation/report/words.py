@@ -120,6 +120,15 @@ def _leaks(tested: Tested, findings: Findings) -> Iterator[str]:
     )
     flipped = list(_flips(tested.found, whole))
     yield f"With them {'; '.join(flipped)}." if flipped else "With them no verdict would differ."
+    yield _best_with_leaks(tested, best(tested, findings.weights).name)
+
+
+def _best_with_leaks(tested: Tested, name: str) -> str:
+    """What the leaks would make of the best line's gain, which may change much without a verdict changing."""
+    lines = [one.line(name, "asked") for one in (tested.found, tested.with_leaks, tested.on_leaks) if one]
+    clean, whole, *alone = (human.points(line.gain) for line in lines)
+    on_them = f"; on them alone it is {alone[0]}" if alone else ""
+    return f"The gain of {name} would be {whole} points in place of {clean}{on_them}."
 
 
 def _flips(clean: Comparison, whole: Comparison) -> Iterator[str]:
