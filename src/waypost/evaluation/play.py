@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,8 @@ from waypost.outcomes import Outcomes
 from waypost.routers import Escalation, Router
 from waypost.strategies import Cascade, Single, replay
 from waypost.types import Answer, Call, ModelCard, Prediction, Query, Strategy
+
+_BLOCK = 8192  # prompts
 
 
 class _NotMeasured(Exception):
@@ -52,10 +54,13 @@ def play_router(router: Router, table: Outcomes, objective: Objective, cards: Ma
     Raises:
         BadInput: the prediction does not fit the table.
     """
-    prediction = _checked(router.predict(table.prompts), table.models, len(table))
-    column_M = np.array([table.models.index(name) for name in prediction.models])
-    earned = chosen(table, column_M[objective.choose_many(prediction, cards)])
-    return _replayed(Single(router, cards), table, objective, _declined(table, earned), earned)
+    column_N = np.empty(len(table), dtype=np.intp)
+    for rows, prediction in _predictions(router, table.prompts, table.models):
+        column_M = np.array([table.models.index(name) for name in prediction.models])
+        column_N[rows] = column_M[objective.choose_many(prediction, cards)]
+    earned = chosen(table, column_N)
+    declined = _declined(table, earned)
+    return _replayed(Single(router, cards), table, objective, declined, earned) if declined else earned
 
 
 def solved(
@@ -68,7 +73,9 @@ def solved(
     """
     if objective.budget is None:
         return objective
-    return objective.solved(_checked(router.predict(prompts), tuple(cards), len(prompts)), cards)
+    parts = [part for _, part in _predictions(router, prompts, tuple(cards))]
+    arrays = (np.concatenate(part) for part in zip(*(part[1:] for part in parts), strict=True))
+    return objective.solved(Prediction(parts[0].models, *arrays), cards)
 
 
 def play_strategy(strategy: Strategy, table: Outcomes, objective: Objective) -> Earned:
@@ -124,6 +131,22 @@ def _declined(table: Outcomes, earned: Earned) -> list[int]:
         return []
     declined: list[int] = np.flatnonzero((earned.calls_NM * table.declined_NM).any(axis=1)).tolist()
     return declined
+
+
+def _predictions(
+    router: Router | Escalation, prompts: Sequence[str], models: Sequence[str]
+) -> Iterator[tuple[slice, Prediction]]:
+    """What the router expects, block by block: of a million prompts it is more than the table itself."""
+    for start in range(0, max(len(prompts), 1), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        block = prompts[rows]
+        try:
+            prediction = router.predict(block)
+        except BadInput as error:
+            if start == 0:
+                raise
+            raise BadInput(f"among the prompts from {start} on: {error}") from error
+        yield rows, _checked(prediction, models, len(block))
 
 
 def _checked(prediction: object, models: Sequence[str], n: int) -> Prediction:

@@ -25,21 +25,26 @@ class Targets(NamedTuple):
 def targets(outcomes: Outcomes) -> Targets:
     """The targets of a table."""
     order = sorted(range(len(outcomes)), key=lambda i: (outcomes.prompts[i], outcomes.ids[i]))
+    m = len(outcomes.models)
+    values_NK = np.empty((len(outcomes), 3 * m))
+    for k, part_NM in enumerate((outcomes.quality_NM, outcomes.usd_NM, outcomes.seconds_NM)):
+        values_NK[:, k * m : (k + 1) * m] = part_NM[order]
     return Targets(
         outcomes.models,
-        tuple(outcomes.prompts[i] for i in order),
-        tuple(outcomes.groups[i] for i in order),
-        np.hstack([outcomes.quality_NM, outcomes.usd_NM, outcomes.seconds_NM])[order],
+        tuple(map(outcomes.prompts.__getitem__, order)),
+        tuple(map(outcomes.groups.__getitem__, order)),
+        values_NK,
         outcomes.weight_N[order],
     )
 
 
 def column_means(values_NK: Floats, weight_N: Floats) -> Floats:
     """Weighted mean of each column over its known cells; NaN where a column has none."""
-    known = ~np.isnan(values_NK)
-    total = (known * weight_N[:, None]).sum(axis=0)
-    sums = np.where(known, values_NK, 0.0).T @ weight_N
-    means_K: Floats = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    means_K = np.full(values_NK.shape[1], np.nan)
+    for k, values_N in enumerate(values_NK.T):  # one by one: the table may be large
+        known_N = ~np.isnan(values_N)
+        if (total := known_N @ weight_N) > 0:
+            means_K[k] = np.where(known_N, values_N, 0.0) @ weight_N / total
     return means_K
 
 

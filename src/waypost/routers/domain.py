@@ -15,6 +15,8 @@ from waypost.outcomes import Outcomes
 from waypost.routers._targets import check_prompts, column_means, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
+_ROWS = 65_536  # from which the classifier and the clusters learn, and which are encoded at once
+
 
 @dataclass
 class Domain:
@@ -23,6 +25,8 @@ class Domain:
     A group's mean leans on the model's overall mean as on ``prior`` further rows, so that small groups do not
     shout. ``c`` is the classifier's inverse penalty. A table without groups is given ``clusters`` of its own by
     k-means on the vectors (seed 0). The spread joins the error of the means with the doubt between domains.
+    Of a table beyond 65,536 rows the classifier and the clusters see every second, third … of each group; the means
+    are those of all rows.
 
     >>> from waypost.outcomes import example_table
     >>> router = Domain().fit(example_table())
@@ -58,43 +62,54 @@ class Domain:
         from sklearn.linear_model import LogisticRegression
 
         table = targets(outcomes)
-        features_ND = np.hstack([self.encoder.encode(table.prompts), surface(table.prompts)])
-        groups = self._groups(table.groups, features_ND[:, : self.encoder.dim])
-        self.center_D = np.average(features_ND, axis=0, weights=table.weight_N)
+        names, group_N = np.unique(self._groups(table.groups, table.prompts), return_inverse=True)
+        rows = _few(group_N)
+        prompts = [table.prompts[n] for n in rows]
+        features_ND = np.hstack([self.encoder.encode(prompts), surface(prompts)])
+        self.center_D = np.average(features_ND, axis=0, weights=table.weight_N[rows])
         self.scale_D = np.ones_like(self.center_D)
         self.scale_D[self.encoder.dim :] = 16 * np.maximum(features_ND.std(axis=0)[self.encoder.dim :], 1e-9)
         weight_N = table.weight_N / table.weight_N.mean()
+        features_ND -= self.center_D
+        features_ND /= self.scale_D
         model = LogisticRegression(C=self.c, max_iter=1000)
-        model.fit((features_ND - self.center_D) / self.scale_D, groups, sample_weight=weight_N)
+        model.fit(features_ND, group_N[rows], sample_weight=weight_N[rows])
         coef_GD, bias_G = model.coef_, model.intercept_
-        if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes
+        if len(names) == 2:  # scikit-learn keeps one row for two classes
             coef_GD, bias_G = np.vstack([-coef_GD, coef_GD]) / 2, np.array([-bias_G[0], bias_G[0]]) / 2
-        self.domains = tuple(map(str, model.classes_))
+        self.domains = tuple(map(str, names))
         self.weights_DG, self.bias_G = coef_GD.T.astype(np.float32), bias_G
         self.models, self.trained_on = table.models, outcomes.fingerprint
-        self._fit_means(table.values_NK, weight_N, np.searchsorted(model.classes_, groups))
+        self._fit_means(table.values_NK, weight_N, group_N)
         return self
 
-    def _groups(self, groups: Sequence[str], vectors_ND: Floats) -> NDArray[np.str_]:
+    def _groups(self, groups: Sequence[str], prompts: Sequence[str]) -> NDArray[np.object_]:
         if len(set(groups)) >= 2:
-            return np.array(groups)
+            return np.array(groups, dtype=object)
         from sklearn.cluster import KMeans
 
+        vectors_ND = self.encoder.encode([prompts[n] for n in _few(np.zeros(len(prompts), dtype=np.intp))]).astype(
+            np.float64
+        )
         clusters = min(self.clusters, len(np.unique(vectors_ND, axis=0)))
         if clusters < 2:
             raise BadInput("the domain router needs prompts of at least two kinds; all of the table's are alike")
-        labels = KMeans(clusters, n_init=4, random_state=0).fit_predict(vectors_ND)
-        return np.array([f"cluster-{label}" for label in labels])
+        means = KMeans(clusters, n_init=4, random_state=0).fit(vectors_ND)
+        blocks = (prompts[start : start + _ROWS] for start in range(0, len(prompts), _ROWS))
+        labels = np.concatenate([means.predict(self.encoder.encode(block).astype(np.float64)) for block in blocks])
+        return np.array([f"cluster-{label}" for label in labels], dtype=object)
 
     def _fit_means(self, values_NK: Floats, weight_N: Floats, group_N: NDArray[np.intp]) -> None:
         m, overall_K = len(self.models), column_means(values_NK, weight_N)
-        known_NK = ~np.isnan(values_NK)
-        values_NK = np.where(known_NK, values_NK, 0)
-        onehot_GN = (group_N == np.arange(len(self.domains))[:, None]).astype(float)
-        # Rows of one group may weigh differently (several files); the prior counts rows, so weights mean 1 in it.
-        share_GN = onehot_GN * weight_N / np.maximum((onehot_GN @ weight_N / onehot_GN.sum(axis=1))[:, None], 1e-12)
-        count_GK = share_GN @ known_NK + self.prior
-        self.means_GK = (share_GN @ values_NK + self.prior * np.nan_to_num(overall_K)) / count_GK
+        count_GK, total_GK = np.empty((2, len(self.domains), values_NK.shape[1]))
+        for g in range(len(self.domains)):
+            rows = np.flatnonzero(group_N == g)
+            known_nK = ~np.isnan(values_NK[rows])
+            # Rows of one group may weigh differently (several files); the prior counts rows, so weights mean 1 in it.
+            share_n = weight_N[rows] / max(weight_N[rows].mean(), 1e-12)
+            count_GK[g] = share_n @ known_nK + self.prior
+            total_GK[g] = share_n @ np.where(known_nK, values_NK[rows], 0)
+        self.means_GK = (total_GK + self.prior * np.nan_to_num(overall_K)) / count_GK
         self.means_GK[:, np.isnan(overall_K)] = np.nan
         mean_GM = np.clip(self.means_GK[:, :m], 0, 1)
         self.errors_GM = np.sqrt(mean_GM * (1 - mean_GM) / count_GK[:, :m])
@@ -123,3 +138,9 @@ class Domain:
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
         return [{}, {"c": 1.0, "prior": 5.0}]
+
+
+def _few(group_N: NDArray[np.intp]) -> NDArray[np.intp]:
+    """All rows, or of a large table every second, third … of each group, so that no group is left out."""
+    step = -(-len(group_N) // _ROWS)
+    return np.sort(np.concatenate([np.flatnonzero(group_N == g)[::step] for g in range(group_N.max() + 1)]))
