@@ -29,8 +29,16 @@ def chosen(table: Outcomes, column_N: NDArray[np.intp]) -> Earned:
 
 
 def single(table: Outcomes, model: str) -> Earned:
-    """One model for every question."""
-    return chosen(table, np.full(len(table), table.models.index(model)))
+    """One model for every question; its numbers are the table's own, not copies."""
+    m = table.models.index(model)
+    quality_N = table.quality_NM[:, m]
+    missing_N = np.isnan(quality_N)
+    usd_N, seconds_N = (
+        np.where(missing_N, np.nan, values_NM[:, m]) if missing_N.any() else values_NM[:, m]
+        for values_NM in (table.usd_NM, table.seconds_NM)
+    )
+    calls_M = np.eye(len(table.models), dtype=np.uint8)[m]
+    return Earned(table.models, quality_N, usd_N, seconds_N, np.broadcast_to(calls_M, table.quality_NM.shape))
 
 
 def chance(table: Outcomes) -> Earned:
