@@ -238,10 +238,10 @@ def probability(p: float, resamples: int) -> str:
     >>> probability(1.0, 2000), probability(0.62, 2000), probability(0.0, 60)
     ('p > 0.999', 'p 0.620', 'p < 0.017')
     """
-    least = 1 / (1 + resamples)
+    least = math.ceil(1000 / (1 + resamples)) / 1000
     if p > 1 - least:
-        return f"p > {math.floor(1000 * (1 - least)) / 1000:.3f}"
-    return f"p {p:.3f}" if p >= least else f"p < {math.ceil(1000 * least) / 1000:.3f}"
+        return f"p > {1 - least:.3f}"
+    return f"p {p:.3f}" if p >= least else f"p < {least:.3f}"
 
 
 def _verdict(line: Line, best: Line, resamples: int) -> str:
@@ -258,7 +258,7 @@ def _verdict(line: Line, best: Line, resamples: int) -> str:
 
 
 def _gaps(line: Line) -> list[str]:
-    gaps = [f"{line.missing:,} not measured"] if line.missing else []
+    gaps = [f"{line.missing:,} not measured"] if line.missing and line.n else []
     # Where nothing has a price the dash says it all.
     return gaps + ([f"{line.unpriced:,} of unknown cost"] if 0 < line.unpriced < line.n else [])
 
