@@ -13,13 +13,13 @@ from waypost import Prediction
 class Mine:
     BROKEN = False
     def __init__(self, seed=0):
-        self.seed = seed
+        self._own = seed
     def fit(self, outcomes):
         self.models = outcomes.models
     def predict(self, prompts):
         if self.BROKEN:
             raise KeyError("weights")
-        chosen = np.random.default_rng(self.seed).integers(0, 3, len(prompts))
+        chosen = np.random.default_rng(self._own).integers(0, 3, len(prompts))
         return Prediction(self.models, np.eye(3)[chosen], *np.zeros((3, len(prompts), 3)))
 """
 

@@ -169,9 +169,9 @@ def spreads(found: Sequence[tuple[Spread, Sequence[Line]]]) -> list[dict[str, An
                 "quality %": f"{100 * quality:.2f}",
                 "gain": _point(one.parts.gain),
                 "95 %": points(one.parts.ci95),
-                "± questions": 100 * one.parts.questions,
-                "± splits": 100 * one.parts.splits,
-                "± seeds": 100 * one.parts.seeds,
+                "± questions": _deviation(one.parts.questions),
+                "± splits": _deviation(one.parts.splits),
+                "± seeds": _deviation(one.parts.seeds),
                 "vs zero": _point(zero_gain),
                 "$ / 1,000": None if math.isnan(usd) else f"{1000 * usd:.3g}",
                 "verdict": one.verdict if lines[0].kind == "asked" else lines[0].kind,
@@ -221,6 +221,10 @@ def points(bounds: tuple[float, float] | None) -> str:
 
 def _point(gain: float) -> str | None:
     return None if math.isnan(gain) else f"{100 * gain:+.2f}"
+
+
+def _deviation(points: float) -> str | None:
+    return None if math.isnan(points) else f"{100 * points:.2f}"
 
 
 def _means(lines: Sequence[Line]) -> tuple[float, ...]:

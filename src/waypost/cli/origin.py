@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -27,6 +28,16 @@ def parameters(spec: str, made: Any) -> dict[str, Any]:
     elif source := getattr(sys.modules.get(type(made).__module__), "__file__", None) if ":" in spec else None:
         settings["source"] = digest([Path(source)])
     return settings
+
+
+def draws(spec: str, made: Any) -> bool:
+    """Whether a seed makes another router of it: its class takes one, and it was not saved fitted.
+
+    >>> from waypost.routers import make
+    >>> draws("random", make("random")), draws("ridge", make("ridge"))
+    (True, False)
+    """
+    return "seed" in inspect.signature(type(made)).parameters and not Path(spec).is_dir()
 
 
 def digest(files: Iterable[Path]) -> str:

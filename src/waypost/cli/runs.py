@@ -116,7 +116,7 @@ class _Split:
         keys = [self._key(test, kind, name, {}, None) for kind, name in beside]
         self._measure(test, keys, dict)
         for spec, one in made.items():
-            drawn = seed if hasattr(one, "seed") else None
+            drawn = seed if origin.draws(spec, one) else None
             key = self._key(test, "asked", spec, origin.parameters(spec, one), drawn)
             self._measure(test, [key], partial(self._earned, test, spec, one, seed))
             keys.append(key)
