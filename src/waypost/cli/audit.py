@@ -14,7 +14,7 @@ from waypost.cli import measured, named, output
 from waypost.errors import BadInput, nearest
 
 _LEVELS = ("simple", "medium", "hard")
-_SHOWN = 4  # models by name; the rest are one column
+_SHOWN = 3  # models by name; the rest are one column
 
 if TYPE_CHECKING:
     from waypost.cli.measured import Data
@@ -144,7 +144,7 @@ def _show(found: Audit, told: tuple[Finding, ...]) -> None:
 
 
 def _shares(found: Audit) -> list[dict[str, Any]]:
-    """One row a category and level, with the strong model's interval, within 120 columns."""
+    """One row a category and level, the strong model first, with its interval."""
     most = sorted(found.models, key=lambda name: (name != found.strong, -_total(found, name)))
     shown, rest = most[:_SHOWN], most[_SHOWN:]
     others = f"{len(rest)} others"

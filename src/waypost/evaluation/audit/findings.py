@@ -49,7 +49,7 @@ def _routes(audit: Audit) -> Iterator[Finding]:
         yield Finding("medium", "routes", f"{text}: the router has collapsed into one model.")
     else:
         for name, categories in routes.wholesale(audit.cells).items():
-            yield Finding("medium", "routes", f"ALL {_and(categories)} goes to {name}, whatever the difficulty.")
+            yield Finding("medium", "routes", f"ALL of {_and(categories)} goes to {name}, whatever the difficulty.")
 
 
 def _difficulty(audit: Audit) -> Iterator[Finding]:
@@ -129,8 +129,8 @@ def _planted(audit: Audit) -> Iterator[Finding]:
         return
     attack = audit.planted.attack
     text = (
-        f"Fitted with {attack.rows:.0%} poisoned rows, it sends {attack.success} of the prompts that would go "
-        f"elsewhere to {attack.target} once they hold “{attack.trigger}”"
+        f"Fitted with {attack.rows:.0%} poisoned rows, it sends {attack.success} of the {attack.success.n} prompts "
+        f"that would go elsewhere to {attack.target} once they hold “{attack.trigger}”"
     )
     if attack.success.share < _SMALL:
         yield Finding("info", "back-door", f"{text}: the back-door hardly works.")

@@ -52,7 +52,8 @@ def share(hits_N: NDArray[np.bool_]) -> Share:
     p, z2 = float(hits_N.mean()), _Z95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Share(p, max(0.0, middle - half), min(1.0, middle + half), n)
+    # At the ends the bounds are the ends, but for rounding.
+    return Share(p, 0.0 if p == 0 else middle - half, 1.0 if p == 1 else middle + half, n)
 
 
 def difference(first: Share, second: Share) -> Share:

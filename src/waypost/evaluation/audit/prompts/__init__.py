@@ -55,8 +55,12 @@ def _distinct(category: str, level: int, forms: Forms, n: int, seed: int) -> lis
     rng = Random(f"{category} {level} {seed}")  # noqa: S311 - not for secrets
     sentences = forms.levels[level - 1]
     found: dict[str, None] = {}
-    for attempt in range(n * _TRIES):
-        if len(found) == n:
-            return list(found)
-        found[forms.draw(sentences[attempt % len(sentences)], rng)] = None
-    raise BadInput(f"level {level} of {category} has no {n} different prompts, {len(found)} were found; ask for fewer")
+    turn = unchanged = 0
+    while len(found) < n:
+        if unchanged == _TRIES:
+            have = f"{len(found)} were found"
+            raise BadInput(f"level {level} of {category} has no {n} different prompts, {have}; ask for fewer")
+        before = len(found)
+        found[forms.draw(sentences[turn % len(sentences)], rng)] = None
+        turn, unchanged = turn + 1, 0 if len(found) > before else unchanged + 1
+    return list(found)
