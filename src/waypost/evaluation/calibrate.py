@@ -191,11 +191,13 @@ def calibrate(
     base = base or Objective()
     cards = cards or {name: ModelCard(name) for name in table.models}
     # A split by the same seed as that of training and test would find all of the rest on one side.
-    choosing, measuring = table.split(0.5, seed + 1_000_003, clusters(table.prompts, table.sources))
+    clusters_N = clusters(table.prompts, table.sources)
+    choosing, measuring = table.split(0.5, seed + 1_000_003, clusters_N)
     objective = goal.choose(router.predict(choosing.prompts), choosing, base, cards)
     earned = play(router, measuring, objective, cards)
     promise = _promise(earned, measuring, best_single(choosing), resamples, seed)
-    return Calibrated(objective, len(choosing), promise, _reference(router, table, objective, cards))
+    seen = traffic(router.predict(table.prompts), table.prompts, objective, cards)
+    return Calibrated(objective, len(choosing), promise, Reference.of(seen, clusters_N))
 
 
 def traffic(prediction: Prediction, prompts: tuple[str, ...], objective: Objective, cards: Cards) -> Traffic:
@@ -251,10 +253,6 @@ def _ratio(values_N2: Floats, means_B2: Floats) -> Figure:
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample of free questions only
         low, high = percentiles(means_B2[:, :1] / means_B2[:, 1:])[0].tolist()
     return Figure(above / below, low, high)
-
-
-def _reference(router: Router, table: Outcomes, objective: Objective, cards: Cards) -> Reference:
-    return Reference.of(traffic(router.predict(table.prompts), table.prompts, objective, cards))
 
 
 def _weighing(base: Objective, weight: float) -> Objective:

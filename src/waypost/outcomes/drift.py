@@ -61,15 +61,21 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What traffic looked like when it was calibrated on: counts of choices, and of each number between edges."""
+    """What traffic looked like when it was calibrated on: counts of choices, and of each number between edges.
+
+    ``effective`` is how many independent prompts these are worth: n² / Σ m² for clusters of m prompts (Kish 1965).
+    """
 
     choices: Mapping[str, int]
     edges: Mapping[str, tuple[float, ...]]
     counts: Mapping[str, tuple[int, ...]]
+    effective: float
 
     @classmethod
-    def of(cls, traffic: Traffic) -> Self:
+    def of(cls, traffic: Traffic, clusters_N: NDArray[np.intp] | None = None) -> Self:
         """Of some prompts; each number is cut into ten bins of as many prompts, fewer where values repeat.
+
+        ``clusters_N`` numbers the prompts that came into the sample together, as duplicates do.
 
         >>> reference = Reference.of(Traffic(["a", "b", "a"], np.zeros(3), np.zeros(3), np.array([5.0, 7.0, 9.0])))
         >>> reference.choices, reference.counts["length"]
@@ -82,7 +88,9 @@ class Reference:
                 cuts = np.unique(np.quantile(values, np.arange(1, _BINS) / _BINS, method="inverted_cdf"))
                 edges[name] = tuple(cuts[cuts < values.max()].tolist())
                 counts[name] = tuple(_binned(values, edges[name]).astype(int).tolist())
-        return cls(dict(Counter(traffic.choices)), edges, counts)
+        sizes = np.ones(len(traffic)) if clusters_N is None else np.unique(clusters_N, return_counts=True)[1]
+        effective = len(traffic) ** 2 / max(1.0, float((sizes**2).sum()))
+        return cls(dict(Counter(traffic.choices)), edges, counts, effective)
 
     @classmethod
     def read(cls, given: Any) -> Self:
@@ -95,16 +103,18 @@ class Reference:
             choices = {str(name): int(count) for name, count in given["choices"].items()}
             edges = {str(name): tuple(map(float, values)) for name, values in given["edges"].items()}
             counts = {str(name): tuple(map(int, values)) for name, values in given["counts"].items()}
+            effective = float(given["effective"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"this is no reference to tell drift by: {error!r}; calibrate again") from error
         fits = edges.keys() == counts.keys() and set(edges) <= {*_NUMBERS}
         if not fits or any(len(counts[name]) != len(edges[name]) + 1 for name in edges):
             raise BadInput("this is no reference to tell drift by: edges and counts do not fit; calibrate again")
-        return cls(choices, edges, counts)
+        return cls(choices, edges, counts, effective)
 
     def plain(self) -> dict[str, Any]:
         """As JSON would hold it."""
-        return {"choices": dict(self.choices), "edges": dict(self.edges), "counts": dict(self.counts)}
+        content = {name: dict(getattr(self, name)) for name in ("choices", "edges", "counts")}
+        return {**content, "effective": self.effective}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,8 @@ def drifted(reference: Reference, recent: Traffic, level: float = 0.01) -> Drift
     A feature has drifted when both hold: its chi-square test of homogeneity gives p × features ≤ ``level``, and its
     population stability index, Σ (p − q) ln(p / q) over the bins with p and q the shares now and then, is at least
     0.1.  The test keeps chance from being called drift, the index what is too small to matter.  Rare bins are joined
-    until each expects five prompts.  A number that is unknown of recent prompts is not looked at.
+    until each expects five prompts, and a reference of clusters counts as the number of independent prompts that it is
+    worth.  A number that is unknown of recent prompts is not looked at.
 
     >>> rng = np.random.default_rng(0)
     >>> def traffic(mean):
@@ -160,7 +171,11 @@ def drifted(reference: Reference, recent: Traffic, level: float = 0.01) -> Drift
         if len(values) >= LEAST:
             then_B = np.array(reference.counts[name], dtype=np.float64)
             pairs[name] = then_B, _binned(values, reference.edges[name])
-    shifts = [_shift(name, *_pooled(*pair), features=len(pairs), level=level) for name, pair in pairs.items()]
+    worth = reference.effective / max(1, sum(reference.choices.values()))
+    shifts = [
+        _shift(name, *_pooled(then_B * worth, now_B), features=len(pairs), level=level)
+        for name, (then_B, now_B) in pairs.items()
+    ]
     shifts.sort(key=lambda shift: -shift.psi)
     any_ = any(shift.drifted for shift in shifts)
     return Drift(n, "drifted" if any_ else "has not drifted", tuple(shifts))
