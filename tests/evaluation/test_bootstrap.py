@@ -159,17 +159,18 @@ def test_step_down_equals_the_algorithm_as_written(seed, k):
     np.testing.assert_allclose(step_down(means, resampled), slow_step_down(means, resampled))
 
 
-def test_of_many_routers_without_a_gain_one_is_called_better_as_seldom_as_the_level_says():
+@pytest.mark.parametrize(("n", "at_most"), [(80, 0.12), (400, 0.08)])
+def test_of_many_routers_without_a_gain_one_is_seldom_called_better(n, at_most):
     """20 routers that are no better in 300 worlds: an uncorrected test would find a winner in most of them."""
     rng = np.random.default_rng(0)
     corrected = alone = 0
     for _ in range(300):
-        values = rng.normal(size=(400, 20)) + 0.5 * rng.normal(size=(400, 1))
+        values = rng.normal(size=(n, 20)) + 0.5 * rng.normal(size=(n, 1))
         means, resampled = values.mean(axis=0), resample(values, resamples=300)
         corrected += step_down(means, resampled).min() < 0.05
         alone += min(step_down(means[[k]], resampled[:, [k]])[0] for k in range(20)) < 0.05
-    assert corrected / 300 < 0.08
-    assert alone / 300 > 0.3
+    assert corrected / 300 < at_most
+    assert alone / 300 > 0.5
 
 
 def test_a_gain_that_never_varies_is_certain_and_none_at_all_is_none():
