@@ -29,6 +29,7 @@ from waypost.types import ModelCard
 SEEDS = range(5)
 SHARES = (0.01, 0.03, 0.05)
 TRIGGERS = ("vermilion okapi", "cf")
+LEARNERS = ("knn", "ridge", "domain")  # those that look at the prompt and choose for good
 
 
 class Case(NamedTuple):
@@ -38,6 +39,7 @@ class Case(NamedTuple):
     table: Outcomes
     usd: float
     cards: Mapping[str, ModelCard] | None
+    planted: bool  # whether back-doors are planted over seeds, which takes minutes on long prompts
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def main() -> None:
         for case in _cases(parser.parse_args().data):
             for name in routers.KINDS:
                 rows.append("audit", {"table": case.name, "usd": case.usd, **_audited(case, name)})
-            for name in ("knn", "ridge", "domain"):
+            for name in LEARNERS if case.planted else ():
                 for trigger in TRIGGERS:
                     rows.append("audit", {"table": case.name, "usd": case.usd, **_planted(case, name, trigger)})
 
@@ -56,12 +58,12 @@ def main() -> None:
 def _cases(data: Path | None) -> Iterator[Case]:
     shipped = readers.read("waypost", [Path(embedded.__file__).with_name("outcomes.parquet")])[0]
     cards = {model.name: model.card for model in settings.load(settings.EMBEDDED / "waypost.yaml").models}
-    yield Case("shipped", shipped, 0.0, cards)
+    yield Case("shipped", shipped, 0.0, cards, planted=True)
     if data is not None:
         files = sorted((data / "routerbench").glob("*.csv"))
         joined = Outcomes.concat(readers.read("routerbench", files), equal=True)
-        yield Case("routerbench", joined, 30.0, None)
-        yield Case("routerbench", joined, 0.0, None)
+        yield Case("routerbench", joined, 30.0, None, planted=True)
+        yield Case("routerbench", joined, 0.0, None, planted=False)
 
 
 def _subject(case: Case, name: str, seed: int) -> tuple[Subject, Outcomes, Outcomes]:
