@@ -14,6 +14,7 @@ from waypost.errors import BadRequest, WaypostError, nearest
 from waypost.gateway.ask import AUTO, parse
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.chat import Exchange
+from waypost.gateway.drifting import Drifting
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
 from waypost.gateway.readiness import Readiness
@@ -51,7 +52,7 @@ class App:
     """The gateway as an ASGI application: finished parts come in, requests are served.
 
     ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
-    turns the budgets of profiles and requests into weights.
+    turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router.
     """
 
     models: Mapping[str, Model]
@@ -60,6 +61,7 @@ class App:
     ledger: Ledger
     readiness: Readiness
     budgets: Budgets
+    drifting: Drifting | None = None
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     metrics: Metrics = field(default_factory=Metrics)
@@ -127,6 +129,8 @@ class App:
             if asked.objective is not None:
                 asked = replace(asked, objective=self.budgets.solved(asked.objective))
             exchange = Exchange.begin(asked, self.strategy, self.models)
+            if self.drifting is not None:
+                self.drifting.put(exchange.decision, asked.objective, len(asked.query.text))
         except WaypostError as error:
             self.metrics.count(error_status(error), None)
             raise
@@ -165,10 +169,14 @@ class App:
         ready = [name for name, reason in states.items() if reason is None]
         waiting = {name: reason for name, reason in states.items() if reason is not None}
         status = "ready" if ready else "not ready"
-        await send_json(send, 200 if ready else 503, {"status": status, "ready": ready, "not_ready": waiting})
+        body = {"status": status, "ready": ready, "not_ready": waiting}
+        if self.drifting is not None and self.drifting.latest is not None:
+            body["traffic"] = str(self.drifting.latest)
+        await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = self.metrics.render(dropped=self.ledger.dropped, waiting=self.ledger.waiting)
+        drift = self.drifting.latest if self.drifting is not None else None
+        page = self.metrics.render(dropped=self.ledger.dropped, waiting=self.ledger.waiting, drift=drift)
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 

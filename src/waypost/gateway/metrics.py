@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from waypost.outcomes.drift import Drift
+
 
 @dataclass(slots=True)
 class Metrics:
@@ -24,9 +26,9 @@ class Metrics:
         """Count one request that has ended."""
         self.requests[status, model or "-"] += 1
 
-    def render(self, *, dropped: int, waiting: int) -> str:
+    def render(self, *, dropped: int, waiting: int, drift: Drift | None = None) -> str:
         """The page at ``/metrics``."""
-        return "".join(f"{line}\n" for line in self._lines(dropped, waiting))
+        return "".join(f"{line}\n" for line in (*self._lines(dropped, waiting), *_drift_lines(drift)))
 
     def _lines(self, dropped: int, waiting: int) -> Iterator[str]:
         yield "# HELP waypost_requests_total Chat requests by status (499: the client left) and serving model."
@@ -42,3 +44,15 @@ class Metrics:
         yield "# HELP waypost_log_queue_length Rows that wait to be written."
         yield "# TYPE waypost_log_queue_length gauge"
         yield f"waypost_log_queue_length {waiting}"
+
+
+def _drift_lines(drift: Drift | None) -> Iterator[str]:
+    if drift is None:
+        return
+    yield "# HELP waypost_drifted Whether the latest traffic has drifted from the calibration."
+    yield "# TYPE waypost_drifted gauge"
+    yield f"waypost_drifted {int(drift.verdict == 'drifted')}"
+    yield "# HELP waypost_drift_psi Population stability index of the latest traffic, by feature; 0.1 is a shift."
+    yield "# TYPE waypost_drift_psi gauge"
+    for shift in sorted(drift.shifts, key=lambda shift: shift.feature):
+        yield f'waypost_drift_psi{{feature="{shift.feature}"}} {shift.psi:.4f}'

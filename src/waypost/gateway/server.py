@@ -12,11 +12,13 @@ from waypost import pool
 from waypost.errors import BadConfig, BadInput
 from waypost.gateway.app import App
 from waypost.gateway.budgets import Budgets
-from waypost.gateway.deciding import deciding
+from waypost.gateway.deciding import Deciding, deciding
+from waypost.gateway.drifting import Drifting
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
+from waypost.routers.fingerprint import fingerprint
 from waypost.store import Writer
 from waypost.types import Model, ModelCard
 
@@ -46,7 +48,8 @@ class Gateway(uvicorn.Server):
 
     Raises:
         BadInput: the port is in use, the address is not ours, or a model's settings are refused.
-        BadConfig: the store cannot be used, the router knows no model of the pool, or a profile's budget is too small.
+        BadConfig: the store cannot be used, the router knows no model of the pool, a profile's budget is too small, or
+            the calibration is of another router.
         NotInstalled: a saved router is missing.
     """
 
@@ -105,11 +108,25 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
         readiness=Readiness(models, missing),
         budgets=budgets,
+        drifting=_drifting(settings, chosen, profiles["default"]),
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
     unchosen = tuple(name for name in cards if name not in chosen.known)
     return app, Started(url, cards, chosen.strategy.name, chosen.words, missing, unchosen)
+
+
+def _drifting(settings: Settings, chosen: Deciding, default: Objective) -> Drifting | None:
+    """What watches the traffic of a calibrated router."""
+    known = settings.calibration
+    if known is None:
+        return None
+    if fingerprint(chosen.router) != known.fingerprint:
+        raise BadConfig(
+            f"{settings.places['calibration']}: 'calibration' is of another router than {chosen.words} "
+            f"(it was made for {known.router}); calibrate this one, or remove it"
+        )
+    return Drifting(known.reference, default)
 
 
 def _callable(profile: Objective, cards: Mapping[str, ModelCard]) -> Objective:

@@ -13,9 +13,11 @@ from typing import Any
 
 import yaml
 
-from waypost.errors import BadConfig, BadInput, BadRequest, UnknownModel
+from waypost.errors import BadConfig, BadInput, BadRequest
+from waypost.gateway.calibrated import calibration, strangers
 from waypost.gateway.entry import Entry, Reader, Scalar, read
 from waypost.objective import Objective
+from waypost.outcomes.calibration import Calibration
 from waypost.pool import KINDS
 from waypost.pool.catalogue import LOCAL
 from waypost.pool.download import cache_folder, location
@@ -33,7 +35,7 @@ _BUILTIN = "builtin:"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Names travel in headers and in lists there, and "auto" is taken.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
-_TOP = ("models", "router", "strategy", "head", "profiles", "server", "store", "log_prompts")
+_TOP = ("models", "router", "strategy", "head", "profiles", "calibration", "server", "store", "log_prompts")
 _PER_MTOK = tuple(f"usd_per_mtok_{what}" for what in ("in", "out", "cached", "written", "reasoning"))
 _MOST_NESTED = 20
 
@@ -68,7 +70,8 @@ class Settings:
     """A config file, read.
 
     ``router`` is "builtin", "cheapest", a folder, or None: the built-in one if it knows every model, else the
-    cheapest.  ``places`` says where in the file a field (``router``) or a profile (``profiles.cheap``) stands.
+    cheapest.  The objective of a ``calibration`` is the default profile.  ``places`` says where in the file a field
+    (``router``) or a profile (``profiles.cheap``) stands.
     """
 
     file: Path
@@ -77,6 +80,7 @@ class Settings:
     strategy: str = "single"
     head: Path | None = None
     profiles: Mapping[str, Objective] = field(default_factory=dict)
+    calibration: Calibration | None = None
     server: ServerSettings = ServerSettings()
     store: Path | None = None
     log_prompts: bool = False
@@ -103,6 +107,8 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     known = [model.name for model in models]
     profiles = {name: _profile(name, entry, known) for name, entry in _fields(top, "profiles").items()}
     strategy, head = _strategy(top)
+    calibrated = _calibration(top, known) if "calibration" in top else None
+    default = Objective.from_mapping(calibrated.objective) if calibrated else Objective()
     places = {name: entry.where for name, entry in top.items()}
     places |= {f"profiles.{name}": entry.where for name, entry in _fields(top, "profiles").items()}
     return Settings(
@@ -111,7 +117,8 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         router=_router(top["router"]) if "router" in top else None,
         strategy=strategy,
         head=head,
-        profiles=MappingProxyType({"default": Objective(), **profiles}),
+        profiles=MappingProxyType({"default": default, **profiles}),
+        calibration=calibrated,
         server=_server(top["server"]) if "server" in top else ServerSettings(),
         store=_store(top["store"]) if "store" in top and not top["store"].is_null() else None,
         log_prompts=top["log_prompts"].flag() if "log_prompts" in top else False,
@@ -324,11 +331,19 @@ def _profile(name: str, entry: Entry, models: Sequence[str]) -> Objective:
     except BadRequest as error:
         place = given.get(error.field, entry)
         raise BadConfig(f"{place.where}: profile '{name}': {error}") from error
-    for field_, named in (("allowed", objective.allowed or ()), ("bias", objective.bias)):
-        for model in named:
-            if model not in models:
-                raise BadConfig(f"{given[field_].where}: profile '{name}': '{field_}': {UnknownModel(model, models)}")
+    for said, unknown in strangers(objective, models):
+        raise BadConfig(f"{given[said].where}: profile '{name}': '{said}': {unknown}")
     return objective
+
+
+def _calibration(top: Mapping[str, Entry], models: Sequence[str]) -> Calibration:
+    """What says how to choose by default, so that nothing else may."""
+    entry = top["calibration"]
+    if "default" in _fields(top, "profiles"):
+        raise entry.error("is the default profile, and `profiles` has a `default` too; remove one")
+    if "head" in top:
+        raise entry.error("is of a router, and a cascade chooses by its `head`; remove one")
+    return calibration(entry, models)
 
 
 def _strategy(top: Mapping[str, Entry]) -> tuple[str, Path | None]:

@@ -1,0 +1,74 @@
+"""Watches whether live traffic still looks like what its trade-off was calibrated on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from waypost.objective import Objective
+from waypost.outcomes.drift import LEAST, Drift, Reference, Traffic, drifted
+from waypost.types import Decision
+
+_log = logging.getLogger(__name__)
+
+_WINDOW = 1000  # the latest prompts, of which each look takes all
+_EVERY = 100  # prompts between two looks
+# It looks again and again, so that each look must be surer than a single one: a thousand looks raise one false alarm.
+_LEVEL = 0.001
+
+
+@dataclass(slots=True)
+class Drifting:
+    """Keeps the latest 1,000 decisions of a calibrated trade-off, and looks at them after every 100.
+
+    A decision costs one append; the look is made in a thread.  ``latest`` is what the last look found.
+    """
+
+    reference: Reference
+    objective: Objective
+    latest: Drift | None = None
+    _recent: deque[tuple[str, Mapping[str, float], int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _since: int = 0
+    _look: asyncio.Future[Drift] | None = None
+
+    def put(self, decision: Decision, objective: Objective | None, length: int) -> None:
+        """Count a decision and the length of its prompt, if it was made by the calibrated trade-off and no other."""
+        if objective is not self.objective:
+            return
+        self._recent.append((decision.model, decision.quality, length))
+        self._since += 1
+        looking = self._look is not None and not self._look.done()
+        if self._since >= _EVERY and len(self._recent) >= LEAST and not looking:
+            self._since = 0
+            rows = list(self._recent)
+            self._look = asyncio.get_running_loop().run_in_executor(None, _looked, self.reference, rows)
+            self._look.add_done_callback(self._seen)
+
+    def _seen(self, look: asyncio.Future[Drift]) -> None:
+        if look.cancelled():
+            return
+        if (error := look.exception()) is not None:
+            _log.error("drift could not be told", exc_info=error)
+            return
+        before, self.latest = self.latest, look.result()
+        was, is_ = (each is not None and each.verdict == "drifted" for each in (before, self.latest))
+        if is_ and not was:
+            _log.warning(
+                "traffic has %s: what the calibration promises may no longer hold; collect outcomes of such prompts "
+                "and calibrate again",
+                self.latest,
+            )
+        elif was and not is_:
+            _log.info("traffic looks again like what was calibrated on: %s", self.latest)
+
+
+def _looked(reference: Reference, rows: list[tuple[str, Mapping[str, float], int]]) -> Drift:
+    models = sorted({model for _, quality, _ in rows for model in quality})
+    quality_NM = np.array([[quality.get(model, np.nan) for model in models] for _, quality, _ in rows])
+    traffic = Traffic.of([choice for choice, _, _ in rows], quality_NM, [length for _, _, length in rows])
+    return drifted(reference, traffic, _LEVEL)
