@@ -13,7 +13,7 @@ help:
 	@echo "make check    ruff and mypy"
 	@echo "make test     check, then every test"
 	@echo "make docs     run the code in README.md, CONTRIBUTING.md and docs/"
-	@echo "make bench    time one decision and the start"
+	@echo "make bench    time one decision and the start, and make docs/results.md again (DATA=folder: on public tables too)"
 
 run: .venv/.local model
 	@exec $(BIN)/waypost serve --port $(PORT)
@@ -34,6 +34,7 @@ docs: .venv/.dev model
 bench: .venv/.dev
 	$(BIN)/python benchmarks/decision.py --quick
 	$(BIN)/python benchmarks/startup.py --quick
+	$(BIN)/python benchmarks/results.py $(if $(DATA),--data $(DATA))
 
 # Each stamp is written last, so a step that was interrupted is done again.
 .venv/.made:
