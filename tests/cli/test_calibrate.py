@@ -1,16 +1,23 @@
 """``waypost calibrate`` as a user runs it: a goal, what it will do, and a check of traffic later."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import yaml
 
-from waypost import cli
+from waypost import cli, routers
 from waypost.cli import traffic
 from waypost.gateway.settings import load
+from waypost.objective import Objective
 from waypost.outcomes import Outcomes, example_table, parquet
 from waypost.outcomes.calibration import Calibration
+from waypost.store import Decided, Writer
+from waypost.strategies import Single
+from waypost.types import ModelCard, Query
+
+MODELS = ("tiny", "maths-expert", "large")
 
 
 def own(n, seed=0):
@@ -21,13 +28,24 @@ def own(n, seed=0):
     return Outcomes(table.ids, prompts, table.groups, table.models, table.quality_NM, table.usd_NM)
 
 
-@pytest.fixture
-def folder(tmp_path, waypost, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A table, a router trained on a part of it, and a calibration of that router."""
+    folder = tmp_path_factory.mktemp("made")
+    parquet.write(folder / "own.parquet", own(3000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train = ("train", "own.parquet", "--router", "domain", "--out", "router")
+        assert status(*train, monkeypatch=patch) == 0
+        goal = ("calibrate", "own.parquet", "--router", "router", "--keep", "0.95", "--out", "calibration.json")
+        assert status(*goal, monkeypatch=patch) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    parquet.write(tmp_path / "own.parquet", own(3000))
-    waypost("train", "own.parquet", "--router", "domain", "--out", "router")
-    waypost("calibrate", "own.parquet", "--router", "router", "--keep", "0.95", "--out", "calibration.json")
     return tmp_path
 
 
@@ -127,6 +145,36 @@ def test_traffic_of_another_kind_has(folder, capsys, monkeypatch):
     assert row["verdict"] == "drifted" and {"feature", "psi", "p", "drifted"} == set(row["shifts"][0])
     assert status("calibrate", log(folder, maths[:50]), "--check", "calibration.json", monkeypatch=monkeypatch) == 3
     assert "too few: 50 prompts" in capsys.readouterr().out
+
+
+def store(folder, prompts, objective, keep):
+    """The store of a gateway that served some prompts."""
+    strategy = Single(routers.load(folder / "router"), {name: ModelCard(name) for name in MODELS})
+    writer = Writer(folder / "waypost.sqlite")
+    for number, prompt in enumerate(prompts):
+        decision = strategy.decide(Query.of(prompt), objective)
+        kept = prompt if keep else None
+        writer.put(Decided(str(number), float(number), "", kept, "auto", decision, (), "tiny", 0.0, 0.0, 1, 1, 200))
+    writer.close()
+    return folder / "waypost.sqlite"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_store_of_a_gateway_is_a_log_too(folder, rows, waypost, keep):
+    objective = Objective.from_mapping(Calibration.read(folder / "calibration.json").objective)
+    path = store(folder, own(400, seed=4).prompts, objective, keep)
+    (row,) = rows("calibrate", path, "--check", "calibration.json")
+    assert (row["verdict"], row["n"]) == ("has not drifted", 400)
+    assert ("length" in {shift["feature"] for shift in row["shifts"]}) == keep
+
+
+def test_of_a_store_only_what_the_calibration_decided_is_looked_at(folder, waypost):
+    path = store(folder, own(300, seed=4).prompts, Objective(usd=1.0), keep=True)
+    out = waypost("calibrate", path, "--check", "calibration.json", fails=True)[1]
+    assert "300 of 300 decisions were made by another trade-off" in out
+    assert "has no decision by the calibrated trade-off" in out
+    (folder / "waypost.sqlite").write_bytes(b"SQLite format 3\0 and then nothing")
+    assert "is no store of waypost serve" in waypost("calibrate", path, "--check", "calibration.json", fails=True)[1]
 
 
 def test_a_table_is_a_log_too(folder, waypost):
