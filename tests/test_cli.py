@@ -11,7 +11,10 @@ import pytest
 import waypost
 from waypost import cli
 
-COMMANDS = ("init", "models", "collect", "train", "eval", "route", "serve")
+COMMANDS = (
+    "init", "models", "collect", "import", "train", "eval", "report", "calibrate", "audit", "estimate", "route",
+    "serve", "systems",
+)  # fmt: skip
 
 
 def run(monkeypatch, capsys, *words):
