@@ -79,6 +79,11 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, line, sentence):
     assert path.read_text() == line + "\n"
 
 
+def test_a_folder_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(BadInput, match=r"is a folder; name a file for the rows, such as .*rows\.jsonl"):
+        Rows(tmp_path)
+
+
 def one_by_one(table, asked):
     """The rows of an experiment: each router compared by itself, the rest once, through a file's JSON."""
     rows = Rows()

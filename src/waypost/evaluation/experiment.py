@@ -44,7 +44,7 @@ class Rows:
     off; ``mended`` says so.
 
     Raises:
-        BadInput: a line that is complete and yet no row.
+        BadInput: a line that is complete and yet no row, or a folder in place of a file.
 
     >>> rows, key = Rows(), dict.fromkeys(KEY, "")
     >>> rows.find(key) is None
@@ -55,6 +55,8 @@ class Rows:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        if path is not None and path.is_dir():
+            raise BadInput(f"{path} is a folder; name a file for the rows, such as {path / 'rows.jsonl'}")
         self.path = path
         self.mended = path is not None and _mend(path)
         self._rows: dict[bytes, Row] = {}
