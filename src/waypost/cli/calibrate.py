@@ -145,12 +145,12 @@ def _figures(found: Calibrated, requests_per_day: float | None) -> Iterator[dict
     lines = [
         ("quality", promise.quality, "{:.1%}"),
         (f"of the quality of {promise.best_single}", promise.kept, "{:.1%}"),
-        ("$ per query", promise.usd, "{:.3g}"),
+        ("USD per query", promise.usd, "{:.3g}"),
         (f"of the cost of {promise.best_single} saved", promise.saved, "{:.1%}"),
     ]
     if requests_per_day is not None:
         daily = type(promise.usd)(*(requests_per_day * each for each in promise.usd))
-        lines.insert(3, (f"$ per day of {requests_per_day:,.0f} requests", daily, "{:.4g}"))
+        lines.insert(3, (f"USD per day of {requests_per_day:,.0f} requests", daily, "{:.4g}"))
     lines += [(f"calls of {model} per query", figure, "{:.1%}") for model, figure in promise.share.items()]
     for what, figure, form in lines:
         value, low, high = ("–" if each != each else form.format(each) for each in figure)
