@@ -1,9 +1,9 @@
-"""Prompts that are the same question: equal, or near duplicates.  Shape suffixes: N prompts, C characters, B bands.
+"""Prompts that are the same question: equal, or near duplicates.  Shape suffixes: N prompts, U unequal ones.
 
 Two prompts are exact duplicates when they are equal but for case, white space and Unicode form.  They are near
 duplicates when they are worded alike and nothing that differs could make them another question:
 
-- their sets of four-character shingles have a Jaccard similarity of at least `THRESHOLD`;
+- their sets of four-character shingles, punctuation aside, have a Jaccard similarity of at least `THRESHOLD`;
 - their numbers are the same, in the same order within each line or option (lines and options may change places);
 - every other word that only one of them has is a slip of the keyboard away from a word that only the other has
   (``capitol``, ``capital``), or says nothing (``the``, ``please``).
