@@ -49,6 +49,7 @@ class Source:
     format: str = ""
     test: str = ""
     objectives: tuple[str, ...] = ("",)
+    routers: str = ""
 
 
 SOURCES = {
@@ -69,10 +70,12 @@ SOURCES = {
     "llmrouter": Source(
         "LLMRouter",
         "5,608 training and 500 test questions × nine models, split by its authors; no costs. "
-        "119 of the test questions stand in the training file too.",
+        "119 of the test questions stand in the training file too, which flatters a router that only remembers: "
+        "`nearest:Nearest` (`benchmarks/nearest.py`) takes the outcomes of the one nearest training question.",
         "llmrouter/train.json",
         "llmrouter",
         "llmrouter/test.json",
+        routers="cheapest,best_single,random,knn,ridge,domain,nearest:Nearest",
     ),
     "routellm": Source(
         "RouteLLM, MMLU",
@@ -110,6 +113,7 @@ def measure(name: str, source: Source, data: Path | None) -> None:
     run = datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as folder:
         table = list(_tables(source, data, Path(folder)))
+        table += ["--router", source.routers] if source.routers else []
         for objective in source.objectives:
             weighed = ["--objective", objective] if objective else []
             found = _waypost("eval", *table, *weighed, "--json")
@@ -129,15 +133,18 @@ def _tables(source: Source, data: Path | None, folder: Path) -> Iterator[str]:
     if not source.files or data is None:
         return
     if not source.test:
-        yield _imported(source, sorted(data.glob(source.files)), folder / f"{Path(source.files).parts[0]}.parquet")
+        yield _imported(
+            source, sorted(data.resolve().glob(source.files)), folder / f"{Path(source.files).parts[0]}.parquet"
+        )
         return
     for option, files in (("--train", source.files), ("--test", source.test)):
         yield option
-        yield _imported(source, sorted(data.glob(files)), folder / f"{Path(files).stem}.parquet")
+        yield _imported(source, sorted(data.resolve().glob(files)), folder / f"{Path(files).stem}.parquet")
 
 
-def _imported(source: Source, files: list[Path], out: Path) -> str:
-    _waypost("import", *map(str, files), "--format", source.format, "--out", str(out))
+def _imported(source: Source, data: Path, files: str, out: Path) -> str:
+    found = sorted(data.resolve().glob(files))
+    _waypost("import", *map(str, found), "--format", source.format, "--out", str(out))
     return str(out)
 
 
