@@ -133,13 +133,11 @@ def _tables(source: Source, data: Path | None, folder: Path) -> Iterator[str]:
     if not source.files or data is None:
         return
     if not source.test:
-        yield _imported(
-            source, sorted(data.resolve().glob(source.files)), folder / f"{Path(source.files).parts[0]}.parquet"
-        )
+        yield _imported(source, data, source.files, folder / f"{Path(source.files).parent}.parquet")
         return
     for option, files in (("--train", source.files), ("--test", source.test)):
         yield option
-        yield _imported(source, sorted(data.resolve().glob(files)), folder / f"{Path(files).stem}.parquet")
+        yield _imported(source, data, files, folder / f"{Path(files).stem}.parquet")
 
 
 def _imported(source: Source, data: Path, files: str, out: Path) -> str:
@@ -149,9 +147,10 @@ def _imported(source: Source, data: Path, files: str, out: Path) -> str:
 
 
 def _waypost(*words: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "waypost", *words], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    command = [sys.executable, "-m", "waypost", *words]
+    # In this folder, where the classes of our own lie.
+    here = Path(__file__).parent
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=here).stdout
 
 
 def page() -> str:
