@@ -1,16 +1,18 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from waypost.errors import BadInput, BadTable
-from waypost.evaluation import play
+from waypost.evaluation import play, solved
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes, example_table
 from waypost.routers import make
-from waypost.types import Call, Decision, Outcome, Prediction
+from waypost.types import Call, Decision, ModelCard, Outcome, Prediction
 
 NAN = np.nan
+PLAY = import_module("waypost.evaluation.play")  # the package shows the function under this name
 
 
 @dataclass
@@ -126,3 +128,27 @@ def test_a_router_that_returns_something_else_is_refused():
 
     with pytest.raises(BadInput, match=r"must return a waypost\.Prediction, got a ndarray"):
         play(Scores(("large", "tiny"), (1.0, 0.0)), example_table(10), Objective())
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_blocks_of_any_size_give_the_same(size, monkeypatch, recorded):
+    train, test = example_table(300).split()
+    objective = Objective(usd=100, budget=2e-4)
+    cards = {name: ModelCard(name) for name in test.models}
+    fixed = Fixed(("large", "small"), (0.4, 0.6))
+    routers = [make(name).fit(train) for name in ("domain", "ridge", "random")]
+    whole = [(solved(each, test.prompts, objective, cards), play(each, test, Objective(usd=100))) for each in routers]
+    whole_recorded = play(fixed, recorded, Objective())
+    monkeypatch.setattr(PLAY, "_BLOCK", size)
+    for router, (weight, earned) in zip(routers, whole, strict=True):
+        assert solved(router, test.prompts, objective, cards).usd == pytest.approx(weight.usd)
+        np.testing.assert_array_equal(play(router, test, Objective(usd=100)).calls_NM, earned.calls_NM)
+    np.testing.assert_array_equal(play(fixed, recorded, Objective()).usd_N, whole_recorded.usd_N)
+
+
+def test_a_prompt_that_a_router_refuses_is_found_in_a_later_block(monkeypatch):
+    table = example_table(20)
+    blank = replace(table, prompts=(*table.prompts[:13], " ", *table.prompts[14:]))
+    monkeypatch.setattr(PLAY, "_BLOCK", 5)
+    with pytest.raises(BadInput, match="among the prompts from 10 on: prompt 3 is empty"):
+        play(make("best_single").fit(table), blank, Objective())

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput, BadTable
-from waypost.outcomes import journal, parquet
+from waypost.outcomes import Outcomes, example_table, journal, parquet, stored
 from waypost.types import Outcome
 
 UNIT = st.floats(0, 1)
@@ -19,7 +20,7 @@ ROWS = st.lists(
     st.builds(
         Outcome, id=TEXT, prompt=TEXT, group=TEXT, model=TEXT, quality=st.none() | UNIT, usd=MONEY, seconds=MONEY,
         tokens_in=st.integers(0, 10**6), tokens_out=st.integers(0, 10**6), answer=TEXT, finish=TEXT,
-        logprob=st.none() | st.floats(-100, 0), declined=st.booleans(), reference=TEXT, scorer=TEXT,
+        logprob=st.none() | st.floats(-100, 0), declined=st.booleans(), reference=TEXT, scorer=TEXT, source=TEXT,
     ),
     max_size=6,
     unique_by=lambda row: (row.id, row.model),
@@ -155,3 +156,76 @@ def test_only_one_process_collects_into_a_table(tmp_path):
         with pytest.raises(BadInput, match="another process is collecting"):
             journal.Journal(path)
     assert other.returncode == 1 and "another process is collecting into this table" in other.stderr
+
+
+@settings(max_examples=25, deadline=None)  # each writes two files
+@given(rows=ROWS, data=st.data())
+def test_a_table_goes_through_a_file_however_small_the_blocks(tmp_path_factory, rows, data):
+    cells = {(each.id, each.model): each for each in [row(model="m"), row(model="n", answer="Hello"), *rows]}
+    scored = {each.model for each in cells.values() if each.quality is not None}  # no table has other models
+    first = {}
+    told = [replace(each, **first.setdefault(each.id, shared(each))) for each in cells.values() if each.model in scored]
+    table = Outcomes.from_rows(told)
+    folder = tmp_path_factory.mktemp("table")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "_CHUNK", data.draw(st.integers(1, 5)))
+        patch.setattr(parquet, "_BLOCK", data.draw(st.integers(1, 5)))
+        parquet.write(folder / "wide.parquet", table)
+        parquet.write(folder / "long.parquet", table.rows())
+        assert (folder / "wide.parquet").read_bytes() == (folder / "long.parquet").read_bytes()
+        found = parquet.read(folder / "wide.parquet")
+    expected = sorted(table.rows(), key=lambda each: (each.id, each.model))
+    assert found.fingerprint == Outcomes.from_rows(expected).fingerprint
+    assert sorted(found.rows(), key=lambda each: (each.id, each.model)) == expected
+
+
+def shared(row):
+    return {"prompt": row.prompt, "group": row.group, "source": row.source}
+
+
+def test_a_file_in_any_order_is_read_in_that_of_ids_and_its_later_rows_count_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "_CHUNK", 2)
+    table = example_table(30)
+    parquet.write(tmp_path / "t.parquet", table)
+    again = f"(SELECT * REPLACE (0.25 AS quality) FROM '{tmp_path}/t.parquet' WHERE id = 'example-7')"
+    mixed = f"FROM '{tmp_path}/t.parquet' ORDER BY hash(prompt || model)"
+    duckdb.sql(f"COPY (SELECT * FROM ({mixed}) UNION ALL {again}) TO '{tmp_path}/mixed.parquet' (FORMAT parquet)")
+    found = parquet.read(tmp_path / "mixed.parquet")
+    assert found.ids == tuple(sorted(table.ids)) and found.models == tuple(sorted(table.models))
+    kept = [n for n, name in enumerate(found.ids) if name != "example-7"]
+    whole = parquet.read(tmp_path / "t.parquet")
+    assert found.select(kept).fingerprint == whole.select(kept).fingerprint
+    assert found.quality_NM[found.ids.index("example-7")].tolist() == [0.25] * 3
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ("quality = 'nan'", r"row 3 .id 'b'.: quality is not finite"),
+    ("usd = 'inf'", r"row 3 .id 'b'.: usd is not finite"),
+    ("prompt = 'other'", r"row 3: id 'b' stands for two different prompts"),
+    ("quality = 3", r"row 1 .id 'b'., model 'n': quality is 3.0, it must be between 0 and 1"),
+])  # fmt: skip
+def test_what_no_table_may_hold_is_refused_with_its_place(tmp_path, monkeypatch, change, said):
+    monkeypatch.setattr(stored, "_CHUNK", 1)
+    good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
+    parquet.write(good, pairs("a", "b"))
+    duckdb.sql(f"CREATE OR REPLACE TABLE changed AS FROM '{good}'")
+    duckdb.sql(f"UPDATE changed SET {change} WHERE id = 'b' AND model = 'n'")
+    duckdb.sql(f"COPY changed TO '{bad}' (FORMAT parquet)")
+    with pytest.raises(BadTable, match=said):
+        parquet.read(bad)
+
+
+def test_two_prompts_of_one_id_are_not_written_over_each_other(tmp_path):
+    table = Outcomes.concat([example_table(10), example_table(10, seed=1)])
+    with pytest.raises(BadTable, match="id 'example-0' stands for rows 0 and 10; ids must be unique in a file"):
+        parquet.write(tmp_path / "t.parquet", table)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_with_long_texts_are_packed_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_GROUP_BYTES", 1 << 16)
+    long = [row(f"{n:04}", model, answer="x" * 100) for n in range(1500) for model in ("m", "n")]
+    parquet.write(tmp_path / "t.parquet", long)
+    sizes = duckdb.sql(f"SELECT DISTINCT row_group_num_rows FROM parquet_metadata('{tmp_path}/t.parquet')").fetchall()
+    assert max(sizes) == (2048,)
+    assert parquet.read(tmp_path / "t.parquet").answer(1499, "n").text == "x" * 100

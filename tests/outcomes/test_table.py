@@ -1,5 +1,6 @@
 """The outcomes table refuses what cannot be true and keeps what is missing missing."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -159,3 +160,88 @@ def test_half_a_character_in_a_prompt_is_hashed_like_any_other():
     table = changed(prompts=("a\udcff", *example_table(60).prompts[1:]))
     assert table.fingerprint != example_table(60).fingerprint
     assert sum(map(len, table.split())) == 60
+
+
+MODELS = ("a", "b", "c")
+NUMBER = st.none() | st.floats(0, 1)
+TOKENS = st.integers(0, 10**6)
+SAID = st.fixed_dictionaries({
+    "usd": NUMBER, "seconds": NUMBER, "tokens_in": TOKENS, "tokens_out": TOKENS, "answer": st.text(max_size=40),
+    "finish": st.sampled_from(["stop", "length"]), "logprob": st.none() | st.floats(-9, 0), "declined": st.booleans(),
+    "reference": st.sampled_from(["", "4"]), "scorer": st.sampled_from(["", "exact"]), "tokens_cached": TOKENS,
+    "tokens_written": TOKENS, "tokens_reasoning": TOKENS,
+})  # fmt: skip
+
+
+@st.composite
+def recorded(draw):
+    """Rows of a table whose first prompt every model was scored on; others may be missing, unscored or bare."""
+    rows = []
+    for n in range(draw(st.integers(1, 5))):
+        for model in MODELS:
+            said = draw(st.none() | st.just({}) | SAID) if n else draw(SAID)
+            if said is not None:
+                quality = draw(NUMBER) if n else draw(st.floats(0, 1))
+                shared = {"id": f"q{n}", "prompt": f"prompt {n}", "group": "g", "source": f"s{n // 2}"}
+                rows.append(Outcome(**shared, model=model, quality=quality, **({"usd": None, "seconds": None} | said)))
+    return rows
+
+
+@given(rows=recorded())
+def test_rows_come_back_as_they_went_in(rows):
+    table = Outcomes.from_rows(rows)
+    assert list(table.rows()) == [row for row in rows if table.recorded or row.quality is not None]
+    assert Outcomes.from_rows(table.rows()).fingerprint == table.fingerprint
+
+
+@given(rows=recorded(), data=st.data())
+def test_answers_stay_with_their_prompts_and_models(rows, data):
+    table = Outcomes.from_rows(rows)
+    order = [0, *data.draw(st.lists(st.integers(0, len(table) - 1), max_size=6))]
+    models = data.draw(st.permutations(MODELS))[: data.draw(st.integers(2, 3))]
+    joined = Outcomes.concat([table.select(order).only(models), table.only(models)])
+    for place, n in enumerate((*order, *range(len(table)))):
+        for m, model in enumerate(models):
+            assert joined.answer(place, model) == table.answer(n, model)
+            if table.declined_NM is not None:
+                assert joined.declined_NM[place, m] == table.declined_NM[n, table.models.index(model)]
+
+
+def test_a_table_of_bare_scores_keeps_no_answers_and_knows_of_no_declined_call():
+    bare = example_table(20)
+    again = Outcomes.from_rows(bare.rows())
+    for table in (bare, again):
+        assert not table.keeps_answers and table.declined_NM is None and table.answer(0, "tiny") is None
+    told = Outcomes.from_rows(replace(row, answer="Hi") for row in bare.rows())
+    assert told.keeps_answers and not told.declined_NM.any()
+    assert told.fingerprint == again.fingerprint
+
+
+def test_a_table_with_answers_keeps_them_when_it_is_joined_with_one_without():
+    bare = example_table(20)
+    told = Outcomes.from_rows(replace(row, answer="Hi") for row in bare.rows())
+    joined = Outcomes.concat([bare, told])
+    assert joined.keeps_answers
+    assert joined.answer(0, "tiny") is None and joined.answer(20, "tiny").text == "Hi"
+    assert len(list(joined.rows())) == 2 * 20 * 3
+
+
+def test_what_was_never_measured_takes_no_space():
+    table = table_without_seconds(example_table(1000)).select(np.arange(500)).only(("tiny", "large"))
+    assert np.isnan(table.seconds_NM).all() and not any(table.seconds_NM.strides)
+
+
+def table_without_seconds(table):
+    return replace(table, seconds_NM=np.full(table.seconds_NM.shape, np.nan))
+
+
+def test_the_fingerprint_of_a_large_table_is_that_of_its_bytes():
+    table = Outcomes.concat([example_table(300)] * 70)
+    texts = "\0".join((*table.prompts, *table.groups, *table.models)).encode()
+    numbers = (table.quality_NM, table.usd_NM, table.seconds_NM, table.weight_N)
+    assert table.fingerprint == hashlib.sha256(texts + b"".join(array.tobytes() for array in numbers)).hexdigest()
+
+
+def test_a_count_that_no_table_has_room_for_is_refused():
+    with pytest.raises(BadTable, match="column 'tokens_in'"):
+        Outcomes.from_rows([Outcome("x", "Hi", "", "a", 1.0, 0.1, 0.1, tokens_in=2**31)])

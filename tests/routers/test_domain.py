@@ -48,3 +48,23 @@ def test_prompts_that_are_all_alike_are_refused():
     same = Outcomes(tuple("abcde"), ("Hi",) * 5, ("",) * 5, ("x", "y"), ones, ones)
     with pytest.raises(BadInput, match="at least two kinds"):
         Domain().fit(same)
+
+
+def test_of_a_large_table_the_classifier_sees_some_rows_of_every_group_and_the_means_all(monkeypatch):
+    table = example_table(300)
+    groups = ("rare", *table.groups[1:])
+    monkeypatch.setattr("waypost.routers.domain._ROWS", 100)
+    router = Domain().fit(replace(table, groups=groups))
+    assert router.domains == ("chat", "code", "maths", "rare")
+    rows = np.array(groups) == "maths"
+    expected = (table.quality_NM[rows].sum(axis=0) + 20 * table.quality_NM.mean(axis=0)) / (rows.sum() + 20)
+    np.testing.assert_allclose(router.means_GK[2, :3], expected)
+    assert router.domain(["What is 17 plus 26?"]) == ["maths"]
+
+
+def test_clusters_of_a_large_table_are_found_on_some_of_its_rows(monkeypatch):
+    table = replace(example_table(300), groups=("",) * 300)
+    monkeypatch.setattr("waypost.routers.domain._ROWS", 100)
+    router = Domain(clusters=3).fit(table)
+    assert router.domains == ("cluster-0", "cluster-1", "cluster-2")
+    assert len(set(router.domain(["What is 3 plus 4?", "Fix the bug in the method garden."]))) == 2

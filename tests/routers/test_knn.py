@@ -53,3 +53,15 @@ def test_more_neighbours_than_rows_is_every_row():
 def test_a_bad_k_is_refused():
     with pytest.raises(ValueError, match="k must be at least 1"):
         KNN(k=0)
+
+
+def test_k_is_chosen_on_some_rows_of_a_large_table(monkeypatch):
+    left_out = []
+    estimate = KNN._estimate
+    monkeypatch.setattr(KNN, "_estimate", lambda self, near, k: (left_out.append(len(near)), estimate(self, near, k))[1])
+    KNN().fit(example_table(300))
+    assert sum(left_out) == 300 * 5  # k of 10, 20, 40, 80 and 160
+    left_out.clear()
+    monkeypatch.setattr("waypost.routers.knn._QUERIES", 100)
+    KNN().fit(example_table(300))
+    assert sum(left_out) == 100 * 5

@@ -64,3 +64,15 @@ def test_the_spread_shrinks_with_more_rows():
 def test_a_bad_penalty_is_refused():
     with pytest.raises(ValueError, match="alpha must be above 0"):
         Ridge(alpha=0)
+
+
+def test_a_table_too_large_for_its_features_gives_the_same_heads(monkeypatch):
+    table = example_table(300)
+    usd = np.where(np.random.default_rng(0).random(table.usd_NM.shape) < 0.3, np.nan, table.usd_NM)
+    table = replace(table, usd_NM=usd)
+    prompts = ["What is 17 plus 26?", "Fix the bug in the method garden."]
+    whole = Ridge().fit(table).predict(prompts)
+    monkeypatch.setattr("waypost.routers._linear._BLOCK", 17)
+    monkeypatch.setattr("waypost.routers._linear._KEPT", 100)
+    for one, other in zip(whole[1:], Ridge().fit(table).predict(prompts)[1:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
