@@ -56,9 +56,13 @@ def test_a_bad_k_is_refused():
 
 
 def test_k_is_chosen_on_some_rows_of_a_large_table(monkeypatch):
-    left_out = []
-    estimate = KNN._estimate
-    monkeypatch.setattr(KNN, "_estimate", lambda self, near, k: (left_out.append(len(near)), estimate(self, near, k))[1])
+    left_out, estimate = [], KNN._estimate
+
+    def counted(router, similarity, k):
+        left_out.append(len(similarity))
+        return estimate(router, similarity, k)
+
+    monkeypatch.setattr(KNN, "_estimate", counted)
     KNN().fit(example_table(300))
     assert sum(left_out) == 300 * 5  # k of 10, 20, 40, 80 and 160
     left_out.clear()
