@@ -21,7 +21,7 @@ from waypost.outcomes import wording
 Hashes = NDArray[np.uint32]
 
 _BANDS, _ROWS = 24, 3
-_WINDOW = 24  # a bucket of more is sorted by its next bands, and each compared with so many that follow
+_WINDOW = 12  # a bucket of more is sorted by its next bands, and each compared with so many that follow
 _BLOCK = 500_000  # characters hashed at once
 _PAIRS = 100_000  # pairs looked at, at once
 _SAMPLE = 20_000  # prompts among which common shingles are counted

@@ -88,7 +88,7 @@ def alike(a: Words, b: Words) -> bool:
     """
     if not a.same_numbers(b):
         return False
-    ours, theirs = (list((x.counts - y.counts).elements()) for x, y in ((a, b), (b, a)))
+    ours, theirs = _surplus(a.counts, b.counts), _surplus(b.counts, a.counts)
     return _matched(ours, theirs) or _matched(theirs, ours)
 
 
@@ -116,6 +116,11 @@ def _pieces(prompt: str) -> list[str]:
     """The lines and options of a prompt."""
     text = unicodedata.normalize("NFKC", prompt).casefold().strip()
     return _PIECES.split(_NOT.sub(" not", text))
+
+
+def _surplus(a: Counter[str], b: Counter[str]) -> list[str]:
+    """What ``a`` has more of than ``b``; faster than their difference, which is a counter again."""
+    return [word for word, count in a.items() for _ in range(count - b.get(word, 0))]
 
 
 def _matched(ours: list[str], theirs: list[str]) -> bool:
