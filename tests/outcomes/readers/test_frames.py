@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from waypost.errors import BadTable
 from waypost.outcomes.readers._frames import array, columns, is_frame, plain
@@ -57,6 +59,11 @@ def test_scalars_are_read():
         (buffer(b"", "f8", (-1,)), "of shape"),
         (buffer(b"\0" * 8, "f8", (1, 1, 1)), "one and two dimensions"),
         (buffer(b"\0" * 8, "f8", [1]), "of shape"),
+        (buffer(b"\0" * 8, "f8", ()), r"of shape \(\)"),
+        (buffer(b"\0" * 8, "f8", (True, 1)), r"of shape \(True, 1\)"),
+        (buffer(b"", "f8", (1 << 25, 0)), "of shape"),
+        (buffer(b"", "U0", (1, 1 << 25)), "type 'U0'"),
+        (buffer(None, "f8", (1,)), "do not fill it"),
         (buffer(b"\0" * 8, "f8", (1,), order="K"), "of shape"),
         (buffer(b"\xff\xff\xff\x7f", "U1", (1,)), "no character"),
         (Made("numpy._core.numeric._frombuffer", (b"",)), "other than 4 facts"),
@@ -114,6 +121,11 @@ def test_a_cell_of_texts_is_joined_and_any_other_object_refused():
         (frame([block(rebuilt(["x"], "O8", (1, 1)), Made("builtins.slice", (0, 1, 0)))], ["a"]), "does not name"),
         (frame([block(rebuilt(["x", "y"], "O8", (2, 1)), places(0))], ["a"]), "2 columns for 1 places"),
         (frame([Made("builtins.slice", (0, 1, 1))], ["a"]), "that pandas did not write"),
+        (frame([block(rebuilt(["x"], "O8", (1, 1)), Made("builtins.slice", (-1, 0, 1)))], ["a"]), "does not name"),
+        (frame([block(rebuilt(["x"], "O8", (1, 1)), buffer(b"\0", "b1", (1,)))], ["a"]), "does not name"),
+        (frame([block(rebuilt(["x", "y"], "O8", (2, 1)), places(0, 0))], ["a"]), "two columns at one place"),
+        (frame([block(rebuilt(["x"], "O8", (1, 1)), places(0))] * 2, ["a"]), "two columns at one place"),
+        (frame([block(rebuilt(["x", "y"], "O8", (2, 1)), places(0, 1))], ["a", "a"]), "names a column twice: 'a'"),
         (frame([], [7]), "columns without names"),
         (Made("pandas.DataFrame", ()), "no data frame"),
         ({"a": 1}, "no data frame"),
@@ -126,3 +138,38 @@ def test_a_frame_that_is_none_is_refused(node, sentence):
 
 def test_frames_are_told_from_other_data():
     assert is_frame(frame([], ["a"], "pandas.core.frame.DataFrame")) and not is_frame({"a": 1})
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(1 << 70), 1 << 70),
+    st.floats(),
+    st.text(max_size=3),
+    st.binary(max_size=16),
+    st.just(dtype("f8")),
+    st.just(buffer(b"\0" * 8, "i8", (1,))),
+)
+ODD = st.one_of(ODD, st.lists(ODD, max_size=3), st.lists(ODD, max_size=4).map(tuple), st.dictionaries(st.text(), ODD))
+CODES = st.sampled_from(["f8", "i1", "b1", "O8", "U0", "U1", "M8[ns]"])
+NODES = st.one_of(
+    ODD,
+    st.builds(buffer, ODD, CODES, ODD),
+    st.builds(rebuilt, ODD, CODES, ODD, st.booleans()),
+    st.builds(lambda *bounds: Made("builtins.slice", bounds), ODD, ODD, ODD),
+    st.lists(st.one_of(st.just("x"), ODD), max_size=3).map(lambda cells: rebuilt(cells, "O8", (1, len(cells)))),
+    st.tuples(st.sampled_from(["numpy.core.multiarray.scalar", "pandas.Index"]), st.lists(ODD).map(tuple)).map(
+        lambda made: Made(*made)
+    ),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(NODES, st.one_of(st.just(places(0)), st.just(places(1)), NODES)), max_size=3), NODES)
+def test_any_nodes_are_columns_of_plain_cells_or_refused(blocks, names):
+    for node in (frame([block(*facts) for facts in blocks], ["a", "b"]), names):
+        try:
+            found = columns(node)
+        except BadTable:
+            continue
+        assert all(cell is None or isinstance(cell, str | int | float) for cells in found.values() for cell in cells)

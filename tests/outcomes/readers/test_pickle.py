@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import BadTable
+from waypost.outcomes import readers
 from waypost.outcomes.readers import _frames, _pickle
 
 WRITTEN = sorted((Path(__file__).parent / "pickles").glob("*.pkl"))
@@ -56,6 +57,7 @@ def test_frames_of_every_protocol_and_of_old_and_new_pandas_are_read(path):
         0,
         -5,
         1 << 80,
+        -(1 << 1023),
         1.5,
         "text €",
         b"bytes",
@@ -120,6 +122,12 @@ def test_what_would_run_is_refused_by_name_and_not_run(load, tmp_path, function,
         (b".", "empty stack"),
         (b"t.", "closes a mark"),
         (b"}))s.", "a key that is neither text nor a number"),
+        (b"}\x8a\x09" + b"\1" * 9 + b"Ns.", "a key of more than 64 bits"),
+        (b"\x8f(\x8a\x09" + b"\1" * 9 + b"\x90.", "a key of more than 64 bits"),
+        (b"\x8a\x82" + b"\1" * 130 + b".", "an integer of more than 1,024 bits"),
+        (b"I" + b"9" * 400 + b"\n.", "an integer of more than 1,024 bits"),
+        (b"I" + b"9" * 5000 + b"\n.", "no whole pickle"),
+        (b"Np2305843009213693951\n.", "keeps a value under the number 2305843009213693951"),
         (b"}(K\x01u.", "a key without a value"),
         (b"(K\x01d.", "a key without a value"),
         (b"(" * 70 + b".", "more than 64 marks"),
@@ -142,6 +150,45 @@ def test_a_bomb_of_shared_parts_is_refused_by_its_size_counted_out(load):
         load(doubled[:2] + b"2\x86" * 30 + b".")
     with pytest.raises(BadTable):
         load(doubled + b".")
+
+
+MEGABYTE = b"X" + (1 << 20).to_bytes(4, "little") + b"a" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"c_codecs\nencode\nq\x00" + MEGABYTE + b"Vlatin1\n\x86q\x01" + b"h\x00h\x01R" * 150,
+        b"\x8f" * 500_000,
+        b"N" + b"\x94" * 2_000_000,
+    ],
+    ids=["bytes made of one text", "sets", "memo"],
+)
+def test_a_program_that_makes_far_more_than_its_size_is_refused(load, data):
+    with pytest.raises(BadTable, match="makes far more than its size allows"):
+        load(data + b".", 1 << 25)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MEGABYTE + b"q\x00" + b"](" + b"h\x00" * 150 + b"e",
+        MEGABYTE + b"q\x00" + b"\x8f(h\x00\x90q\x01](" + b"h\x01" * 150 + b"e",
+        MEGABYTE + b"q\x00" + b"}h\x00Nsq\x01](" + b"h\x01" * 150 + b"e",
+        b"B" + MEGABYTE[1:] + b"q\x00" + b"](" + b"h\x00" * 4 + b"e",
+    ],
+    ids=["text", "set", "key", "array"],
+)
+def test_one_part_recalled_often_is_counted_as_often(load, data):
+    with pytest.raises(BadTable, match="once shared parts are counted out"):
+        load(data + b".", 1 << 25)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_what_pickle_writes_of_small_values_has_room(load, monkeypatch, protocol):
+    monkeypatch.setattr(_pickle, "_FREE", 0)
+    values = [[f"{n}", (n, n), {f"k{n}": [n / 7]}, n % 2 == 0, None, b"%d" % n] for n in range(3000)]
+    assert load(pickle.dumps(values, protocol)) == values
 
 
 def test_a_bomb_cannot_be_a_key(load):
@@ -196,15 +243,15 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(FRAMES), st.data())
-def test_a_damaged_frame_is_read_or_refused(tmp_path_factory, whole, data):
+@given(st.sampled_from(WRITTEN), st.data())
+def test_a_damaged_file_is_a_table_or_refused(tmp_path_factory, whole, data):
     damaged = bytearray(whole.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "damaged.pkl"
     path.write_bytes(bytes(damaged))
     try:
-        columns = _frames.columns(_pickle.load(path, LIMIT))
+        (table,) = readers.read("routerbench" if whole in FRAMES else "routereval", [path])
     except BadTable:
         return
-    assert all(isinstance(name, str) for name in columns)
+    assert len(table) and all(isinstance(prompt, str) for prompt in table.prompts)

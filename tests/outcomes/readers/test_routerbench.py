@@ -1,4 +1,5 @@
 import csv
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -107,15 +108,33 @@ def test_the_long_form_has_a_row_for_each_model(table):
         ("[x for x in 'ab']", "[x for x in 'ab']"),
         ("[__import__('os').getcwd()]", "[__import__('os').getcwd()]"),
         ("", ""),
+        (r"['it\'s \x41\u20ac\U0001f600\n']", "it's A€😀\n"),
+        ('["a","b" ] ', "a\nb"),
+        (r"['\U00110000']", r"['\U00110000']"),
+        (r"['\d']", r"['\d']"),
+        ("['a' 'b']", "['a' 'b']"),
+        ("['a'], 'b']", "['a'], 'b']"),
+        ("['a', 1]", "['a', 1]"),
+        ("[1, 2]", "[1, 2]"),
     ],
 )
 def test_lists_are_parsed_as_literals_and_never_run(text, expected):
     assert routerbench.literal(text) == expected
 
 
-@given(st.text())
-def test_any_text_is_read_from_its_list_form(text):
-    assert routerbench.literal(repr([text])) == text
+@given(st.lists(st.text(), min_size=1))
+def test_any_texts_are_read_from_their_list_form(texts):
+    assert routerbench.literal(repr(texts)) == "\n".join(texts)
+
+
+@pytest.mark.parametrize("part", ["1,", "'',", "(", "-", "'\\n',"])
+def test_a_long_list_takes_memory_in_proportion_to_its_text(part):
+    cell = "['a'," + part * 100_000 + "]"
+    tracemalloc.start()
+    routerbench.literal(cell)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20 * len(cell)
 
 
 def test_a_cell_longer_than_the_csv_module_allows_is_read(table):

@@ -3,6 +3,8 @@
 Read are data frames of pandas 1.3 and later in every pickle protocol, with columns of numbers, booleans and text, and
 numpy arrays and scalars of the same.  A column that numpy or pandas would need code of its own for (dates, categories,
 Arrow) is refused by name.  A missing value (NaN) becomes None.
+
+What is decoded is in proportion to the nodes counted out, which `_pickle.load` has held to the size of the file.
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections import Counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from waypost.errors import BadTable
-from waypost.outcomes.readers._pickle import MOST_VALUES, Made, Name
+from waypost.outcomes.readers._pickle import Made, Name
 
-_KIND = re.compile(r"b1|f[248]|[iu][1248]|O8?|U\d{1,7}")
+_KIND = re.compile(r"b1|f[248]|[iu][1248]|O8?|U[1-9]\d{0,6}")
+_MOST_EMPTY = 1 << 16  # rows or columns of an array that holds nothing
 _FRAMES = ("pandas.DataFrame", "pandas.core.frame.DataFrame")
 _ARRAYS = ("multiarray._reconstruct", "numeric._frombuffer")
 _ORDERS = ("<", ">", "|", "=")
@@ -47,7 +51,7 @@ def columns(node: Any) -> Columns:
     names = _names(axes[0])
     found: dict[int, list[Any]] = {}
     for block in blocks:
-        found |= _block(block, len(names))
+        _add(found, block, len(names))
     lengths = {len(values) for values in found.values()}
     if len(found) != len(names) or len(lengths) > 1:
         raise BadTable(
@@ -104,35 +108,38 @@ def _kind(node: Any) -> np.dtype[Any]:
 
 
 def _filled(data: Any, kind: np.dtype[Any], shape: Any, order: Any) -> NDArray[Any]:
-    whole = isinstance(shape, tuple) and all(isinstance(n, int) and 0 <= n <= MOST_VALUES for n in shape)
-    if not whole or len(shape) > 2 or order not in ("C", "F"):
+    of_kind = isinstance(data, list if kind.hasobject else bytes)
+    if not of_kind:
+        raise BadTable(f"the pickle has an array of type {kind} whose data do not fill it")
+    most = max(len(data), _MOST_EMPTY)
+    whole = isinstance(shape, tuple) and all(type(n) is int and 0 <= n <= most for n in shape)
+    if not whole or len(shape) not in (1, 2) or order not in ("C", "F"):
         raise BadTable(f"the pickle has an array of shape {shape!r:.80}; read are those of one and two dimensions")
     count = math.prod(shape)
-    fits = len(data) == count if isinstance(data, list) and kind.hasobject else False
-    if isinstance(data, bytes) and not kind.hasobject:
-        fits = len(data) == count * kind.itemsize
-    if not fits:
+    if len(data) != count * (1 if kind.hasobject else kind.itemsize):
         raise BadTable(f"the pickle has an array of shape {shape} whose data do not fill it")
     if kind.kind == "U" and data and np.frombuffer(data, dtype=f"{kind.byteorder}u4").max() > sys.maxunicode:
         raise BadTable("the pickle has an array of text with what is no character")
-    if kind.kind == "O":
+    if kind.hasobject:
         flat: NDArray[Any] = np.fromiter(data, dtype=object, count=count)
     else:
         flat = np.frombuffer(data, dtype=kind) if data else np.empty(count, dtype=kind)
     return flat.reshape(shape, order=order)
 
 
-def _block(node: Any, count: int) -> dict[int, list[Any]]:
-    """The columns of one block of a data frame, by their places."""
+def _add(found: dict[int, list[Any]], node: Any, count: int) -> None:
+    """Add the columns of one block of a data frame at their places."""
     if not isinstance(node, Made) or not node.name.endswith("_unpickle_block"):
         raise BadTable("the data frame has a block that pandas did not write")
     values, where, _ = _several(node.args, 3)
     places = _places(where, count)
-    grid = _values(values)
-    rows = [grid] if grid.ndim == 1 else list(grid)
-    if len(rows) != len(places):
-        raise BadTable(f"the data frame has a block of {len(rows)} columns for {len(places)} places")
-    return {place: [_value(value) for value in row.tolist()] for place, row in zip(places, rows, strict=True)}
+    if len(set(places)) < len(places) or found.keys() & places:
+        raise BadTable("the data frame has two columns at one place")
+    grid = np.atleast_2d(_values(values))
+    if len(grid) != len(places):
+        raise BadTable(f"the data frame has a block of {len(grid)} columns for {len(places)} places")
+    for place, row in zip(places, grid, strict=True):
+        found[place] = [_value(value) for value in row.tolist()]
 
 
 def _values(node: Any) -> NDArray[Any]:
@@ -146,14 +153,15 @@ def _values(node: Any) -> NDArray[Any]:
 
 
 def _places(node: Any, count: int) -> list[int]:
+    places: list[Any] = [None]
     if isinstance(node, Made) and node.name == "builtins.slice":
         bounds = _several(node.args, 3)
-        if all(isinstance(bound, int) and abs(bound) <= count for bound in bounds) and bounds[2] > 0:
-            return list(range(*bounds))
+        if all(type(bound) is int and 0 <= bound <= 2 * count for bound in bounds) and bounds[2]:
+            places = list(range(*bounds))
     elif isinstance(node, Made):
-        places: list[int] = array(node).tolist()
-        if all(isinstance(place, int) and 0 <= place < count for place in places):
-            return places
+        places = array(node).tolist()
+    if all(type(place) is int and 0 <= place < count for place in places):
+        return places
     raise BadTable("the data frame has a block for columns that it does not name")
 
 
@@ -162,6 +170,8 @@ def _names(node: Any) -> list[str]:
         _, facts = _several(node.args, 2)
         names = _values(facts.get("data")).tolist() if isinstance(facts, dict) else []
         if names and all(isinstance(name, str) for name in names):
+            if len(set(names)) < len(names):
+                raise BadTable(f"the data frame names a column twice: {Counter(names).most_common(1)[0][0]!r:.80}")
             return names
     raise BadTable("the data frame has columns without names")
 

@@ -6,14 +6,17 @@ closed list `NAMES` (what pandas and numpy write for tables and arrays) becomes 
 arguments, for our own code in ``_frames`` to understand.  Any other name, and every opcode that could reach further
 (extensions, persistent ids, INST, OBJ), is refused with a sentence.
 
-What a file can make large is bounded too: the steps of the program, nesting, and the size with every shared part
-counted as often as it occurs, so that a few bytes cannot stand for a tree that no memory holds.
+What a file can make large is bounded too: the steps of the program, nesting, and memory.  A file has a ``room`` in
+proportion to its size.  What the program makes must fit into it, and so must what it leaves, with every shared part
+counted as often as it occurs: a few bytes cannot stand for a tree that no memory holds, and whoever decodes the tree
+part by part needs no bound of its own.
 """
 
 from __future__ import annotations
 
 import mmap
 import pickletools
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,8 +24,14 @@ from typing import IO, Any
 
 from waypost.errors import BadTable
 
-MOST_STEPS = MOST_VALUES = 1 << 25
+MOST_STEPS = 1 << 25
 DEEPEST = 64
+# Bytes of memory for a byte of the file: a short text with its place in the memo takes about 30, and so does a number
+# out of an array that holds it in one byte.
+_PER_BYTE = 40
+_FREE = 1 << 26
+_MEMO = _ITEM = 80  # an entry of a dict: its hash, key and value, and the slots that stay free
+_MOST_BITS = 1024  # of an integer, as Python takes quadratic time to write a longer one
 
 _NUMPY = ("numpy.core.", "numpy._core.")
 NAMES = frozenset(
@@ -90,16 +99,17 @@ def load(path: Path, max_bytes: int) -> Any:
         )
     if size == 0:
         raise BadTable(f"{path} is empty")
+    room = _FREE + _PER_BYTE * size
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         try:
             with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # escapes of damaged text
-                return _run(mapped)  # type: ignore[arg-type]  # genops reads with read and readline, which a mapping has
+                return _run(mapped, room)  # type: ignore[arg-type]  # genops wants read and readline, which a mapping has
         except BadTable as error:
             raise BadTable(f"{path}: {error}") from error
 
 
-def _run(file: IO[bytes]) -> Any:
-    machine = _Machine()
+def _run(file: IO[bytes], room: int) -> Any:
+    machine = _Machine(room)
     for number, (name, argument, at) in enumerate(_opcodes(file)):
         if name == "STOP":
             break
@@ -113,7 +123,7 @@ def _run(file: IO[bytes]) -> Any:
         except BadTable as error:
             raise BadTable(f"byte {at}: {error}") from error
     found = machine.pop()
-    _measure(found)
+    _measure(found, room)
     return found
 
 
@@ -126,15 +136,26 @@ def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any, int | None]]:
 
 
 class _Machine:
-    """The stack, the stacks below the open marks, and the memo."""
+    """The stack, the stacks below the open marks, the memo, and how many bytes may still be made."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self.room = room
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
+
+    def make(self, value: Any) -> None:
+        """Push a value that was not there before."""
+        self.charge(sys.getsizeof(value))
+        self.push(value)
+
+    def charge(self, size: int) -> None:
+        self.room -= size
+        if self.room < 0:
+            raise BadTable("the pickle makes far more than its size allows")
 
     def pop(self) -> Any:
         if not self.stack:
@@ -167,6 +188,9 @@ class _Machine:
         self.push(self.memo[index])
 
     def keep(self, index: int) -> None:
+        if not 0 <= index < MOST_STEPS:
+            raise BadTable(f"the pickle keeps a value under the number {index}")
+        self.charge(_MEMO)
         self.memo[index] = self.top(object)
 
 
@@ -174,7 +198,7 @@ def _import(machine: _Machine, module: str, name: str) -> None:
     full = f"{_RENAMED.get(module, module)}.{name}"
     if full not in NAMES:
         raise BadTable(f"the pickle asks for {full!r}, which is no part of a plain table; nothing of it was run")
-    machine.push(Name(full))
+    machine.make(Name(full))
 
 
 def _global(machine: _Machine, argument: str) -> None:
@@ -195,11 +219,11 @@ def _call(machine: _Machine, _: Any) -> None:
     if not isinstance(name, Name) or not isinstance(args, tuple):
         raise BadTable("the pickle calls what is no name")
     if name.text == "_codecs.encode":
-        machine.push(_bytes(args))
+        machine.make(_bytes(args))
     elif name.text == "builtins.bytes" and not args:
         machine.push(b"")
     else:
-        machine.push(Made(name.text, args))
+        machine.make(Made(name.text, args))
 
 
 def _bytes(args: tuple[Any, ...]) -> bytes:
@@ -219,6 +243,7 @@ def _build(machine: _Machine, _: Any) -> None:
 
 def _put_items(machine: _Machine, values: list[Any]) -> None:
     target: dict[Any, Any] = machine.top(dict)
+    machine.charge(_ITEM * (len(values) // 2))
     if len(values) % 2:
         raise BadTable("the pickle gives a dict a key without a value")
     for key, value in zip(values[::2], values[1::2], strict=True):
@@ -226,15 +251,23 @@ def _put_items(machine: _Machine, values: list[Any]) -> None:
 
 
 def _key(value: Any) -> Any:
-    """Keys are plain: to hash a tuple of tuples of tuples can take for ever."""
+    """Keys are plain: to hash a tuple of tuples of tuples can take for ever, and many long integers have one hash."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise BadTable("the pickle has a key of more than 64 bits")
     if value is None or isinstance(value, str | int | float | bytes):
         return value
     raise BadTable("the pickle has a key that is neither text nor a number")
 
 
+def _integer(machine: _Machine, value: int) -> None:
+    if value.bit_length() > _MOST_BITS:
+        raise BadTable(f"the pickle has an integer of more than {_MOST_BITS:,} bits")
+    machine.make(value)
+
+
 def _new_dict(machine: _Machine, _: Any) -> None:
     values = machine.pop_mark()
-    machine.push({})
+    machine.make({})
     _put_items(machine, values)
 
 
@@ -254,6 +287,7 @@ def _appends(machine: _Machine, _: Any) -> None:
 
 def _add_items(machine: _Machine, _: Any) -> None:
     values = machine.pop_mark()
+    machine.charge(_ITEM * len(values))
     machine.top(set).update(map(_key, values))
 
 
@@ -272,32 +306,32 @@ _Step = Callable[[_Machine, Any], None]
 _STEPS: Mapping[str, _Step] = {
     **dict.fromkeys(
         (
-            *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-            *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
-            *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+            *("FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE"),
+            *("BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
         ),
-        _Machine.push,
+        _Machine.make,
     ),
+    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _integer),
     **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     **dict.fromkeys(("REDUCE", "NEWOBJ"), _call),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, index: machine.recall(int(index))),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda machine, index: machine.keep(int(index))),
     "MEMOIZE": lambda machine, _: machine.keep(len(machine.memo)),
-    "BYTEARRAY8": lambda machine, data: machine.push(bytes(data)),
+    "BYTEARRAY8": lambda machine, data: machine.make(bytes(data)),
     "NONE": lambda machine, _: machine.push(None),
     "NEWTRUE": lambda machine, _: machine.push(True),
     "NEWFALSE": lambda machine, _: machine.push(False),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
-    "EMPTY_SET": lambda machine, _: machine.push(set()),
+    "EMPTY_LIST": lambda machine, _: machine.make([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.make(()),
+    "EMPTY_DICT": lambda machine, _: machine.make({}),
+    "EMPTY_SET": lambda machine, _: machine.make(set()),
     "MARK": lambda machine, _: machine.mark(),
-    "LIST": lambda machine, _: machine.push(machine.pop_mark()),
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_mark())),
-    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_several(1))),
-    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_several(2))),
-    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop_several(3))),
-    "FROZENSET": lambda machine, _: machine.push(frozenset(map(_key, machine.pop_mark()))),
+    "LIST": lambda machine, _: machine.make(machine.pop_mark()),
+    "TUPLE": lambda machine, _: machine.make(tuple(machine.pop_mark())),
+    "TUPLE1": lambda machine, _: machine.make(tuple(machine.pop_several(1))),
+    "TUPLE2": lambda machine, _: machine.make(tuple(machine.pop_several(2))),
+    "TUPLE3": lambda machine, _: machine.make(tuple(machine.pop_several(3))),
+    "FROZENSET": lambda machine, _: machine.make(frozenset(map(_key, machine.pop_mark()))),
     "DUP": lambda machine, _: machine.push(machine.top(object)),
     "POP": _pop,
     "POP_MARK": _pop_mark,
@@ -314,38 +348,43 @@ _STEPS: Mapping[str, _Step] = {
 
 
 def _parts(value: Any) -> list[Any]:
-    """The parts of a value that may have parts themselves."""
     if isinstance(value, Made):
-        parts: Any = (value.args, value.state)
-    else:
-        parts = value.values() if isinstance(value, dict) else value
-    return [part for part in parts if isinstance(part, list | tuple | dict | Made)]
+        return [value.args, value.state]
+    return [*value, *value.values()] if isinstance(value, dict) else list(value)
 
 
-def _measure(root: Any) -> None:
+def _inner(parts: list[Any]) -> list[Any]:
+    """Those of the parts that have parts themselves."""
+    return [part for part in parts if isinstance(part, list | tuple | dict | set | frozenset | Made)]
+
+
+def _leaf(value: Any) -> int:
+    """The bytes that a value without parts may take, decoded."""
+    return len(value) if isinstance(value, str) else _PER_BYTE * len(value) if isinstance(value, bytes) else 8
+
+
+def _measure(root: Any, room: int) -> None:
     """Refuse a value that contains itself, is nested too deeply, or is too large once shared parts are counted out."""
     sizes: dict[int, int] = {}
     path: set[int] = set()  # the values that the one at hand is a part of
-    todo = _parts([root])
+    todo = _inner([root])
     while todo:
         value = todo[-1]
         if id(value) in sizes:
             todo.pop()
             continue
         parts = _parts(value)
+        inner = _inner(parts)
         if id(value) in path:  # its parts are measured
-            sizes[id(value)] = size = _length(value) + sum(sizes[id(part)] for part in parts)
-            if size > MOST_VALUES:
-                raise BadTable(f"the pickle holds more than {MOST_VALUES:,} values once shared parts are counted out")
+            leaves = (part for part in parts if id(part) not in sizes)
+            sizes[id(value)] = size = 8 * len(parts) + sum(sizes[id(part)] for part in inner) + sum(map(_leaf, leaves))
+            if size > room:
+                raise BadTable("once shared parts are counted out the pickle holds far more than its size allows")
             path.discard(id(value))
             continue
         path.add(id(value))
         if len(path) > DEEPEST:
             raise BadTable(f"the pickle is nested more than {DEEPEST} deep")
-        if any(id(part) in path for part in parts):
+        if any(id(part) in path for part in inner):
             raise BadTable("the pickle has a value that contains itself")
-        todo += parts
-
-
-def _length(value: Any) -> int:
-    return 3 if isinstance(value, Made) else 1 + len(value)
+        todo += inner

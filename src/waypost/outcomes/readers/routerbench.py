@@ -13,7 +13,8 @@ A prompt or answer may be written as a Python list of strings; such text is pars
 
 from __future__ import annotations
 
-import ast
+import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ _COST = "|total_cost"
 _ANSWER = "|model_response"
 _NEEDED = ("sample_id", "prompt", "eval_name")
 _LONG = ("model_name", "performance")
+# A string of a list, as Python writes it, with the comma or the bracket after it.
+_ESCAPE = r"""\\(?:[\\'"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})"""
+_STRING = rf"""'(?:[^'\\\n]++|{_ESCAPE})*+'|"(?:[^"\\\n]++|{_ESCAPE})*+\""""
+_PART = re.compile(rf"\s*+({_STRING})\s*+(,|\]\s*+\Z)")
 
 
 def fits(found: Head) -> bool:
@@ -62,14 +67,22 @@ def literal(cell: str) -> str:
     >>> literal("['first', 'second']"), literal("[1, 2]"), literal("Hi")
     ('first\nsecond', '[1, 2]', 'Hi')
     """
-    if not cell.startswith("["):
+    if not cell.startswith(("['", '["')):
         return cell
-    try:
-        parts = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return cell
-    strings = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
-    return "\n".join(parts) if strings else cell
+    parts, at = [], 1
+    while found := _PART.match(cell, at):
+        parts.append(_unescaped(found[1][1:-1]))
+        at = found.end()
+        if found[2] != ",":
+            return "\n".join(parts)
+    return cell
+
+
+def _unescaped(written: str) -> str:
+    """What a string stands for, given what is between its quotes."""
+    return (
+        codecs.decode(written.encode("latin-1", "backslashreplace"), "unicode_escape") if "\\" in written else written
+    )
 
 
 def _written(path: Path, intake: Intake) -> tuple[list[str], Iterator[tuple[str, Record]]]:
