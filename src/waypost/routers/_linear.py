@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from waypost.types import Floats
 
 ALPHAS = tuple(10.0 ** np.arange(-1, 4.5, 0.5))
-_BLOCK = 16_384  # rows whose features are looked at at once
+_BLOCK = 4096  # rows whose features are looked at at once
 _KEPT = 65_536  # rows whose features are made once and kept: 140 MB of the default encoder's
 
 
