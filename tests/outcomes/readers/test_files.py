@@ -56,6 +56,7 @@ def test_blank_lines_are_no_records_and_places_count_them(written):
         ("a.json", '[{"x": 1}', "is not JSON"),
         ("a.csv", "x,y\n1\n", "row 0: it has another number of cells"),
         ("a.csv", "x,y\n1,2,3\n", "row 0: it has another number of cells"),
+        ("a.csv", "x,y,x\n1,2,3\n", "a.csv has two columns 'x'; which one is meant?"),
         ("a.pkl", "N.", "is a pickle"),
     ],
 )

@@ -32,6 +32,12 @@ def test_a_numbered_id_never_meets_one_that_looks_like_it():
     assert [row.id for row in found] == ["a#2", "a", "a#3"]
 
 
+def test_many_prompts_of_one_id_take_a_time_in_proportion():
+    rows = [replace(ROW, prompt=f"p{n}") for n in range(100_000)]
+    found, _ = join(*rows, *rows)
+    assert found[-1].id == "a#100000" and len(found) == len(rows)
+
+
 def test_the_first_answer_of_a_model_counts_and_a_log_keeps_all():
     again = replace(ROW, quality=0.0)
     found, intake = join(ROW, again)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -140,6 +141,9 @@ def _csv(path: Path) -> Iterator[tuple[str, Record]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, restkey=SURPLUS)
         try:
+            names = Counter(name for name in reader.fieldnames or () if name)
+            if names and names.most_common(1)[0][1] > 1:
+                raise BadTable(f"{path} has two columns {names.most_common(1)[0][0]!r}; which one is meant?")
             for number, row in enumerate(reader):
                 if None in row.values() or SURPLUS in row:
                     raise BadTable(

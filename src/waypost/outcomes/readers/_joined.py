@@ -51,20 +51,26 @@ class _Ids:
 
     def __init__(self) -> None:
         self.renamed: list[str] = []
-        self._prompts: dict[str, str] = {}
+        self._names: dict[tuple[str, str], str] = {}  # by id and prompt
+        self._numbers: dict[str, int] = {}  # the last one given to an id, for every name in use
         self._answered: dict[str, int] = {}  # a bit a model
         self._models: dict[str, int] = {}
 
     def name(self, id: str, prompt: str) -> str:
         """An id that stands for this prompt alone."""
-        name, number = id, 1
-        while (owner := self._prompts.get(name)) is not None and owner != prompt:
-            number += 1
-            name = f"{id}#{number}"
-        if owner is None:
-            self._prompts[name] = prompt
-            if number > 1:
-                self.renamed.append(id)
+        name = self._names.get((id, prompt))
+        if name is None:
+            name = self._names[id, prompt] = self._free(id)
+        return name
+
+    def _free(self, id: str) -> str:
+        name = id
+        while name in self._numbers:
+            self._numbers[id] += 1
+            name = f"{id}#{self._numbers[id]}"
+        self._numbers[name] = 1
+        if name != id:
+            self.renamed.append(id)
         return name
 
     def repeated(self, name: str, model: str) -> bool:
