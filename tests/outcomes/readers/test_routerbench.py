@@ -165,6 +165,18 @@ def test_a_file_of_another_kind_is_refused(table):
         table(header=("sample_id", "prompt", "eval_name"))
 
 
+def test_a_model_without_costs_has_unknown_ones_and_other_columns_are_named(table):
+    said = []
+    header = (*(name for name in HEADER if name != "small|total_cost"), "difficulty", "lost|total_cost")
+    found = table(row() | {"difficulty": "0.5", "lost|total_cost": "1"}, header=header, report=said.append)
+    assert found.models == ("org/large", "small")
+    np.testing.assert_array_equal(found.usd_NM, [[0.004, np.nan]])
+    assert said == [
+        "mmlu_train.csv: columns that are not read: difficulty, lost|total_cost "
+        "(a model 'M' has 'M|total_cost' or 'M|model_response' beside it)"
+    ]
+
+
 def test_text_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / "latin.csv"
     path.write_bytes(b"sample_id,prompt,eval_name,a,a|total_cost\n1,caf\xe9,x,1,0\n")

@@ -4,7 +4,8 @@ A file is CSV, or the pickle of a data frame (``routerbench_0shot.pkl``, ``route
 ``routerbench_raw.pkl``), which is decoded and never unpickled.  The columns are
 
 - wide: ``sample_id, prompt, eval_name``, then for every model ``M`` the columns ``M`` (score 0..1),
-  ``M|model_response`` and ``M|total_cost`` (USD of the query).  ``oracle_model_to_route_to`` is not read.
+  ``M|model_response`` and ``M|total_cost`` (USD of the query), of which one may be missing.  A column of numbers with
+  neither beside it may be anything; like ``oracle_model_to_route_to`` it is not read, and a note names it.
 - long: ``sample_id, prompt, eval_name, model_name``, ``performance`` (score 0..1), ``cost`` (USD) and
   ``model_response``, one row a model.
 
@@ -28,6 +29,7 @@ from waypost.types import Outcome
 _COST = "|total_cost"
 _ANSWER = "|model_response"
 _NEEDED = ("sample_id", "prompt", "eval_name")
+_NEVER = ("", "Unnamed: 0", "oracle_model_to_route_to")  # the numbers of rows, and a choice between the models
 _LONG = ("model_name", "performance")
 # A string of a list, as Python writes it, with the comma or the bracket after it.
 _ESCAPE = r"""\\(?:[\\'"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})"""
@@ -55,9 +57,18 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
         raise BadTable(f"{path} has no column {lacking[0]!r}; the routerbench format needs {', '.join(_NEEDED)}")
     if all(name in columns for name in _LONG):
         return (one for where, row in found for one in _one(where, row, intake))
-    models = [name for name in columns if name + _COST in columns]
+    models = [name for name in columns if name + _COST in columns or name + _ANSWER in columns]
     if not models:
-        raise BadTable(f"{path} has no model: a model 'M' needs a column 'M' with scores and one 'M{_COST}' in USD")
+        raise BadTable(
+            f"{path} has no model: a model 'M' needs a column 'M' with scores and one 'M{_COST}' in USD, which may be "
+            f"empty"
+        )
+    read = {model + part for model in models for part in ("", _COST, _ANSWER)}.union(_NEEDED, _NEVER)
+    if unread := [name for name in columns if name not in read]:
+        intake.note(
+            f"{path.name}: columns that are not read: {', '.join(unread)} (a model 'M' has 'M{_COST}' or 'M{_ANSWER}' "
+            f"beside it)"
+        )
     return (one for where, row in found for one in _several(where, row, models, intake))
 
 
@@ -100,14 +111,14 @@ def _pickled(path: Path, intake: Intake) -> tuple[list[str], Iterator[tuple[str,
 
 
 def _several(where: str, row: Record, models: list[str], intake: Intake) -> Iterator[Outcome]:
-    name, where = row["sample_id"], f"{where} (id {row['sample_id']!r})"
+    name, where = row["sample_id"], f"{where} (id {row['sample_id']!r:.80})"
     if all(row[model] in ("", None) for model in models):
         intake.drop("the row has no score", where, len(models))
         return
     prompt, group = _text(row["prompt"]), _text(row["eval_name"]).partition("-")[0]
     for model in models:
         quality = intake.quality(where, model, row[model])
-        usd, answer = intake.usd(where, model + _COST, row[model + _COST]), _text(row.get(model + _ANSWER))
+        usd, answer = intake.usd(where, model + _COST, row.get(model + _COST)), _text(row.get(model + _ANSWER))
         if quality is None and usd is None and not answer:
             continue  # it was not asked
         yield Outcome(
