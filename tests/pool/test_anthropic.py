@@ -75,7 +75,9 @@ async def test_cache_reads_and_writes_cost_their_own_price_whole_and_streamed(up
     assert whole.body["usage"]["prompt_tokens_details"] == {"cached_tokens": 600, "cache_write_tokens": 300}
 
 
-@pytest.mark.parametrize("usage", [None, {"input_tokens": 5}, {"output_tokens": 5}])
+@pytest.mark.parametrize(
+    "usage", [None, {"input_tokens": 5}, {"output_tokens": 5}, {**COUNTS, "output_tokens": 5, "input_tokens": -1}]
+)
 async def test_half_a_usage_is_none_and_the_cost_is_unknown(upstream, usage):
     upstream.handler = lambda exchange: exchange.answer({**REPLY, "usage": usage})
     answer = await model(upstream).complete(Query.of("Hi"))

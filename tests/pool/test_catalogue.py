@@ -1,7 +1,10 @@
 """Prices: those stated stay, those known are found, those unknown stay unknown."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from waypost.pool import catalogue
 from waypost.pool.catalogue import LOCAL, priced
 from waypost.types import ModelCard
 
@@ -48,3 +51,24 @@ def test_a_discount_is_not_guessed_beside_a_stated_price():
 def test_an_unknown_price_stays_unknown(card):
     assert priced(card) == card
     assert priced(card).usd(1, 1) is None
+
+
+@pytest.mark.parametrize("hour", [2, 20])
+def test_a_price_that_depends_on_the_hour_is_always_the_higher(hour, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2026, 11, 22, hour, tzinfo=UTC)
+
+    monkeypatch.setattr(catalogue, "datetime", Clock)
+    card = priced(ModelCard("deepseek-chat"))
+    assert (card.usd_per_mtok_in, card.usd_per_mtok_out) == (0.27, 1.1), "off-peak it is half of that"
+
+
+@pytest.mark.parametrize("name", ["whisper-1", "tts-1", "mistral-ocr-2503", "grok-voice-latest", "voyage-3"])
+def test_what_is_not_priced_by_the_token_is_unknown_and_not_free(name):
+    assert priced(ModelCard(name)).usd(1000, 1000) is None
+
+
+def test_a_model_that_is_free_by_name_costs_nothing():
+    assert priced(ModelCard("mistral-nemo:free")).usd(1000, 1000) == 0

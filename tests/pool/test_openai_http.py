@@ -76,6 +76,14 @@ async def test_the_usage_chunk_is_shown_only_to_a_client_that_asked_for_it(upstr
     assert [d.chunk for d in deltas] == [chunk("a", "stop"), USAGE]
 
 
+async def test_a_usage_that_stands_in_the_last_choice_is_read(upstream):
+    last = chunk("", "stop")
+    last["choices"][0]["usage"] = {"prompt_tokens": 1000, "completion_tokens": 500, "cached_tokens": 600}
+    upstream.handler = lambda exchange: stream_of(exchange, chunk("a"), last, "[DONE]")
+    *_, answer = await pieces(model(upstream).stream(Query.of("Hi")))
+    assert (answer.tokens_in, answer.tokens_out, answer.tokens_cached) == (1000, 500, 600)
+
+
 async def test_each_piece_arrives_before_the_next_is_sent(upstream):
     seen = asyncio.Event()
 

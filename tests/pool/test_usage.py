@@ -51,6 +51,56 @@ def reported(prompt, completion, total=None, **parts):
         pytest.param(
             {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 8}, Usage(9, 1, 8), id="deepseek"
         ),
+        pytest.param({"prompt_tokens": 19, "completion_tokens": 1, "cached_tokens": 8}, Usage(19, 1, 8), id="moonshot"),
+        pytest.param(
+            {
+                "prompt_tokens": 2006,
+                "completion_tokens": 300,
+                "total_tokens": 2306,
+                "prompt_tokens_details": {"cached_tokens": 1900},
+                "cache_read_input_tokens": 1900,
+                "cache_creation_input_tokens": 20,
+            },
+            Usage(2006, 300, 1900, 20),
+            id="anthropic's counts beside openai's",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 368,
+                "completion_tokens": 19,
+                "total_tokens": 487,
+                "cache_read_input_tokens": 70,
+                "cache_creation_input_tokens": 30,
+            },
+            Usage(468, 19, 70, 30),
+            id="cached and written only in the total",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 368,
+                "completion_tokens": 19,
+                "total_tokens": 417,
+                "cache_creation_input_tokens": 30,
+                "prompt_tokens_details": {"cached_tokens": 300},
+            },
+            Usage(398, 19, 300, 30),
+            id="only what was written beside the prompt",
+        ),
+        pytest.param(
+            reported(1000, 100, 1900, cached_tokens=800), Usage(1800, 100, 800), id="cached only in the total"
+        ),
+        pytest.param(
+            reported(1000, 100, 1960, cached_tokens=800, reasoning_tokens=60),
+            Usage(1800, 160, 800, 0, 60),
+            id="cached and thought only in the total",
+        ),
+        pytest.param(
+            reported(1000, 100, 1140, cached_tokens=800, reasoning_tokens=40),
+            Usage(1000, 140, 800, 0, 40),
+            id="cached inside, thought only in the total",
+        ),
+        pytest.param(reported(10, 5, 15, cached_tokens=-4), None, id="negative cached"),
+        pytest.param(reported(10, -5, 15), None, id="negative completion"),
         pytest.param(
             {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": None}, Usage(9, 1), id="null"
         ),

@@ -213,6 +213,6 @@ def _usage(counts: Json) -> Usage | None:
     """Here cached and written tokens are counted beside ``input_tokens``, and thought inside ``output_tokens``."""
     cached, written = counts.get("cache_read_input_tokens") or 0, counts.get("cache_creation_input_tokens") or 0
     fresh, out = counts.get("input_tokens"), counts.get("output_tokens")
-    if fresh is None or out is None or not (fresh + cached + written):
+    if fresh is None or out is None or min(fresh, out, cached, written) < 0 or not (fresh + cached + written):
         return None
     return Usage(fresh + cached + written, out, cached, written)

@@ -15,16 +15,26 @@ arithmetic     50 µs a call                  1.389e-5 · 5e-5 = 6.9e-10 USD a c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from waypost.types import ModelCard
 
 _USD_PER_SECOND = 0.05 / 3600
-_IN = ("usd_per_mtok_in", "usd_per_mtok_cached", "usd_per_mtok_written")
-_OUT = ("usd_per_mtok_out", "usd_per_mtok_reasoning")
+_BUSY = time(8, tzinfo=UTC)  # some providers are cheaper at night; here no provider of the list has an off-peak price
+# Each price of a card, by what the list counts for it: a whole and the part of it that is billed at this price.
+_IN = {
+    "usd_per_mtok_in": ("input_tokens",),
+    "usd_per_mtok_cached": ("input_tokens", "cache_read_tokens"),
+    "usd_per_mtok_written": ("input_tokens", "cache_write_tokens"),
+}
+_OUT = {
+    "usd_per_mtok_out": ("output_tokens",),
+    "usd_per_mtok_reasoning": ("output_tokens", "output_reasoning_tokens"),
+}
 
 
 def _per_mtok(tokens_per_second: float) -> float:
@@ -90,9 +100,10 @@ def priced(card: ModelCard, upstream: str | None = None) -> ModelCard:
     """The card with the provider's list price where it states none, found by the provider's name of the model.
 
     The prices are those shipped with ``genai-prices``; nothing is fetched.  A model that runs locally has none
-    there.  A price that is not known stays None, which tables and reports show as unknown; it is never zero.  The
-    prices of cached, written and thought tokens are taken only beside the list's own price of input or output: a
-    discount on a stated price is the user's to state.
+    there.  A price that is not known, or not by the token, stays None, which tables and reports show as unknown; zero
+    is the price of models that are free by name.  Where the price depends on the hour it is that of 08:00 UTC today,
+    when nobody is off-peak.  The prices of cached, written and thought tokens are taken only beside the list's own
+    price of input or output: a discount on a stated price is the user's to state.
 
     >>> card = priced(ModelCard("fast"), "gpt-4o-mini")
     >>> card.usd_per_mtok_out, card.usd_per_mtok_in, card.usd_per_mtok_cached
@@ -105,30 +116,34 @@ def priced(card: ModelCard, upstream: str | None = None) -> ModelCard:
     if card.local or (card.usd_per_mtok_in is not None and card.usd_per_mtok_out is not None):
         return card
     listed = _list_prices(upstream or card.name)
-    taken = (_IN if card.usd_per_mtok_in is None else ()) + (_OUT if card.usd_per_mtok_out is None else ())
+    taken = (_IN if card.usd_per_mtok_in is None else {}) | (_OUT if card.usd_per_mtok_out is None else {})
     missing: dict[str, Any] = {name: listed[name] for name in taken if name in listed and getattr(card, name) is None}
     return replace(card, **missing)
 
 
 def _list_prices(upstream: str) -> dict[str, float]:
-    """USD per million tokens by the card's field; "vendor/model" is looked up among OpenRouter's names."""
+    """USD per million tokens by the card's field; "vendor/model" is looked up among OpenRouter's names.
+
+    The list gives no price, and then neither do we, where a model is paid by the minute, the page or not at all; only
+    one that calls itself free costs nothing.
+    """
     # Imported here: its price list takes a quarter of a second to load, and most pools state their prices.
     from genai_prices import Usage, calc_price
 
     provider = "openrouter" if "/" in upstream else None
+    at = datetime.combine(datetime.now(UTC), _BUSY)
 
-    def each(side: str, **part: int) -> float:
-        # Price of a short request: long-context surcharges start at some hundred thousand tokens.
-        price = calc_price(Usage(**{f"{side}_tokens": 1000}, **part), upstream, provider_id=provider)
-        return float(price.total_price) * 1000
+    def usd(**counts: int) -> Any:
+        return calc_price(Usage(**counts), upstream, provider_id=provider, genai_request_timestamp=at)
 
     try:
-        return {
-            "usd_per_mtok_in": each("input"),
-            "usd_per_mtok_cached": each("input", cache_read_tokens=1000),
-            "usd_per_mtok_written": each("input", cache_write_tokens=1000),
-            "usd_per_mtok_out": each("output"),
-            "usd_per_mtok_reasoning": each("output", output_reasoning_tokens=1000),
-        }
+        stated = usd().model_price
     except LookupError:
         return {}
+    free = "free" in re.findall(r"\w+", upstream)
+    # Price of a short request: long-context surcharges start at some hundred thousand tokens.
+    return {
+        name: float(usd(**dict.fromkeys(counted, 1000)).total_price) * 1000
+        for name, counted in (_IN | _OUT).items()
+        if free or getattr(stated, counted[0].replace("_tokens", "_mtok")) is not None
+    }

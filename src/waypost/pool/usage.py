@@ -23,18 +23,21 @@ class Usage(NamedTuple):
     def of(cls, usage: Json) -> Self | None:
         """The counts of a ``usage`` object, or None when it does not say what the call will be billed for.
 
-        That is when a count is missing, or when no prompt token was counted, which no call is without.
+        That is when a count is missing or negative, or when no prompt token was counted, which no call is without.
 
         OpenAI counts cached tokens inside the prompt and reasoning inside the completion.  Others count them beside:
         xAI and gateways to Gemini report a ``total_tokens`` above prompt and completion, and the difference is
-        thought that is billed.  So a part that exceeds its whole is added to it, and what only the total holds is
-        output.
+        thought that is billed; gateways to Bedrock do so with what was read from the cache or written to it.  So a
+        part that exceeds its whole is added to it; what only the total holds is input if it is just as much as was
+        cached or written, and else output.
 
         Raises:
             AttributeError, TypeError, ValueError: the object is of another shape.
 
         >>> Usage.of({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135})
         Usage(tokens_in=32, tokens_out=103, cached=0, written=0, reasoning=94)
+        >>> Usage.of({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 71, "cache_read_input_tokens": 30})
+        Usage(tokens_in=62, tokens_out=9, cached=30, written=0, reasoning=0)
         >>> Usage.of({"completion_tokens": 9}) is None
         True
         """
@@ -42,13 +45,26 @@ class Usage(NamedTuple):
         if prompt is None or completion is None:
             return None
         details, thought = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-        # DeepSeek's name for cached tokens stands beside the prompt's, not among its details.
-        cached = int(details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0)
-        written = int(details.get("cache_write_tokens") or 0)
-        reasoning = int(thought.get("reasoning_tokens") or 0)
-        tokens_in = _whole(int(prompt), cached + written)
-        tokens_out = _whole(int(completion), reasoning)
-        if hidden := max(0, int(usage.get("total_tokens") or 0) - tokens_in - tokens_out):
+        # OpenAI's names are among the details; those of DeepSeek, Moonshot and Anthropic (by a gateway) are beside.
+        cached = _first(details, "cached_tokens") or _first(
+            usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"
+        )
+        written = _first(details, "cache_write_tokens") or _first(usage, "cache_creation_input_tokens")
+        reasoning = _first(thought, "reasoning_tokens")
+        counts = int(prompt), int(completion), cached, written, reasoning
+        return cls._whole(*counts, _first(usage, "total_tokens")) if min(counts) >= 0 else None
+
+    @classmethod
+    def _whole(cls, prompt: int, completion: int, cached: int, written: int, reasoning: int, total: int) -> Self | None:
+        """The counts, with what was counted beside prompt and completion added to them."""
+        read = cached + written
+        tokens_in = prompt if read <= prompt else prompt + read
+        tokens_out = completion if reasoning <= completion else completion + reasoning
+        hidden = max(0, total - tokens_in - tokens_out)
+        if tokens_in == prompt and hidden != reasoning:
+            beside = next((part for part in (read, written) if part and hidden - part in (0, reasoning)), 0)
+            tokens_in, hidden = tokens_in + beside, hidden - beside
+        if hidden:
             tokens_out, reasoning = tokens_out + hidden, max(reasoning, hidden)
         return cls(tokens_in, tokens_out, cached, written, reasoning) if tokens_in else None
 
@@ -76,5 +92,6 @@ class Usage(NamedTuple):
         }
 
 
-def _whole(count: int, parts: int) -> int:
-    return count if parts <= count else count + parts
+def _first(counts: Json, *names: str) -> int:
+    """The first of some counts that is there and not zero; else zero."""
+    return next((int(count) for name in names if (count := counts.get(name))), 0)

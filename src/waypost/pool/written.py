@@ -48,6 +48,8 @@ class Written:
             raise ValueError("a chunk that is no chat completion") from error
 
     def _take_choice(self, choice: Mapping[str, Any]) -> str:
+        if usage := choice.get("usage"):  # where Moonshot puts it in a stream
+            self.usage = Usage.of(usage)
         part = choice.get("delta") or choice.get("message") or {}
         text = str(choice.get("text") or part.get("content") or "")
         if self.trim and not self.texts:
