@@ -58,7 +58,7 @@ def read(
         raise BadInput(f"give either the table {table} to be split, or --train and --test")
     if not test:
         name, whole = named.table(table, format)
-        part, rest = _apart(whole, seed)
+        part, rest = apart(whole, seed)
         return Data(part, {name: rest}, shipped=table is None, leaks={name: Leaks.none(len(rest))})
     with output.step(f"reading {', '.join(Path(file).name for file in (*train, *test))}"):
         tables = readers.read(format, [*train, *test], output.say)
@@ -76,7 +76,7 @@ def read(
     return Data(joined, clean, leaks={name: Leaks.none(len(each)) for name, each in clean.items()})
 
 
-def _apart(whole: Outcomes, seed: int) -> tuple[Outcomes, Outcomes]:
+def apart(whole: Outcomes, seed: int) -> tuple[Outcomes, Outcomes]:
     """The parts of a table, each question on one side with all its duplicates and all that share its source."""
     from waypost.outcomes.leaks import clusters
 
@@ -217,7 +217,7 @@ def unseen(table: Path | None, format: str, spec: str, seed: int) -> tuple[Any, 
             f"{spec} was trained on every row of {name}, so nothing there tells what it does on others; "
             f"train it without --all, or give another table"
         )
-    for part, rest in (_apart(whole, seed), whole.split(seed=seed)):
+    for part, rest in (apart(whole, seed), whole.split(seed=seed)):
         if router.trained_on == part.fingerprint:
             clean = _without(name, rest, _leaked(name, rest, part))
             return router, Data(part, {name: clean}, shipped=table is None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from waypost.cli import named, output
+from waypost.cli import measured, named, output
 
 if TYPE_CHECKING:
     from waypost.outcomes import Outcomes
@@ -19,7 +19,7 @@ def train(
     router: Annotated[str, typer.Option(help="cheapest, best_single, random, knn, ridge, domain or cascade.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     table: Annotated[Path | None, typer.Argument(help="An outcomes table; default: the shipped one.")] = None,
-    format: Annotated[str, typer.Option(help="waypost, routerdc or routerbench.")] = "waypost",
+    format: Annotated[str, typer.Option(help="waypost, routerbench, routerdc … (see waypost import).")] = "waypost",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting of the router, as name=value.")] = None,
     seed: Annotated[int, typer.Option(help="Of the split and the router.")] = 0,
     all_: Annotated[
@@ -31,7 +31,7 @@ def train(
     from waypost import routers
 
     name, whole = named.table(table, format)
-    fitted_on, held_out = (whole, None) if all_ else whole.split(seed=seed)
+    fitted_on, held_out = (whole, None) if all_ else measured.apart(whole, seed)
     made = named.new_router(router, named.pairs(set_ or []), seed)
     report: dict[str, Any] = {"router": router, "out": str(out), "table": name, "rows": len(fitted_on)}
     with named.one_thread(fits=True):
