@@ -1,5 +1,6 @@
 """The objective weighs, constrains, breaks ties, and says why."""
 
+import re
 from datetime import date
 
 import numpy as np
@@ -168,13 +169,52 @@ def sample(rng, n=60):
     return Prediction(NAMES, quality, usd, usd * 100, quality * 0)
 
 
-@given(rng=arrays, weight=st.floats(0, 1e4))
-def test_many_choices_equal_single_ones(rng, weight):
-    prediction, objective = sample(rng, 8), Objective(usd=weight)
-    many = objective.choose_many(prediction, CARDS)
+def one_of(prediction, n):
+    return Prediction(NAMES, *(a[n : n + 1] for a in prediction[1:]))
+
+
+@given(
+    rng=arrays,
+    usd=st.sampled_from([0.0, 10.0, 1e4]),
+    rest=st.sampled_from(
+        [{}, {"seconds": 1.0}, {"risk": 0.5}, {"min_quality": 0.5}, {"allowed": ("a-large", "b-small")}]
+    ),
+    gaps=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+)
+def test_many_choices_equal_single_ones_whatever_is_unknown(rng, usd, rest, gaps):
+    whole, objective = sample(rng, 8), Objective(usd=usd, **rest)
+    holed = [np.where(rng.random(a.shape) < gap, np.nan, a) for a, gap in zip(whole[1:], gaps, strict=True)]
+    prediction = Prediction(NAMES, *holed)
+    singly, possible = [], []
     for n in range(8):
-        one = Prediction(NAMES, *(a[n : n + 1] for a in prediction[1:]))
-        assert objective.choose(one, CARDS).model == NAMES[many[n]]
+        try:
+            singly.append(objective.choose(one_of(prediction, n), CARDS).model)
+            possible.append(n)
+        except NoModelLeft as error:
+            with pytest.raises(NoModelLeft, match=re.escape(str(error))):
+                objective.choose_many(Prediction(NAMES, *(a[n:] for a in prediction[1:])), CARDS)
+    many = objective.choose_many(Prediction(NAMES, *(a[possible] for a in prediction[1:])), CARDS)
+    assert [NAMES[m] for m in many] == singly
+
+
+def test_a_cost_that_is_unknown_for_one_prompt_decides_nothing_there_alone():
+    usd = np.array([[np.nan, np.nan, np.nan], [0.01, 0.001, 0.0]])
+    prediction = Prediction(NAMES, np.array([[0.9, 0.8, 0.1]] * 2), usd, np.zeros((2, 3)), np.zeros((2, 3)))
+    assert [NAMES[m] for m in Objective(usd=50).choose_many(prediction, CARDS)] == ["a-large", "b-small"]
+
+
+def test_where_nothing_is_left_of_many_it_says_what_is_missing():
+    prediction = sample(np.random.default_rng(0), 3)
+    prediction.quality_NM[1] = np.nan
+    with pytest.raises(NoModelLeft, match=r"a-large: the router knows nothing of its quality; b-small"):
+        Objective().choose_many(prediction, CARDS)
+
+
+def test_scores_come_with_the_order_that_they_give():
+    prediction = sample(np.random.default_rng(0))
+    score, order = Objective(usd=30, allowed=("a-large", "c-free")).ranked(prediction, CARDS)
+    assert (np.diff(np.take_along_axis(score, order, axis=1)[:, :2]) <= 0).all()
+    assert np.isneginf(score[:, 1]).all() and (order[:, 2] == 1).all()
 
 
 @given(rng=arrays, share=st.floats(0.05, 1.0))
@@ -198,6 +238,14 @@ def test_an_impossible_budget_says_what_the_cheapest_costs():
     prediction = sample(np.random.default_rng(0))
     with pytest.raises(BadInput, match="too small; the cheapest choices cost"):
         Objective(budget=1e-9).solved(prediction, CARDS)
+
+
+def test_a_budget_is_solved_on_the_prompts_of_known_cost():
+    prediction = sample(np.random.default_rng(0))
+    prediction.usd_NM[::3] = np.nan
+    known = Prediction(NAMES, *(np.delete(a, np.s_[::3], axis=0) for a in prediction[1:]))
+    budget = Objective(budget=0.001)
+    assert budget.solved(prediction, CARDS) == budget.solved(known, CARDS)
 
 
 def test_a_budget_without_known_costs_is_refused():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import isfinite, log
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,16 @@ _MOST = 1e15
 _DECIMALS = 9  # scores closer than this are a tie: beyond it they differ by rounding only
 
 
+class Ranked(NamedTuple):
+    """What an objective makes of a prediction, (N, M): scores, and the models' columns best first.
+
+    A score is minus infinity where a model is removed, and rounded: beyond nine decimals scores are a tie.
+    """
+
+    score_NM: Floats
+    order_NM: NDArray[np.intp]
+
+
 @dataclass(frozen=True)
 class Objective:
     """Weights, hard constraints and flags of one choice.
@@ -45,6 +55,9 @@ class Objective:
     2023).  ``bias`` adds points to the models it names, or takes them: with it a share of the prompts can be sent to
     one of them, which is RouteLLM's threshold (Ong et al. 2024) for any number of models.  Equal scores are broken by
     cost, then by name.
+
+    What has a weight and is unknown (NaN) removes a model from a prompt, unless it is unknown of all models there: then
+    it decides nothing.  So each prompt is ranked by itself, and many at once are ranked as one by one.
 
     >>> import numpy as np
     >>> two = Prediction(("small", "large"), np.array([[0.7, 0.9]]), np.array([[0.001, 0.01]]),
@@ -100,13 +113,13 @@ class Objective:
         """
         removed = self._removed(prediction.models, cards, query)
         scores_M, order_M = (a[0] for a in self._rank(prediction, cards, removed))
+        for m, name in enumerate(prediction.models):
+            if not isfinite(scores_M[m]) and name not in removed:
+                removed[name] = self._unscored(prediction.quality_NM[0, m])
         ranking = [prediction.models[m] for m in order_M if isfinite(scores_M[m])]
         if not ranking:
             reasons = "; ".join(f"{name}: {why}" for name, why in removed.items())
             raise NoModelLeft(f"no model is left to choose from ({reasons}); relax the constraints or name a model")
-        for m, name in enumerate(prediction.models):
-            if not isfinite(scores_M[m]) and name not in removed:
-                removed[name] = self._unscored(prediction.quality_NM[0, m])
         bonus_M = self._bonus(prediction.models, cards).tolist()
         facts = [dict(zip(prediction.models, map(float, a[0]), strict=True)) for a in prediction[1:4]]
         scores = {name: float(scores_M[prediction.models.index(name)]) for name in ranking}
@@ -124,21 +137,37 @@ class Objective:
         )
 
     def choose_many(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> NDArray[np.intp]:
-        """The column of the chosen model for every prompt, (N,).
+        """The column of the chosen model for every prompt, (N,): what `choose` says of each, one by one.
 
         Raises:
-            NoModelLeft: the constraints removed every model.
+            NoModelLeft: no model is left to choose from for some prompt; the sentence is that of the first one.
         """
-        removed = self._removed(prediction.models, cards, None)
-        if len(removed) == len(prediction.models):
-            raise NoModelLeft(f"no model is left to choose from: {'; '.join(removed.values())}")
-        return self._rank(prediction, cards, removed)[1][:, 0]
+        return self.ranked(prediction, cards).order_NM[:, 0]
+
+    def ranked(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> Ranked:
+        """The score of every model for every prompt, and the models' columns best first.
+
+        Raises:
+            NoModelLeft: no model is left to choose from for some prompt; the sentence is that of the first one.
+
+        >>> one = Prediction(("small", "large"), np.array([[0.7, 0.9]]), *[np.array([[0.0, 0.001]])] * 3)
+        >>> Objective(usd=30).ranked(one, {name: ModelCard(name) for name in one.models}).order_NM
+        array([[1, 0]])
+        """
+        found = self._rank(prediction, cards, self._removed(prediction.models, cards, None))
+        nobody_N = np.isneginf(found.score_NM).all(axis=1)
+        if nobody_N.any():
+            # One choice of the first such prompt raises, and says what removed each model.
+            first = slice(nobody_N.argmax(), None)
+            self.choose(Prediction(prediction.models, *(array[first] for array in prediction[1:])), cards)
+        return found
 
     def solved(self, sample: Prediction, cards: Mapping[str, ModelCard]) -> Self:
         """The same objective with its budget turned into the least ``usd`` weight that keeps it on a sample.
 
         The Lagrangian of max mean quality subject to mean USD per query ≤ budget: cost falls as the weight grows, so
-        the weight is found by bisection.  Without a budget the objective stays as it is.
+        the weight is found by bisection.  The mean is over the prompts of which some cost is known.  Without a budget
+        the objective stays as it is.
 
         Raises:
             BadInput: even the cheapest choices cost more, no cost is known, or the sample is empty.
@@ -146,8 +175,10 @@ class Objective:
         if self.budget is None:
             return self
         budget, free = self.budget, replace(self, budget=None)
-        if not len(sample.usd_NM) or np.isnan(sample.usd_NM).all():
+        known_N = ~np.isnan(sample.usd_NM).all(axis=1)
+        if not known_N.any():
             raise BadInput(f"a budget of ${budget:g} per query cannot be kept: no costs are known to solve it on")
+        sample = Prediction(sample.models, *(array[known_N] for array in sample[1:]))
         costs_NM = np.where(np.isnan(sample.usd_NM), np.inf, sample.usd_NM)
 
         def mean_cost(weight: float) -> float:
@@ -174,7 +205,7 @@ class Objective:
         >>> Objective(usd=30).scores(one, {name: ModelCard(name) for name in one.models}).round(2)
         array([[0.7, 0.6]])
         """
-        return self._rank(prediction, cards, self._removed(prediction.models, cards, None))[0]
+        return self._rank(prediction, cards, self._removed(prediction.models, cards, None)).score_NM
 
     @property
     def weights(self) -> dict[str, float]:
@@ -230,24 +261,21 @@ class Objective:
         if len(ranking) == 1:
             return f"{said}; the only one left of {n} models" if n > 1 else said
         second = ranking[1]
-        if round(scores[best], _DECIMALS) > round(scores[second], _DECIMALS):
+        if scores[best] > scores[second]:
             return (
                 f"{said}; score {scores[best]:.3f} against {scores[second]:.3f} of {second}, the next of {len(ranking)}"
             )
         cheaper = usd[best] < usd[second] or (isfinite(usd[best]) and not isfinite(usd[second]))
         return f"{said}; tied with {second} on score, {'cheaper' if cheaper else 'first by name'}"
 
-    def _rank(
-        self, prediction: Prediction, cards: Mapping[str, ModelCard], removed: Mapping[str, str]
-    ) -> tuple[Floats, NDArray[np.intp]]:
-        """Scores (N, M), minus infinity where removed, and the columns best first (N, M)."""
+    def _rank(self, prediction: Prediction, cards: Mapping[str, ModelCard], removed: Mapping[str, str]) -> Ranked:
         models = prediction.models
         score_NM = self.quality * prediction.quality_NM + self._bonus(models, cards)
         weights = (self.usd, self.seconds, self.risk)
         for weight, term_NM in zip(weights, prediction[2:], strict=True):
-            # An unknown cost (NaN) removes a model, unless cost has no weight or nobody's cost is known.
-            if weight and not np.isnan(term_NM).all():
-                score_NM = score_NM - weight * term_NM
+            if weight:
+                nobodys_N1 = np.isnan(term_NM).all(axis=1, keepdims=True)
+                score_NM = score_NM - np.where(nobodys_N1, 0.0, weight * term_NM)
         score_NM = np.where(np.isnan(score_NM), -np.inf, score_NM)
         score_NM[:, [name in removed for name in models]] = -np.inf
         if self.min_quality > 0:
@@ -258,7 +286,8 @@ class Objective:
             score_NM = np.where(reached_N1, np.where(enough_NM, score_NM, -np.inf), best_NM)
         usd_NM = np.where(np.isnan(prediction.usd_NM), np.inf, prediction.usd_NM)
         name_NM = np.broadcast_to(_alphabetical(models), score_NM.shape)
-        return score_NM, np.lexsort((name_NM, usd_NM, -score_NM.round(_DECIMALS)), axis=1)
+        score_NM = score_NM.round(_DECIMALS)
+        return Ranked(score_NM, np.lexsort((name_NM, usd_NM, -score_NM), axis=1))
 
     def _bonus(self, models: Sequence[str], cards: Mapping[str, ModelCard]) -> Floats:
         total_M = np.array([self.bias.get(name, 0.0) for name in models])

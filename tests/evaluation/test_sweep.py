@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from time import perf_counter
 
@@ -7,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput, NoModelLeft
+from waypost.evaluation.measures import aiq, arena_score
 from waypost.evaluation.play import play_router
-from waypost.evaluation.sweep import sweep
+from waypost.evaluation.sweep import _held, sweep
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
 from waypost.types import ModelCard, Outcome, Prediction
@@ -94,7 +96,7 @@ def problems(draw, missing=False, declines=False):
     usd = np.where(np.isnan(quality), NAN, grid(price | gap))
     declined = (np.array(grid(st.booleans())) & ~np.isnan(quality)) if declines else np.zeros((n, m), bool)
     expected_usd = np.array(grid(price | gap), dtype=float)
-    expected_usd[:, 0] = np.nan_to_num(expected_usd[:, 0])  # some cost is known of every question
+    expected_usd[0] = np.nan_to_num(expected_usd[0])  # what expects no cost of anything is refused
     prediction = expects(grid(unit), expected_usd)
     return prediction, table_of(np.where(declined, 0.0, quality), usd, declined)
 
@@ -164,6 +166,31 @@ def test_expected_cost_falls_along_a_curve(problem):
     curve = sweep(prediction, truth, name="r")
     assert (np.diff(curve.usd_P) <= 1e-12).all() and (np.diff(curve.quality_P) <= 1e-12).all()
     assert (np.diff(curve.weight_P) > 0).all() and curve.weight_P[0] == 0
+
+
+def test_what_ends_at_a_free_model_ends_at_exactly_nothing():
+    """Not at the rounding of all that was spent on the way, of which a hair less than nothing may be left."""
+    rng = np.random.default_rng(0)
+    quality, usd = rng.random((200, 3)), rng.random((200, 3)) * (1e-2, 1e-3, 0)
+    curve = sweep(expects(quality, usd), table_of(quality.round(), usd), name="r")
+    assert curve.usd_P[-1] == 0 and curve.usd_P.min() == 0
+    assert curve.share_PM[-1].tolist() == [0, 0, 1]
+    assert arena_score(curve.quality_P[-1], curve.usd_P[-1]) > 0
+    assert aiq(curve.usd_P, curve.quality_P, 0.0, 0.01) > curve.quality_P[-1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.floats(0, 1e6)), max_size=30), st.integers(1, 9))
+def test_what_is_held_at_each_point_is_a_plain_sum(ranges, size):
+    start, stop, values = (np.array([each[k] for each in ranges]) for k in range(3))
+    start, stop = (np.minimum(edge.astype(np.intp), size) for edge in (start, stop))
+    slow = [math.fsum(values[(start <= p) & (p < stop)]) for p in range(size)]
+    np.testing.assert_allclose(_held(start, stop, size, values), slow, rtol=1e-12)
+
+
+def test_a_question_without_any_score_is_refused():
+    prediction = expects([[0.5, 0.9], [NAN, NAN]], [[0.1, 1.0]] * 2)
+    with pytest.raises(NoModelLeft, match="knows nothing of its quality"):
+        sweep(prediction, table_of([[0, 1], [1, 1]], [[0.2, 2], [0.2, 2]]), name="r")
 
 
 def test_a_curve_of_many_changes_is_thinned_evenly_and_stays_true():

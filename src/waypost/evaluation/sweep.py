@@ -2,7 +2,8 @@
 
 As the ``usd`` weight w grows, each model's score falls along a line, s − w·c, and the chosen model follows the upper
 envelope of the lines.  So a question changes its choice at most K − 1 times, at weights that are known exactly, and
-always to something cheaper: one walk along the envelopes gives what a search over weights can only sample.
+always to something cheaper: one walk along the envelopes gives what a search over weights can only sample.  A table of
+thousands of questions has more such weights than a curve has points: then some are left out, and those kept are exact.
 Models that declined are called and paid on the way to the answer, as in service, while they rank above it.
 """
 
@@ -57,17 +58,17 @@ def sweep(
     name: str,
     cards: Mapping[str, ModelCard] | None = None,
     base: Objective | None = None,
-    points: int = 500,
+    points: int = 10_000,
 ) -> Curve:
     """All that a prediction earns on a table as the ``usd`` weight goes from 0 to infinity, the rest as in ``base``.
 
     A point holds from its weight up to the next one's.  Where choices change at more than ``points`` weights, these
-    are thinned so that about as many choices change between any two.  A model of unknown expected cost is never
-    chosen, as by any objective that weighs money.
+    are thinned so that about as many choices change between any two.  A model of unknown expected cost is chosen only
+    where nobody's is known, as by any objective that weighs money.
 
     Raises:
         BadInput: no expected cost is known, or the prediction does not fit the table.
-        NoModelLeft: ``base`` allows none of the models.
+        NoModelLeft: no model is left to choose from for some question.
 
     >>> from waypost.outcomes import example_table
     >>> from waypost.routers import make
@@ -81,7 +82,6 @@ def sweep(
         raise BadInput(f"a curve needs at least 2 points, got {points}")
     cards = cards or {model: ModelCard(model) for model in table.models}
     free = replace(base or Objective(), usd=_NEXT_TO_NOTHING, budget=None)
-    free.choose_many(_part(prediction, slice(1)), cards)  # raises where no weight could choose
     blocks = [slice(start, start + _ROWS) for start in range(0, len(table), _ROWS)]
     parts = [part for block in blocks for part in _walk(_lines(prediction, table, free, cards, block), block.start)]
     calls = _Calls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -93,16 +93,12 @@ def _lines(
     prediction: Prediction, table: Outcomes, free: Objective, cards: Mapping[str, ModelCard], block: slice
 ) -> _Lines:
     part = _part(prediction, block)
-    removed = free._removed(part.models, cards, None)
-    score_RK, order_RK = free._rank(part, cards, removed)
-    dear_RK, _ = replace(free, usd=_MUCH)._rank(part, cards, removed)
+    score_RK, order_RK = free.ranked(part, cards)
+    dear_RK, _ = replace(free, usd=_MUCH).ranked(part, cards)
     known_RK = np.isfinite(score_RK)
-    # Where nobody reaches the base's least quality, its best comes first at any price.
-    moves_R = (dear_RK != score_RK).any(axis=1, where=known_RK)
-    usd_RK = np.where(known_RK, part.usd_NM * moves_R[:, None], np.inf)
-    # Where nothing can be scored, the first in order is chosen at any weight.
-    blind_R = ~known_RK.any(axis=1)
-    score_RK[blind_R, order_RK[blind_R, 0]] = usd_RK[blind_R, order_RK[blind_R, 0]] = 0.0
+    # Where nobody's cost is known, or nobody reaches the base's least quality, the same is chosen at any price.
+    moves_R1 = (dear_RK != score_RK).any(axis=1, where=known_RK, keepdims=True)
+    usd_RK = np.where(known_RK, np.where(moves_R1, part.usd_NM, 0.0), np.inf)
     column_K = np.array([table.models.index(model) for model in part.models])
     declined_RK = known_RK & (False if table.declined_NM is None else table.declined_NM[block][:, column_K])
     score_RK, usd_RK = (np.take_along_axis(each, order_RK, axis=1) for each in (score_RK, usd_RK))
@@ -176,10 +172,7 @@ def _curve(name: str, table: Outcomes, calls: _Calls, weight_P: Floats) -> Curve
     size = len(weight_P)
 
     def summed(kept: Flags, values: Floats | None = None) -> Floats:
-        weights = None if values is None else values[kept]
-        begun, ended = (np.bincount(edge[kept], weights, minlength=size + 1) for edge in (start, stop))
-        total_P: Floats = (begun.astype(np.float64) - ended).cumsum()[:size]
-        return total_P
+        return _held(start[kept], stop[kept], size, None if values is None else values[kept])
 
     quality, usd = table.quality_NM[calls.row, calls.answer], table.usd_NM[calls.row, calls.column]
     measured = ~np.isnan(quality)
@@ -197,6 +190,27 @@ def _curve(name: str, table: Outcomes, calls: _Calls, weight_P: Floats) -> Curve
         models=table.models,
         missing_P=(len(table) - n_P).astype(np.intp),
     )
+
+
+def _held(start: Integers, stop: Integers, size: int, values: Floats | None) -> Floats:
+    """The sum of the values held at each of ``size`` points, (P,), each from its ``start`` up to before its ``stop``.
+
+    On a segment tree, which only adds: a running total of what begins less what ends is left with the rounding of all
+    that was ever in it, and says less than nothing where what is left is free.
+    """
+    leaves = 1 << (size - 1).bit_length()
+    tree = np.zeros(2 * leaves)
+    low, high = start + leaves, stop + leaves
+    while (open_ := low < high).any():
+        low, high, values = low[open_], high[open_], None if values is None else values[open_]
+        # An end that is no whole pair of nodes is summed here, all between the ends by pairs, one level up.
+        for alone, node in ((low % 2 == 1, low), (high % 2 == 1, high - 1)):
+            tree += np.bincount(node[alone], None if values is None else values[alone], minlength=2 * leaves)
+        low, high = (low + 1) // 2, high // 2
+    for level in range(1, leaves.bit_length()):
+        tree[1 << level : 2 << level] += tree[1 << (level - 1) : 1 << level].repeat(2)
+    held_P: Floats = tree[leaves : leaves + size]
+    return held_P
 
 
 def _check(prediction: Prediction, table: Outcomes) -> None:
