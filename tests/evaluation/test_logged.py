@@ -67,7 +67,12 @@ def test_every_kind_of_file_holds_the_same_log(tmp_path, write):
         ({**ROW, "propensity": 1.5}, "propensities must be 0..1"),
         ({**ROW, "propensity": "often"}, "row 2: 'propensity' must be a number, got 'often'"),
         ({**ROW, "propensities": {"a": 0.5, "b": 0.1}}, "must name every model and sum to 1"),
-        ({**ROW, "propensity": 0.9, "propensities": {"a": 0.5, "b": 0.5}}, "must not sum to more than 1"),
+        ({**ROW, "propensities": {"a": float("nan"), "b": 0.5}}, "must name every model and sum to 1"),
+        (
+            {**ROW, "propensity": 0.05, "propensities": {"a": 0.5, "b": 0.5}},
+            "row 2: 'propensity' says that 'a' was chosen with probability 0.05, 'propensities' says 0.5",
+        ),
+        ({**ROW, "propensities": {"b": 1.0}}, "with probability 0.5, 'propensities' says 0;"),
         ({**ROW, "propensities": "{"}, "'propensities' is not JSON"),
         ({**ROW, "propensities": [0.5]}, "must map models to probabilities"),
         ({**ROW, "quality": 7}, "quality must be 0..1"),
@@ -81,6 +86,11 @@ def test_every_kind_of_file_holds_the_same_log(tmp_path, write):
 def test_what_no_log_may_hold_is_refused_with_its_row(row, told):
     with pytest.raises(BadTable, match=told):
         Logged.from_rows([ROW, row])
+
+
+def test_a_propensity_that_is_said_twice_alike_is_no_contradiction():
+    twice = {**ROW, "propensity": 0.333, "propensities": {"a": 1 / 3, "b": 2 / 3}}
+    assert Logged.from_rows([twice]).own_N.tolist() == [0.333]
 
 
 @pytest.mark.parametrize(

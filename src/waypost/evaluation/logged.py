@@ -6,6 +6,7 @@ Shape suffixes: N decisions, M models.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from waypost.outcomes import Outcomes
 from waypost.types import Floats
 
 _SUM_WITHIN = 1e-3  # what rounding in a log may take from a sum of probabilities
+_ALIKE = 1e-2  # the share by which rounding may make one probability differ from the same one, said twice
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +86,8 @@ class Logged:
         """A log of rows with ``prompt``, ``model``, ``quality``, and ``propensity`` or ``propensities``.
 
         ``propensity`` is that of the model chosen, ``propensities`` maps every model to its own (0 where it is left
-        out); a certain choice leaves nothing to the others.  ``usd`` and ``source`` may be there.  A row without a
-        quality is left out and counted.
+        out); where both are there they must agree.  A certain choice leaves nothing to the others.  ``usd`` and
+        ``source`` may be there.  A row without a quality is left out and counted.
 
         Raises:
             BadTable: a field is missing or no number, or the log cannot be; the sentence names the row.
@@ -196,16 +198,11 @@ class _Row:
         for name in ("prompt", "model"):
             if not isinstance(row.get(name), str) or not row[name].strip():
                 raise BadTable(f"row {number}: {name!r} must be a text, got {row.get(name)!r}")
-        chances, own = _chances(number, row.get("propensities")), row.get("propensity")
-        if own in (None, "") and row["model"] not in chances:
-            raise BadTable(
-                f"row {number} has no propensity: with which probability '{row['model']}' was chosen. It cannot be "
-                f"made up afterwards; log it with the decision, as 'propensity' or, of all models, 'propensities'"
-            )
+        chances = _chances(number, row.get("propensities"))
         return cls(
             prompt=row["prompt"],
             model=row["model"],
-            propensity=_number(number, "propensity", own) if own not in (None, "") else chances[row["model"]],
+            propensity=_own(number, row, chances),
             propensities=chances,
             quality=_number(number, "quality", row["quality"]),
             usd=np.nan if row.get("usd") in (None, "") else _number(number, "usd", row["usd"]),
@@ -221,6 +218,23 @@ class _Row:
         return 0.0 if self.propensity == 1 else np.nan
 
 
+def _own(number: int, row: Mapping[str, Any], chances: Mapping[str, float]) -> float:
+    """The probability of the model chosen, which may be said once, or twice alike."""
+    model, said = row["model"], row.get("propensity")
+    if said in (None, "") and model not in chances:
+        raise BadTable(
+            f"row {number} has no propensity: with which probability '{model}' was chosen. It cannot be made up "
+            f"afterwards; log it with the decision, as 'propensity' or, of all models, 'propensities'"
+        )
+    own = chances[model] if said in (None, "") else _number(number, "propensity", said)
+    if chances and not math.isclose(own, chances.get(model, 0.0), rel_tol=_ALIKE):
+        raise BadTable(
+            f"row {number}: 'propensity' says that '{model}' was chosen with probability {own:g}, 'propensities' says "
+            f"{chances.get(model, 0.0):g}; leave out the one that is wrong"
+        )
+    return own
+
+
 def _chances(number: int, value: Any) -> dict[str, float]:
     if value in (None, ""):
         return {}
@@ -231,7 +245,7 @@ def _chances(number: int, value: Any) -> dict[str, float]:
     if not isinstance(chances, Mapping):
         raise BadTable(f"row {number}: 'propensities' must map models to probabilities, got {value!r}")
     found = {str(model): _number(number, "propensities", p) for model, p in chances.items() if p is not None}
-    if abs(sum(found.values()) - 1) > _SUM_WITHIN:
+    if not math.isclose(sum(found.values()), 1, abs_tol=_SUM_WITHIN):
         raise BadTable(f"row {number}: 'propensities' must name every model and sum to 1, got {found}")
     return found
 
