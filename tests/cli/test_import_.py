@@ -97,6 +97,10 @@ def test_files_of_two_formats_are_refused(waypost, bench, tmp_path):
         (["--out", "out.txt"], "a table must end in .parquet, prompts in .jsonl or .csv"),
         (["--out", "out.parquet", "--format", "routerbenhc"], "Did you mean 'routerbench'"),
         (["--out", "out.parquet", "--prices", "prices.txt"], "give a .json or .yaml file, or 'list'"),
+        (["--out", "out.parquet", "--prices", "gone.json"], "cannot read --prices gone.json: No such file"),
+        (["--out", "out.parquet", "--prices", "gone.yaml"], "gone.yaml"),
+        (["--out", "out.parquet", "--per", "inf"], "per is inf; it must be a finite number, 1 or more"),
+        (["--out", "out.parquet", "--scale", "inf"], "scale is inf; it must be a finite number, 1 or more"),
     ],
 )
 def test_a_bad_command_line_is_refused(waypost, bench, words, sentence):
@@ -113,7 +117,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(waypost, bench, tmp_path
 
 def test_percent_is_refused_until_it_is_said(waypost, bench, tmp_path):
     out, path = tmp_path / "out.parquet", bench(score=("87", "45.5"))
-    assert "say --scale 10 or --scale 100" in waypost("import", path, "--out", out, fails=True)[1]
+    assert "with --scale 10 or --scale 100" in waypost("import", path, "--out", out, fails=True)[1]
     waypost("import", path, "--out", out, "--scale", 100)
     assert parquet.read(out).quality_NM[0].tolist() == [0.87, 0.455]
 
@@ -123,15 +127,14 @@ def test_scores_of_two_scales_are_refused_and_may_be_forced(waypost, bench, tmp_
     refused = waypost("import", path, "--out", out, "--scale", 100, fails=True)[1]
     assert "no score of 'y' is above 1, on a scale to 100; are the units mixed?; --force" in refused
     assert not out.exists()
-    assert "forced: rb.csv: no score of 'y'" in waypost("import", path, "--out", out, "--scale", 100, "--force")[1]
+    assert f"forced: {path}: no score of 'y'" in waypost("import", path, "--out", out, "--scale", 100, "--force")[1]
 
 
 def test_dear_queries_are_taken_for_thousands_until_it_is_said(waypost, bench, tmp_path):
     out, path = tmp_path / "out.parquet", bench(usd=("2.5", "3.5"))
     refused = waypost("import", path, "--out", out, fails=True)[1]
-    assert (
-        "half of the queries cost $2.5 or more with 'x'; if these are costs of 1,000 queries say --per 1000" in refused
-    )
+    assert f"{path}: more than half of the queries cost above $1 with 'x'; if these are costs of 1,000" in refused
+    assert "import it with --per 1000, if not with --per 1; --force imports it as it is" in refused
     waypost("import", path, "--out", out, "--per", 1000)
     assert parquet.read(out).usd_NM[0].tolist() == [0.0025, 0.0035]
     waypost("import", path, "--out", out, "--per", 1, "--force")
@@ -141,7 +144,7 @@ def test_dear_queries_are_taken_for_thousands_until_it_is_said(waypost, bench, t
 def test_costs_of_two_units_in_two_files_are_refused(waypost, bench, tmp_path):
     files = bench("a.csv"), bench("b.csv", usd=("0.9", "0.9"), prefix="r")
     _, said = waypost("import", *files, "--out", tmp_path / "out.parquet", fails=True)
-    assert "'x' costs $0.9 per query in b.csv and $0.001 in a.csv; are the units mixed" in said
+    assert f"'x' costs $0.9 per query in {files[1]} and $0.001 in {files[0]}; are the units mixed" in said
 
 
 def test_most_rows_without_a_score_are_refused_with_their_reason(waypost, bench, tmp_path):
@@ -192,6 +195,7 @@ def test_tokens_are_priced_by_a_config_and_by_list_prices(waypost, tmp_path):
         ("{", "is not JSON"),
         ("[1]", "must be an object such as"),
         ('{"x": {"input_price": -1, "output_price": 1}}', "'x' needs input_price and output_price"),
+        ('{"x": {"input_price": true, "output_price": 1}}', "'x' needs input_price and output_price"),
         ('{"x": 5}', "'x' needs input_price and output_price"),
     ],
 )
@@ -199,6 +203,44 @@ def test_a_bad_price_list_is_refused(waypost, routing, tmp_path, content, senten
     (tmp_path / "prices.json").write_text(content)
     words = ("import", routing, "--out", tmp_path / "out.parquet", "--prices", tmp_path / "prices.json")
     assert sentence in waypost(*words, fails=True)[1]
+
+
+def test_half_of_the_tokens_have_no_price(rows, tmp_path):
+    lines = [LINE | {"model_name": name, **USED} for name in ("small", "large")]
+    lines += [LINE | {"query": "3 + 3?", "model_name": name, "input_tokens": 1000} for name in ("small", "large")]
+    lines += [LINE | {"query": "4 + 4?", "model_name": "small", "output_tokens": 1000}]
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({name: {"input_price": 1, "output_price": 2} for name in ("small", "large")}))
+    path = jsonl(tmp_path / "routing.jsonl", lines)
+    (report,) = rows("import", path, "--out", tmp_path / "out.parquet", "--prices", prices)
+    found = parquet.read(tmp_path / "out.parquet").rows()
+    costs = {(row.prompt, row.model): row.usd for row in found if row.usd is not None}
+    assert costs == {("2 + 2?", "small"): 0.002, ("2 + 2?", "large"): 0.002}
+    assert "answers with tokens in or out unknown, which have no price: 3" in report["notes"]
+
+
+def test_a_log_is_priced_by_what_its_usage_bills(rows, tmp_path):
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 3100}
+    log = jsonl(tmp_path / "log.jsonl", [{"request": request, "response": {"choices": [], "usage": usage}}])
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({"gpt-4o": {"input_price": 2.5, "output_price": 10}}))
+    (report,) = rows("import", log, "--out", tmp_path / "prompts.jsonl", "--prices", prices)
+    assert report["models"] == [{"model": "gpt-4o", "calls": 1, "priced": 1, "usd": pytest.approx(0.0235)}]
+
+
+def test_a_spend_of_nothing_is_priced_by_the_list(rows, tmp_path):
+    log = jsonl(tmp_path / "log.jsonl", [call("Hi", spend=0.0, prompt_tokens=1000, completion_tokens=100)])
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({"fast": {"input_price": 1, "output_price": 10}}))
+    (report,) = rows("import", log, "--out", tmp_path / "prompts.jsonl", "--prices", prices)
+    assert report["models"] == [{"model": "fast", "calls": 1, "priced": 1, "usd": pytest.approx(0.002)}]
+
+
+def test_dear_calls_of_a_log_are_what_they_cost(rows, tmp_path):
+    log = jsonl(tmp_path / "log.jsonl", [call("Hi", spend=3.0)])
+    (report,) = rows("import", log, "--out", tmp_path / "prompts.jsonl")
+    assert report["models"][0]["usd"] == 3
 
 
 def call(prompt, model="fast", **changes):

@@ -61,3 +61,14 @@ def test_files_with_other_models_are_refused(files, models, sentence):
     second = files("b_train.json", [dict.fromkeys(models, 1)])
     with pytest.raises(BadTable, match=sentence):
         read("routerdc", [first, second])
+
+
+def test_files_that_are_read_together_have_one_unit(tmp_path):
+    head = "sample_id,prompt,eval_name,x,y,x|total_cost,y|total_cost\n"
+    for name, usd in (("a", 0.0009), ("b", 0.9), ("c", 9)):
+        rows = (f"{name}{i},{name} {i}?,maths,1,0,{usd},{usd}\n" for i in range(30))
+        (tmp_path / f"{name}.csv").write_text(head + "".join(rows))
+    with pytest.raises(BadTable, match=r"'x' costs \$0.9 per query in .*b.csv and \$0.0009 in .*a.csv"):
+        read("routerbench", [tmp_path / "a.csv", tmp_path / "b.csv"])
+    with pytest.raises(BadTable, match=r"c.csv: more than half of the queries cost above \$1 with 'x'.*--per 1000.*import --force"):
+        read("routerbench", [tmp_path / "c.csv"])

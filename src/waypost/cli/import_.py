@@ -22,7 +22,6 @@ FORMATS = (
     "waypost, routerdc, routerbench, llmrouter, routellm, battles, sprout, routerarena, routereval, embedllm, "
     "litellm or openai"
 )
-_DEAR = 1.0  # USD a query; a table whose queries cost more is likely to state another unit
 
 
 def import_(
@@ -47,14 +46,17 @@ def import_(
     A log has no scores: it becomes prompts (--out prompts.jsonl) for waypost collect.
     """
     from waypost.outcomes import readers
+    from waypost.pool.usage import Usage
 
     kind = _kind(files, format)
     to_table = _target(out, kind, force)
-    intake = readers.Intake(scale=scale, per=per or 1.0, pool=pool, max_bytes=max_bytes)
+    if not readers.named(kind).scored:
+        per = per or 1.0  # a log tells the cost of each call
+    intake = readers.Intake(scale=scale, per=per, pool=pool, max_bytes=max_bytes, usage=Usage.of)
     pricing = Pricing.of(prices)
     with output.step(f"reading {len(files)} file{'s' if len(files) > 1 else ''} as {kind}"):
         rows = pricing.priced(readers.answers(kind, files, intake, distinct=to_table))
-        report = _table(rows, out, intake, per, force) if to_table else _prompts(rows, out, intake, good, force)
+        report = _table(rows, out, intake, force) if to_table else _prompts(rows, out, intake, good, force)
     notes = [*intake.sentences(), *pricing.sentences(), *report.pop("notes")]
     if json:
         left = {reason: left.answers for reason, left in intake.left.items()}
@@ -112,16 +114,13 @@ def _target(out: Path, kind: str, force: bool) -> bool:
 
 
 def _checked(intake: Intake, force: bool) -> list[str]:
-    try:
-        intake.check()
-    except BadTable as error:
-        if not force:
-            raise BadTable(f"{error}; --force imports it as it is") from error
-        return [f"forced: {error}"]
-    return []
+    problems = list(intake.problems())
+    if problems and not force:
+        raise BadTable(f"{problems[0]}; --force imports it as it is")
+    return [f"forced: {problem}" for problem in problems]
 
 
-def _table(rows: Iterator[Outcome], out: Path, intake: Intake, per: float | None, force: bool) -> dict[str, Any]:
+def _table(rows: Iterator[Outcome], out: Path, intake: Intake, force: bool) -> dict[str, Any]:
     import numpy as np
 
     from waypost.outcomes import Outcomes, parquet
@@ -133,10 +132,6 @@ def _table(rows: Iterator[Outcome], out: Path, intake: Intake, per: float | None
             output.say(sentence)
         raise
     notes = _checked(intake, force) + _remarks(table)
-    if per is None and (problem := _dear(table)):
-        if not force:
-            raise BadTable(f"{problem}; if these are costs of 1,000 queries say --per 1000, if not --per 1")
-        notes.append(f"forced: {problem}")
     parquet.write(out, table)
     models = [
         {
@@ -148,17 +143,6 @@ def _table(rows: Iterator[Outcome], out: Path, intake: Intake, per: float | None
         for m, (name, (quality, usd)) in enumerate(table.means().items())
     ]
     return {"questions": len(table), "models": models, "notes": notes}
-
-
-def _dear(table: Outcomes) -> str:
-    """What makes the costs look as if they stood for more than one query; empty where nothing does."""
-    import numpy as np
-
-    for name, usd_N in zip(table.models, table.usd_NM.T, strict=True):
-        known = usd_N[~np.isnan(usd_N)]
-        if len(known) and (median := float(np.median(known))) > _DEAR:
-            return f"half of the queries cost ${median:.3g} or more with {name!r}"
-    return ""
 
 
 def _remarks(table: Outcomes) -> list[str]:

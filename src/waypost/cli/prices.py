@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from waypost.errors import BadInput
 
 if TYPE_CHECKING:
+    from waypost.pool.usage import Usage
     from waypost.types import ModelCard, Outcome
 
 
 @dataclass
 class Pricing:
-    """What makes costs of tokens, and how often it did."""
+    """What makes costs of tokens, how often it did, and how often it could not as only half of the tokens are known."""
 
     cards: dict[str, ModelCard]
     from_list: bool = False
     asked: bool = True
     done: int = 0
+    halves: int = 0
 
     @classmethod
     def of(cls, prices: str | None) -> Self:
@@ -32,17 +34,11 @@ class Pricing:
         return cls(_cards(prices), from_list=prices == "list", asked=prices is not None)
 
     def priced(self, rows: Iterator[Outcome]) -> Iterator[Outcome]:
-        """The rows, with a cost where none was stated, tokens were counted, and the model has a price."""
+        """The rows, with a cost where none was stated, tokens in and out were counted, and the model has a price."""
         for row in rows:
-            if row.usd is not None or not (row.tokens_in or row.tokens_out):
-                yield row
-                continue
-            usd = self._card(row.model).usd(
-                row.tokens_in,
-                row.tokens_out,
-                cached=min(row.tokens_cached, row.tokens_in),
-                reasoning=min(row.tokens_reasoning, row.tokens_out),
-            )
+            usage = _usage(row) if row.usd is None else None
+            usd = usage and usage.usd(self._card(row.model))
+            self.halves += row.usd is None and bool(row.tokens_in) != bool(row.tokens_out)
             self.done += usd is not None
             yield row if usd is None else replace(row, usd=usd)
 
@@ -50,6 +46,8 @@ class Pricing:
         """How many answers were priced, and which models were not."""
         lacking = [name for name, card in self.cards.items() if card.usd(1, 1) is None]
         said = [f"answers priced by their tokens: {self.done:,}"] if self.done else []
+        if self.halves and self.asked:
+            said.append(f"answers with tokens in or out unknown, which have no price: {self.halves:,}")
         return said + ([f"no price is known of {', '.join(lacking)}"] if lacking and self.asked else [])
 
     def _card(self, name: str) -> ModelCard:
@@ -59,6 +57,16 @@ class Pricing:
         if name not in self.cards:
             self.cards[name] = priced(ModelCard(name)) if self.from_list else ModelCard(name)
         return self.cards[name]
+
+
+def _usage(row: Outcome) -> Usage | None:
+    """What the tokens of a row bill, by the rule for providers' counts; None where a count is unknown, which is 0."""
+    from waypost.pool.usage import Usage
+
+    if not (row.tokens_in and row.tokens_out):
+        return None
+    parts = row.tokens_cached, row.tokens_written, row.tokens_reasoning
+    return Usage.of(Usage(row.tokens_in, row.tokens_out, *parts).json())
 
 
 def _cards(prices: str | None) -> dict[str, ModelCard]:
@@ -82,6 +90,8 @@ def _listed(path: Path) -> dict[str, ModelCard]:
 
     try:
         found = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"cannot read --prices {path}: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise BadInput(f"--prices {path} is not JSON: {error}") from error
     if not isinstance(found, Mapping):
@@ -91,7 +101,11 @@ def _listed(path: Path) -> dict[str, ModelCard]:
     cards = {}
     for name, entry in found.items():
         pair = [entry.get(f"{side}_price") if isinstance(entry, Mapping) else None for side in ("input", "output")]
-        if not all(isinstance(price, int | float) and 0 <= price < float("inf") for price in pair):
+        if not all(_is_price(price) for price in pair):
             raise BadInput(f"--prices {path}: {name!r} needs input_price and output_price, USD per million tokens")
         cards[name] = ModelCard(name, usd_per_mtok_in=pair[0], usd_per_mtok_out=pair[1])
     return cards
+
+
+def _is_price(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")

@@ -7,6 +7,7 @@ import pytest
 
 from waypost.outcomes import readers
 from waypost.outcomes.readers import Intake
+from waypost.pool.usage import Usage
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def answers():
     """The answers of files, and what was said of them."""
 
     def read(format, *paths, **units):
-        intake = Intake(**units)
+        intake = Intake(usage=Usage.of, **units)
         found = list(readers.answers(format, paths, intake, distinct=readers.named(format).scored))
         return found, intake
 

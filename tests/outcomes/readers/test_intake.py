@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.errors import BadTable
+from waypost.errors import BadInput, BadTable
 from waypost.outcomes.readers import Intake
 from waypost.types import Outcome
 
@@ -40,7 +40,7 @@ def test_a_score_that_is_none_is_refused(value):
 
 
 def test_a_score_above_the_scale_asks_for_the_scale():
-    with pytest.raises(BadTable, match=r"87 is not a number from 0 to 1; .* say --scale 10 or --scale 100"):
+    with pytest.raises(BadTable, match=r"87 is not a number from 0 to 1; .* with --scale 10 or --scale 100"):
         Intake().quality("row 3", "x", 87)
 
 
@@ -54,6 +54,13 @@ def test_a_cost_that_is_none_is_refused(value):
 def test_tokens_are_whole_numbers(value):
     with pytest.raises(BadTable, match="is not a number of tokens"):
         Intake().tokens("row 3", "x", value)
+
+
+@pytest.mark.parametrize("unit", ["scale", "per"])
+@pytest.mark.parametrize("value", [math.inf, math.nan, 0.5])
+def test_a_unit_that_is_none_is_refused(unit, value):
+    with pytest.raises(BadInput, match=f"{unit} is {value}; it must be a finite number, 1 or more"):
+        Intake(**{unit: value})
 
 
 def test_what_was_left_out_is_counted_by_reason_with_the_first_places():
@@ -99,3 +106,33 @@ def test_costs_a_thousand_times_apart_between_files_are_mixed_units():
         intake.take(Path("b.csv"), row(usd=2.0))
     with pytest.raises(BadTable, match=r"'x' costs \$2 per query in b.csv and \$0.002 in a.csv"):
         intake.check()
+
+
+def test_files_of_one_name_in_two_folders_are_two_files():
+    intake = Intake()
+    for _ in range(20):
+        intake.take(Path("a/x.csv"), row(usd=0.002))
+        intake.take(Path("b/x.csv"), row(usd=0.9))
+    with pytest.raises(BadTable, match=r"in b/x.csv and \$0.002 in a/x.csv"):
+        intake.check()
+
+
+@pytest.mark.parametrize(("dear", "refused"), [(3, True), (2, False)])
+def test_queries_above_a_dollar_are_taken_for_thousands_until_it_is_said(dear, refused):
+    for per in (None, 1.0):
+        intake = Intake(per=per)
+        for number in range(4):
+            intake.take(Path("a.csv"), row(usd=2.0 if number < dear else 0.5))
+        intake.take(Path("a.csv"), row(usd=None))
+        problems = list(intake.problems())
+        assert len(problems) == (refused and per is None)
+        assert all("a.csv: more than half of the queries cost above $1 with 'x'" in problem for problem in problems)
+
+
+def test_all_problems_are_told():
+    intake = Intake(scale=100)
+    intake.drop("the call failed", "row 0", 3)
+    intake.take(Path("a.csv"), row(quality=0.005, usd=2.0))
+    assert [problem.partition(":")[0] for problem in intake.problems()] == [
+        "3 of 4 answers cannot be used", "a.csv", "a.csv",
+    ]  # fmt: skip

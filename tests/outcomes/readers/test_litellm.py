@@ -44,6 +44,13 @@ def test_what_the_cache_answered_has_no_cost_and_no_time(written, answers):
     assert "from the proxy's cache, whose cost and time are left empty: 1" in intake.notes[0]
 
 
+def test_a_spend_of_nothing_for_tokens_is_unknown(written, answers):
+    lines = [call(spend=0.0), call(spend=0, prompt_tokens=0, completion_tokens=0)]
+    (unpriced, unused), intake = answers("litellm", written("log.jsonl", lines))
+    assert (unpriced.usd, unpriced.seconds, unused.usd) == (None, 1.5, 0)
+    assert intake.notes == ["log.jsonl: calls with tokens and a spend of 0, whose cost is left unknown: 1"]
+
+
 def test_a_system_message_is_said_to_be_lost(written, answers):
     body = {"messages": [{"role": "system", "content": "Be kind"}, *REQUEST["messages"]]}
     _, intake = answers("litellm", written("log.jsonl", [call(proxy_server_request=body)]))

@@ -38,6 +38,44 @@ def test_the_files_of_a_batch_find_each_other(written, answers):
 
 
 @pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 3100}, (1000, 2100, 0, 0, 2000)),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 50}},
+         (10, 55, 0, 0, 50)),
+        ({"input_tokens": 10, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 40}}, (50, 5, 40, 0, 0)),
+        ({"input_tokens": 10, "output_tokens": 5, "prompt_tokens": None}, (10, 5, 0, 0, 0)),
+    ],
+)  # fmt: skip
+def test_tokens_are_those_that_the_pool_would_bill(written, answers, usage, tokens):
+    line = {"request": REQUEST, "response": RESPONSE | {"usage": usage}}
+    (row,), intake = answers("openai", written("log.jsonl", [line]))
+    counts = row.tokens_in, row.tokens_out, row.tokens_cached, row.tokens_written, row.tokens_reasoning
+    assert counts == tokens and intake.notes == []
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        7,
+        {"prompt_tokens": 1000},
+        {"completion_tokens": 9},
+        {"prompt_tokens": "many", "completion_tokens": 1},
+        {"prompt_tokens": float("inf"), "completion_tokens": 1},
+        {"prompt_tokens": 1 << 31, "completion_tokens": 1},
+        {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": [1]},
+    ],
+    ids=repr,
+)
+def test_a_usage_that_does_not_say_what_is_billed_is_unknown_and_said(written, answers, usage):
+    line = {"request": REQUEST, "response": RESPONSE | {"usage": usage}}
+    (row,), intake = answers("openai", written("log.jsonl", [line]))
+    assert (row.tokens_in, row.tokens_out, row.tokens_cached) == (0, 0, 0)
+    assert intake.notes == ["log.jsonl: answers that do not say what tokens were billed, which have no cost: 1"]
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ({"custom_id": "9", "response": {"status_code": 200, "body": RESPONSE}}, "its request is in no file before it"),

@@ -20,7 +20,7 @@ from waypost.outcomes.readers import (
     sprout,
 )
 from waypost.outcomes.readers._files import Head, head
-from waypost.outcomes.readers._intake import Format, Intake
+from waypost.outcomes.readers._intake import Format, Intake, Seen
 from waypost.outcomes.readers._joined import joined
 from waypost.outcomes.table import Outcomes
 from waypost.types import Outcome
@@ -109,11 +109,12 @@ def answers(format: str, paths: Sequence[Path], intake: Intake, *, distinct: boo
 def read(format: str, paths: Sequence[Path | str], report: Report = lambda _: None) -> list[Outcomes]:
     """One table a file, all with the same models in the order of the first.
 
-    ``report`` receives a sentence for whatever a reader left out or renamed.
+    ``report`` receives a sentence for whatever a reader left out or renamed.  The units of the files are compared, as
+    `Intake.problems` says; our own tables were when they were imported.
 
     Raises:
         BadInput: a format that has no reader, or a log, which has no scores.
-        BadTable: a file that is missing or that its format does not allow, or files whose models differ.
+        BadTable: a file that is missing or that its format does not allow, or files whose models or units differ.
     """
     if not named(format).scored:
         raise BadInput(
@@ -121,16 +122,16 @@ def read(format: str, paths: Sequence[Path | str], report: Report = lambda _: No
             f"and collect outcomes for them"
         )
     files = [Path(path) for path in paths]
-    tables = [_table(format, file, report) for file in files]
+    seen: dict[tuple[Path, str], Seen] = {}
+    tables = [_table(format, file, Intake(seen=seen), report) for file in files]
     return [_aligned(table, tables[0], file, files[0]) for table, file in zip(tables, files, strict=True)]
 
 
-def _table(format: str, file: Path, report: Report) -> Outcomes:
+def _table(format: str, file: Path, intake: Intake, report: Report) -> Outcomes:
     if format == "waypost":
         from waypost.outcomes import parquet
 
         return parquet.read(file)
-    intake = Intake()
     table = Outcomes.from_rows(answers(format, [file], intake))
     intake.check()
     for sentence in intake.sentences():

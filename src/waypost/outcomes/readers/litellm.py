@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,13 @@ def fits(found: Head) -> bool:
 def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
     """The calls of one file as answers without a score.
 
-    The cost and time of an answer from the proxy's cache are not the model's, and are left empty.
+    The cost and time of an answer from the proxy's cache are not the model's, and are left empty.  So is a spend of 0
+    for counted tokens, which LiteLLM writes for a model whose price it does not know.
 
     Raises:
         BadTable: a row is no row of the log; names the row.
     """
-    cached = systems = 0
+    cached = unpriced = systems = 0
     for where, record in records(path, intake.max_bytes):
         if not record.keys() >= set(_NEEDED):
             raise BadTable(f"{where}: needs {', '.join(_NEEDED)}; a spend log has them in every row")
@@ -49,11 +51,18 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
         except _requests.Unusable as why:
             intake.drop(str(why), where)
             continue
-        cached += _cached(record)
+        if _cached(record):
+            cached += 1
+            row = replace(row, usd=None, seconds=None)
+        elif row.usd == 0 and (row.tokens_in or row.tokens_out):
+            unpriced += 1
+            row = replace(row, usd=None)
         systems += _requests.has_system(asked)
         yield row
     if cached:
         intake.note(f"{path.name}: answers from the proxy's cache, whose cost and time are left empty: {cached:,}")
+    if unpriced:
+        intake.note(f"{path.name}: calls with tokens and a spend of 0, whose cost is left unknown: {unpriced:,}")
     if systems:
         intake.note(f"{path.name}: requests with a system message, which a prompt alone does not carry: {systems:,}")
 
@@ -75,8 +84,8 @@ def _call(where: str, record: Record, asked: Any, intake: Intake) -> Outcome:
         group="",
         model=model,
         quality=None,
-        usd=None if _cached(record) else _spend(where, record, intake),
-        seconds=None if _cached(record) or seconds is None or seconds < 0 else seconds,
+        usd=_spend(where, record, intake),
+        seconds=None if seconds is None or seconds < 0 else seconds,
         tokens_in=intake.tokens(where, "prompt_tokens", record.get("prompt_tokens")),
         tokens_out=intake.tokens(where, "completion_tokens", record.get("completion_tokens")),
         answer=_requests.answer_of(_requests.parsed(record.get("response"))),

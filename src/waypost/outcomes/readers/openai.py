@@ -5,7 +5,7 @@
   {"status_code", "body"}, "error"}``, which name each other by ``custom_id``; name the input file first.
 
 Bodies are those of chat completions, completions or responses.  A log has no scores: it gives prompts to collect
-outcomes for.  Costs are not in it; tokens are priced by a price list.
+outcomes for.  Costs are not in it; the tokens that its ``usage`` bills are priced by a price list.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from waypost.outcomes.readers._files import Head, Record, records, short_id, tex
 from waypost.outcomes.readers._intake import Intake
 from waypost.outcomes.readers._requests import Unusable, answer_of, has_system, prompt_of
 from waypost.types import Outcome
+
+# The counts of the responses API, under the names that chat completions give them.
+_CHAT = {
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+    "input_tokens_details": "prompt_tokens_details",
+    "output_tokens_details": "completion_tokens_details",
+}
 
 
 def fits(found: Head) -> bool:
@@ -32,16 +40,19 @@ def rows(path: Path, intake: Intake) -> Iterator[Outcome]:
     Raises:
         BadTable: a line that is no JSON object; names the line.
     """
-    systems = 0
+    systems = uncounted = 0
     for where, record in records(path, intake.max_bytes):
         try:
             request, response = _bodies(record, intake)
-            row = _call(where, request, response, intake)
+            row = _call(request, response, intake)
         except Unusable as why:
             intake.drop(str(why), where)
             continue
         systems += has_system(request)
+        uncounted += response is not None and not row.tokens_in
         yield row
+    if uncounted:
+        intake.note(f"{path.name}: answers that do not say what tokens were billed, which have no cost: {uncounted:,}")
     if systems:
         intake.note(f"{path.name}: requests with a system message, which a prompt alone does not carry: {systems:,}")
 
@@ -72,16 +83,14 @@ def _body(value: Any) -> Any:
     return value["body"] if isinstance(value, Mapping) and isinstance(value.get("body"), Mapping) else value
 
 
-def _call(where: str, request: Any, response: Any, intake: Intake) -> Outcome:
+def _call(request: Any, response: Any, intake: Intake) -> Outcome:
     prompt = prompt_of(request)
     answer: Mapping[str, Any] = response if isinstance(response, Mapping) else {}
     usage = answer.get("usage")
-    used: Mapping[str, Any] = usage if isinstance(usage, Mapping) else {}
+    tokens_in, tokens_out, cached, written, reasoning = intake.counted(
+        _as_chat(usage) if isinstance(usage, Mapping) else {}
+    )
     asked: Any = request.get("model") if isinstance(request, Mapping) and response is not None else None
-
-    def tokens(*names: str) -> int:
-        return intake.tokens(where, names[0], next((used[name] for name in names if used.get(name)), None))
-
     return Outcome(
         id=short_id(prompt),
         prompt=prompt,
@@ -90,14 +99,14 @@ def _call(where: str, request: Any, response: Any, intake: Intake) -> Outcome:
         quality=None,
         usd=None,
         seconds=None,
-        tokens_in=tokens("prompt_tokens", "input_tokens"),
-        tokens_out=tokens("completion_tokens", "output_tokens"),
-        tokens_cached=_part(used, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens"),
-        tokens_reasoning=_part(used, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens"),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        tokens_cached=cached,
+        tokens_written=written,
+        tokens_reasoning=reasoning,
         answer=answer_of(answer),
     )
 
 
-def _part(used: Mapping[str, Any], details: tuple[str, str], name: str) -> int:
-    found = [used[detail].get(name) for detail in details if isinstance(used.get(detail), Mapping)]
-    return next((count for count in found if isinstance(count, int) and count > 0), 0)
+def _as_chat(usage: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**usage, **{chat: usage[name] for name, chat in _CHAT.items() if name in usage and not usage.get(chat)}}
