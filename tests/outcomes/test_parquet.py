@@ -229,3 +229,11 @@ def test_rows_with_long_texts_are_packed_few_at_a_time(tmp_path, monkeypatch):
     sizes = duckdb.sql(f"SELECT DISTINCT row_group_num_rows FROM parquet_metadata('{tmp_path}/t.parquet')").fetchall()
     assert max(sizes) == (2048,)
     assert parquet.read(tmp_path / "t.parquet").answer(1499, "n").text == "x" * 100
+
+
+def test_half_a_character_cannot_be_written_and_is_named(tmp_path):
+    table = Outcomes.from_rows([row(model="m", answer="a\udcff"), row(model="n")])
+    for given in (table, table.rows()):
+        with pytest.raises(BadTable, match=r"t.parquet cannot be written: .*udcff.*; mend that text"):
+            parquet.write(tmp_path / "t.parquet", given)
+    assert not list(tmp_path.iterdir())

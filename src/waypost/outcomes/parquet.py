@@ -76,7 +76,7 @@ def write(path: Path | str, table: Outcomes | Iterable[Outcome]) -> None:
     """Write a table as a file, in the order of id and model; the file is replaced at once or not at all.
 
     Raises:
-        BadTable: two prompts of a table have the same id.
+        BadTable: two prompts of a table have the same id, or a text holds half a character.
     """
     import duckdb
 
@@ -87,15 +87,22 @@ def write(path: Path | str, table: Outcomes | Iterable[Outcome]) -> None:
         with duckdb.connect(str(Path(folder, "rows")), config=_WAITING) as db:
             db.execute("PRAGMA force_compression='uncompressed'")
             db.execute(_CREATE)
-            if isinstance(table, Outcomes):
-                _insert_wide(db, table)
-            else:
-                _insert_rows(db, journal.rows_of(list(table)))
+            try:
+                _insert(db, table)
+            except duckdb.InvalidInputException as error:
+                raise BadTable(f"{path} cannot be written: {str(error).splitlines()[0]}; mend that text") from error
             ((text,),) = db.execute(_TEXT).fetchall()
             size = int(np.clip(_GROUP_BYTES / (text or 1), *_GROUP_ROWS))
             db.execute(_WRITE.format(size=size), [str(draft)])
         _sync(draft)
         draft.replace(path)
+
+
+def _insert(db: DuckDBPyConnection, table: Outcomes | Iterable[Outcome]) -> None:
+    if isinstance(table, Outcomes):
+        _insert_wide(db, table)
+    else:
+        _insert_rows(db, journal.rows_of(list(table)))
 
 
 def _insert_rows(db: DuckDBPyConnection, rows: Sequence[Outcome]) -> None:
