@@ -70,5 +70,7 @@ def test_files_that_are_read_together_have_one_unit(tmp_path):
         (tmp_path / f"{name}.csv").write_text(head + "".join(rows))
     with pytest.raises(BadTable, match=r"'x' costs \$0.9 per query in .*b.csv and \$0.0009 in .*a.csv"):
         read("routerbench", [tmp_path / "a.csv", tmp_path / "b.csv"])
-    with pytest.raises(BadTable, match=r"c.csv: more than half of the queries cost above \$1 with 'x'.*--per 1000.*import --force"):
+    with pytest.raises(
+        BadTable, match=r"c.csv: more than half of the queries cost above \$1 with 'x'.*--per 1000.*import --force"
+    ):
         read("routerbench", [tmp_path / "c.csv"])
