@@ -233,7 +233,7 @@ def test_rows_with_long_texts_are_packed_few_at_a_time(tmp_path, monkeypatch):
 
 def test_half_a_character_cannot_be_written_and_is_named(tmp_path):
     table = Outcomes.from_rows([row(model="m", answer="a\udcff"), row(model="n")])
-    for given in (table, table.rows()):
+    for either in (table, table.rows()):
         with pytest.raises(BadTable, match=r"t.parquet cannot be written: .*udcff.*; mend that text"):
-            parquet.write(tmp_path / "t.parquet", given)
+            parquet.write(tmp_path / "t.parquet", either)
     assert not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ _WRITE = "COPY rows TO ? (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9,
 # A group of rows is packed, and unpacked, in memory as a whole: as many as DuckDB's own, fewer where texts are long.
 _GROUP_ROWS, _GROUP_BYTES = (2048, 122_880), 1 << 25
 # What waits to be written lies on disk, so that memory holds little of it however long it gets.
-_WAITING = {"memory_limit": "1GB", "threads": 1}
+_WAITING: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "threads": 1}
 
 
 def read(path: Path | str) -> Outcomes:
