@@ -60,7 +60,7 @@ def test_a_router_is_estimated_as_the_whole_table_says(tables, log, train, rows)
 
 def test_people_read_each_estimator_and_a_plain_sentence(log, train, waypost):
     out, err = waypost("estimate", log(), "--router", "domain,cheapest", "--train", train)
-    words = ("served", "ips", "snips", "direct", "doubly robust", "vs served", "effective sample of domain")
+    words = ("served", "ips", "snips", "direct", "doubly robust", "vs served", "decisions, domain")
     assert [word for word in words if word not in out] == []
     assert "domain would have been better than what was served: quality +" in out
     assert "cheapest would have been worse than what was served: quality -" in out
@@ -74,6 +74,8 @@ def test_what_the_log_cannot_tell_is_said(log, train, waypost):
     path.write_text("\n".join(few))
     out, _ = waypost("estimate", path, "--router", "best_single", "--objective", "usd=3000", "--train", train)
     assert "Doubtful: the effective sample is" in out
+    assert "Whether best_single would have been better or worse" in out and "this log cannot tell" in out
+    assert "of 60 decisions." in out
 
 
 def test_a_saved_router_needs_no_training_table(tables, log, tmp_path, rows):

@@ -90,6 +90,65 @@ def test_intervals_hold_the_true_value_in_about_95_of_100_logs(sources):
         assert 0.92 <= np.mean(inside) <= 0.98, name
 
 
+def rare(seed, p, n, quality):
+    """A log in which b is chosen with a small probability, and is as good as a."""
+    rng = np.random.default_rng(seed)
+    chosen_N = (rng.random(n) < p).astype(int)
+    quality_N = (rng.random(n) < quality).astype(float)
+    prompts = tuple(map(str, range(n)))
+    return Logged(prompts, ("a", "b"), chosen_N, np.tile([1 - p, p], (n, 1)), quality_N, np.full(n, np.nan))
+
+
+def always_b(logged, expected=None, **settings):
+    flat = np.full((len(logged), 2), np.nan if expected is None else expected)
+    prediction = Prediction(logged.models, flat, flat * np.nan, flat, flat)
+    target_NM = np.tile([0.0, 1.0], (len(logged), 1))
+    return estimate(logged, target_NM, None if expected is None else prediction, **settings)
+
+
+@pytest.mark.parametrize(
+    ("p", "n", "quality"), [(0.01, 1000, 0.9), (0.02, 1000, 0.9), (0.05, 1000, 0.9), (0.02, 6000, 0.99)]
+)
+def test_intervals_hold_where_few_decisions_agree_and_no_luck_is_called_better(p, n, quality):
+    logs = [rare(seed, p, n, quality) for seed in range(200)]
+    found = [always_b(one, quality, resamples=300) for one in logs if one.chosen_N.any()]
+    for name in ("ips", "snips", "doubly robust"):
+        inside = [low <= quality <= high for low, high in (e.estimate(name).quality.ci95 for e in found)]
+        assert np.mean(inside) >= 0.91, name
+        inside = [low <= 0 <= high for low, high in (e.estimate(name).gain.ci95 for e in found)]
+        assert np.mean(inside) >= 0.91, name
+    assert all(e.verdict == "cannot tell" for e in found if e.effective < 100)
+    assert np.mean([e.verdict == "better" for e in found]) <= 0.03
+
+
+def test_four_lucky_decisions_are_no_certainty():
+    rows = [
+        {"prompt": f"p{n}", "model": "b" if n < 4 else "a", "propensities": {"a": 0.99, "b": 0.01}, "quality": n < 4}
+        for n in range(600)
+    ]
+    logged = Logged.from_rows(rows)
+    for found in (always_b(logged), always_b(logged, expected=1.0)):
+        assert found.best.quality.value == 1.0 and found.effective == pytest.approx(4)
+        low, high = found.best.quality.ci95
+        assert low < 0.7 and high == pytest.approx(1, abs=0.05)
+        assert found.verdict == "cannot tell"
+    many = replace(logged, chosen_N=np.arange(600) % 2, quality_N=np.arange(600) % 2 * 1.0)
+    many = replace(many, propensity_NM=np.full((600, 2), 0.5))
+    assert 0.97 < always_b(many).best.quality.ci95[0] < 1 and always_b(many).verdict == "better"
+
+
+def test_what_is_expected_is_read_by_the_names_of_its_models():
+    logged, kind_N = log(0)
+    expected = believing(QUALITY_GM, kind_N)
+    turned = Prediction(MODELS[::-1], *(values_NM[:, ::-1] for values_NM in expected[1:]))
+    one, other = (estimate(logged, TARGET_GM[kind_N], each, resamples=50) for each in (expected, turned))
+    assert one == other
+    with pytest.raises(BadInput, match="what is expected is of 300 prompts and large, medium, the log of 300"):
+        estimate(logged, TARGET_GM[kind_N], Prediction(MODELS[:2], *(each[:, :2] for each in expected[1:])))
+    with pytest.raises(BadInput, match="give the prediction of each logged prompt"):
+        estimate(logged, TARGET_GM[kind_N], Prediction(MODELS, *(each[:9] for each in expected[1:])))
+
+
 def test_rows_of_one_source_widen_the_interval_as_they_say_the_same():
     logged, kind_N = log(0)
     twice = np.repeat(np.arange(len(logged)), 2)
@@ -105,16 +164,19 @@ def test_rows_of_one_source_widen_the_interval_as_they_say_the_same():
     }
     assert width["apart"] < 0.8 * width["once"]
     assert width["together"] == pytest.approx(width["once"], rel=0.1)
+    effective = [estimate(one, TARGET_GM[k]).effective for one, k in ((logged, kind_N), (together, kind_N[twice]))]
+    assert effective[0] == pytest.approx(effective[1]), "who says everything twice has not said more"
 
 
-def test_a_target_that_is_the_logs_own_policy_earns_what_was_served_exactly():
-    logged, _ = log(1)
+@pytest.mark.parametrize("sources", [(), tuple(f"talk {n // 2}" for n in range(300))], ids=["alone", "in pairs"])
+def test_a_target_that_is_the_logs_own_policy_earns_what_was_served_exactly(sources):
+    logged, _ = log(1, sources=sources)
     found = estimate(logged, logged.propensity_NM)
     for name in ("ips", "snips"):
         one = found.estimate(name)
         assert (one.quality.value, one.usd.value) == (found.served.quality.value, found.served.usd.value)
-        assert (one.gain.value, one.gain.ci95) == (0, (0, 0))
-    assert found.effective == pytest.approx(len(logged))
+        assert one.gain.value == 0 and one.gain.ci95 == pytest.approx((0, 0), abs=1e-12)
+    assert found.effective == pytest.approx(len(set(logged.sources)) if sources else len(logged))
     assert found.verdict == "cannot tell" and found.doubts == ()
 
 

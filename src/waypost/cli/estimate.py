@@ -86,8 +86,7 @@ def _tell(spec: str, log: Path, logged: Logged, found: OffPolicy, json: bool) ->
         row = {"router": spec, "log": log.stem, "unscored": logged.unscored, "verdict": found.verdict}
         output.emit([{**row, "best": found.best.name, "sentence": sentence, **_plain(found)}], json)
         return
-    title = f"\n{log.stem}: {found.n:,} decisions, effective sample of {spec} {found.effective:,.0f}"
-    output.emit(_lines(found), json, title)
+    output.emit(_lines(found), json, title=f"\n{log.stem}: {found.n:,} decisions, {spec}")
     typer.echo(f"\n{sentence}")
     for doubt in found.doubts:
         typer.echo(f"Doubtful: {doubt}.")
@@ -120,7 +119,8 @@ def _sentence(spec: str, found: OffPolicy) -> str:
         "cannot tell": f"Whether {spec} would have been better or worse than what was served, this log cannot tell",
     }[found.verdict]
     gain = f"quality {100 * best.gain.value:+.2f} points (95 % {_interval(best.gain, 100, '+.2f')})"
-    return f"{verdict}: {gain}, {_cost(best, found.served)}; {best.name}, {found.n:,} decisions."
+    sample = f"effective sample {found.effective:,.0f} of {found.n:,} decisions"
+    return f"{verdict}: {gain}, {_cost(best, found.served)}; {best.name}, {sample}."
 
 
 def _cost(best: Estimate, served: Estimate) -> str:

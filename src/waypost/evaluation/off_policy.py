@@ -14,9 +14,17 @@ chosen.  Four ways, all here for quality and for USD:
 - ``doubly robust``: direct plus mean of w·(r − expected).  Unbiased if the propensities are right, and narrow if the
   model is good.
 
+Where target and log agree on few decisions, these may all have gone well by luck, and a bootstrap that only ever draws
+them again is then certain.  So the intervals of quality, which lies between known bounds, are those of the log with two
+made-up decisions more on which the two agree: one of quality 0 and one of quality 1, of as much weight as the agreeing
+decisions have on the average (by effective sample).  With equal weights and answers that are right or wrong this adds
+one success and one failure, as Agresti and Caffo do where they compare two proportions.
+
 Sources: Horvitz and Thompson 1952; Dudik, Langford and Li, Doubly Robust Policy Evaluation and Learning, 2011;
 Swaminathan and Joachims, The Self-Normalized Estimator for Counterfactual Learning, 2015; for cross-fitting
-Chernozhukov et al., Double/debiased machine learning, 2018.
+Chernozhukov et al., Double/debiased machine learning, 2018; for the effective sample Kish, Survey Sampling, 1965, and
+in intervals of proportions Korn and Graubard, Confidence intervals for proportions with small expected number of
+positive counts, 1998; Agresti and Caffo, Simple and effective confidence intervals for proportions, 2000.
 """
 
 from __future__ import annotations
@@ -36,7 +44,7 @@ from waypost.outcomes.leaks import clusters
 from waypost.routers import Router
 from waypost.types import Floats, ModelCard, Prediction
 
-FEW = 100.0  # an effective sample below this is too small for its interval to be believed
+FEW = 100.0  # an effective sample below this is too small for a verdict
 _FAR = 4.0  # standard errors that the mean weight may be from 1
 
 
@@ -63,9 +71,10 @@ class Estimate:
 class OffPolicy:
     """What was ``served``, and what the target would have earned by each estimator.
 
-    ``effective`` is the effective sample size, (sum w)² / sum w², of ``n`` decisions.  ``supported`` is the share of
-    the target's choices whose propensity the log states (and so is known to be above zero); of the others it is only
-    known that the model was chosen somewhere.  ``doubts`` are sentences on what makes the estimates doubtful.
+    ``effective`` is the effective sample size, (sum w)² / sum w², of ``n`` decisions, where the weights of one source
+    are added up first, as its rows say much the same.  ``supported`` is the share of the target's choices whose
+    propensity the log states (and so is known to be above zero); of the others it is only known that the model was
+    chosen somewhere.  ``doubts`` are sentences on what makes the estimates doubtful.
     """
 
     n: int
@@ -83,8 +92,11 @@ class OffPolicy:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is better or worse than what was served, by the interval of the gain in quality."""
-        low, high = self.best.gain.ci95
+        """Whether the target is better or worse than what was served, by the interval of the gain in quality.
+
+        Of an effective sample below `FEW` it cannot be told.
+        """
+        low, high = self.best.gain.ci95 if self.effective >= FEW else (-np.inf, np.inf)
         return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
 
     def estimate(self, name: str) -> Estimate:
@@ -144,12 +156,14 @@ def estimate(
 ) -> OffPolicy:
     """The value of a policy that chooses each model with probability ``target_NM``.
 
-    ``expected`` is the prediction of a model of the outcome that has not seen these rows (`cross_fitted` makes one);
-    without it there is no direct and no doubly robust estimate.  Intervals are percentiles of the bootstrap over
-    decisions, rows of one source drawn together.  Where a cost that counts is unknown, so is the mean.
+    ``expected`` is the prediction of a model of the outcome that has not seen these rows (`cross_fitted` makes one),
+    its models in any order; without it there is no direct and no doubly robust estimate.  Intervals are percentiles of
+    the bootstrap over decisions, rows of one source drawn together, two made-up decisions among them (see above).
+    Where a cost that counts is unknown, so is the mean.
 
     Raises:
-        BadInput: the target's probabilities are none, or it would choose what the log could not have chosen.
+        BadInput: the target's probabilities are none, it would choose what the log could not have chosen, or
+            ``expected`` is of other models or decisions.
 
     >>> rng = np.random.default_rng(0)
     >>> rows = [{"prompt": f"{n}", "model": m, "propensity": 0.5, "quality": float(m == "b" or n % 2), "usd": 0.01}
@@ -166,23 +180,26 @@ def estimate(
             f"the target never chooses what was chosen in any of the {len(logged)} decisions, so none says how it "
             f"would fare; log more decisions, or more of the models that it prefers"
         )
-    rewards = {"quality": logged.quality_N, "usd": logged.usd_N}
-    columns_NK = np.hstack(
-        [_columns(logged, target_NM, weight_N, reward_N, expected, name) for name, reward_N in rewards.items()]
-    )
-    drawn_BK = resample(columns_NK, clusters_N=_drawn_together(logged), resamples=resamples, seed=seed)
-    values, draws = (
-        {name: _values(part) for name, part in zip(rewards, np.split(means_BK, 2, axis=1), strict=True)}
-        for means_BK in (columns_NK.mean(axis=0, keepdims=True), drawn_BK)
-    )
+    expected = None if expected is None else _in_order(expected, logged)
+    columns = {
+        name: _columns(logged, target_NM, weight_N, reward_N, expected, name)
+        for name, reward_N in (("quality", logged.quality_N), ("usd", logged.usd_N))
+    }
+    together_N = _drawn_together(logged)
+    drawn_BK = resample(np.hstack(list(columns.values())), clusters_N=together_N, resamples=resamples, seed=seed)
+    drawn = dict(zip(columns, np.split(drawn_BK, 2, axis=1), strict=True))
+    drawn["quality"] = _hedged(drawn["quality"], weight_N, together_N, seed)
+    values = {name: _values(part_NK.mean(axis=0, keepdims=True)) for name, part_NK in columns.items()}
+    draws = {name: _values(part_BK) for name, part_BK in drawn.items()}
     served, *others = (_estimate(name, values, draws) for name in values["quality"])
+    effective = float(weight_N.sum() / _size(weight_N, together_N))
     return OffPolicy(
         n=len(logged),
-        effective=_effective(weight_N),
+        effective=effective,
         supported=float((target_NM * (logged.propensity_NM > 0)).sum() / len(logged)),
         served=served,
         estimates=tuple(others),
-        doubts=tuple(_doubts(logged, target_NM, weight_N)),
+        doubts=tuple(_doubts(logged, target_NM, weight_N, effective)),
     )
 
 
@@ -229,8 +246,38 @@ def _figure(value_1: Floats, drawn_B: Floats) -> Figure:
     return Figure(float(value_1[0]), (float(low), float(high)))
 
 
-def _effective(weight_N: Floats) -> float:
-    return float(weight_N.sum() ** 2 / np.square(weight_N).sum())
+def _hedged(means_BK: Floats, weight_N: Floats, together_N: NDArray[np.intp], seed: int) -> Floats:
+    """The resampled means of the columns of quality, with two decisions more on which target and log agree.
+
+    One has quality 0 and one quality 1, and they are drawn as often as any other: Poisson with mean one.  To what was
+    served such a decision adds itself, and to the others the decisions that it stands for; what a model of the outcome
+    expects is left as it is.
+    """
+    bad_B, good_B = np.random.default_rng([seed, 1]).poisson(1.0, (2, len(means_BK)))
+    weight, agreeing = (_size(each_N, together_N) for each_N in (weight_N, (weight_N > 0).astype(np.float64)))
+    added_K = np.array([agreeing, weight, weight, 0.0, weight])[: means_BK.shape[1]]
+    sums_BK = np.column_stack([good_B, bad_B + good_B, good_B, good_B, good_B])[:, : means_BK.shape[1]]
+    n, drawn_B1 = len(weight_N), (bad_B + good_B)[:, None]
+    hedged_BK: Floats = (n * means_BK + added_K * sums_BK) / (n + added_K * drawn_B1)
+    return hedged_BK
+
+
+def _size(weight_N: Floats, together_N: NDArray[np.intp]) -> float:
+    """What one of the decisions drawn together weighs, the heavy ones counting more: sum w² / sum w."""
+    weight_C = np.bincount(together_N, weight_N)
+    return float(np.square(weight_C).sum() / weight_C.sum())
+
+
+def _in_order(expected: Prediction, logged: Logged) -> Prediction:
+    """The prediction with its models in the order of the log's."""
+    missing = [name for name in logged.models if name not in expected.models]
+    if missing or len(expected.quality_NM) != len(logged):
+        raise BadInput(
+            f"what is expected is of {len(expected.quality_NM):,} prompts and {', '.join(expected.models)}, the log of "
+            f"{len(logged):,} decisions and {', '.join(logged.models)}; give the prediction of each logged prompt"
+        )
+    column = [expected.models.index(name) for name in logged.models]
+    return Prediction(logged.models, *(values_NM[:, column] for values_NM in expected[1:]))
 
 
 def _drawn_together(logged: Logged) -> NDArray[np.intp]:
@@ -272,12 +319,11 @@ def _refuse(wanted: Mapping[str, int], prompts: int, logged: Logged) -> None:
     )
 
 
-def _doubts(logged: Logged, target_NM: Floats, weight_N: Floats) -> Iterator[str]:
-    effective = _effective(weight_N)
+def _doubts(logged: Logged, target_NM: Floats, weight_N: Floats, effective: float) -> Iterator[str]:
     if effective < FEW:
         yield (
-            f"the effective sample is {effective:.0f} of {len(logged):,} decisions, below {FEW:.0f}: the target seldom "
-            f"does what was logged, and the intervals may be too narrow"
+            f"the effective sample is {effective:.0f} of {len(logged):,} decisions, below {FEW:.0f}, and that few tell "
+            f"nothing certain: the target seldom does what was logged"
         )
     error = weight_N.std() / np.sqrt(len(logged))
     if abs(weight_N.mean() - 1) > _FAR * error + 1e-9:
