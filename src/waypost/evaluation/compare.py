@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypost.errors import BadInput, nearest
-from waypost.evaluation import baselines, zero
+from waypost.evaluation import baselines
 from waypost.evaluation.bootstrap import chance_above, percentiles, resample, step_down
+from waypost.evaluation.measures import zero
 from waypost.evaluation.metrics import Earned, gap_closed, mean
 from waypost.outcomes import Outcomes
 from waypost.types import Floats

@@ -4,8 +4,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput
-from waypost.evaluation.measures import Curve, aiq, at, common_range, hull, zero_router
-from waypost.outcomes import Outcomes
+from waypost.evaluation.measures import Curve, aiq, at, common_range, hull
+from waypost.evaluation.measures.curves import corners
 
 NAN = np.nan
 
@@ -67,6 +67,13 @@ def test_a_hull_of_a_million_points_takes_no_time():
     usd_H, quality_H = hull(usd_P, np.sqrt(usd_P) * rng.random(1_000_000))
     assert 10 < len(usd_H) < 10_000
     assert (np.diff(quality_H) > 0).all()
+
+
+@given(clouds)
+def test_corners_are_the_places_of_a_hulls_points(points):
+    usd_P, quality_P = arrays(points)
+    at_H = corners(usd_P, quality_P)
+    np.testing.assert_array_equal((usd_P[at_H], quality_P[at_H]), hull(usd_P, quality_P))
 
 
 @pytest.mark.parametrize("bad", [(NAN, 0.5), (1.0, NAN), (np.inf, 0.5)])
@@ -140,28 +147,6 @@ def test_every_curve_is_defined_on_the_common_range(sets):
 def test_nothing_has_no_common_range(nothing):
     with pytest.raises(BadInput, match="at least one set"):
         common_range(nothing)
-
-
-def table(quality, usd):
-    quality = np.array(quality, dtype=float)
-    names = tuple(map(str, range(len(quality))))
-    return Outcomes(names, names, names, tuple("abc"[: quality.shape[1]]), quality, np.array(usd, dtype=float))
-
-
-def test_the_zero_router_mixes_single_models():
-    """Model b costs 2 and earns 0.5, below the line from a (1, 0.5) to c (3, 1)."""
-    one = table([[1, 1, 1], [0, 0, 1]], [[1, 2, 3]] * 2)
-    np.testing.assert_array_equal(zero_router(one), [[1, 3], [0.5, 1]])
-
-
-def test_a_model_of_unknown_cost_is_no_corner_and_missing_cells_are_no_zeros():
-    one = table([[1, NAN, 1], [1, 1, 1], [0, NAN, 1]], [[1, NAN, 3], [1, 2, NAN], [1, NAN, 3]])
-    np.testing.assert_allclose(zero_router(one), [[1, 2], [2 / 3, 1]])
-
-
-def test_without_costs_there_is_no_zero_router():
-    usd_H, quality_H = zero_router(table([[1, 0]], [[NAN, NAN]]))
-    assert len(usd_H) == len(quality_H) == 0
 
 
 def test_willingness_to_pay_is_one_over_the_weight():

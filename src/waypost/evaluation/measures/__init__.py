@@ -2,7 +2,7 @@
 
 from waypost.evaluation.measures.carrot import cost_score, excess_risk, regret, risk
 from waypost.evaluation.measures.counted import Counted
-from waypost.evaluation.measures.curves import Curve, aiq, at, common_range, hull, zero_router
+from waypost.evaluation.measures.curves import Curve, aiq, at, common_range, hull
 from waypost.evaluation.measures.llmrouterbench import (
     cost_save,
     frontier,
@@ -15,12 +15,14 @@ from waypost.evaluation.measures.llmrouterbench import (
 from waypost.evaluation.measures.routellm import Thresholds, apgr, cpt, pgr, thresholds
 from waypost.evaluation.measures.routerarena import Optimality, arena_score, optimality, robustness
 from waypost.evaluation.measures.routereval import e_p, r_o, v_b, v_r
+from waypost.evaluation.measures.zero import ZeroRouter, zero_router
 
 __all__ = [
     "Counted",
     "Curve",
     "Optimality",
     "Thresholds",
+    "ZeroRouter",
     "aiq",
     "apgr",
     "arena_score",

@@ -20,8 +20,9 @@ from waypost.types import Floats
 def cost_score(curve: Curve, mu_L: Floats) -> tuple[Floats, Floats]:
     """Mean USD and quality at each trade-off: what argmin (1 − μ)·(1 − q̂) + μ·ĉ earns, for μ from 0 to 1.
 
-    It is the swept curve at the weight μ / (1 − μ).  CARROT's code sends ties to the first model, ours to the
-    cheapest, and it averages a missing cell into NaN.
+    It is the swept curve at the weight μ / (1 − μ): exact where the curve has every weight at which a choice changes;
+    between the points of one that was thinned, what was earned at the last of them.  CARROT's code sends ties to the
+    first model, ours to the cheapest, and it averages a missing cell into NaN.
 
     Raises:
         BadInput: a trade-off outside 0..1.

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypost.errors import BadInput
-from waypost.evaluation.baselines import single
-from waypost.outcomes import Outcomes
 from waypost.types import Floats
 
 Hull = tuple[Floats, Floats]
+Corner = tuple[float, float, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +64,30 @@ def hull(usd_P: Floats, quality_P: Floats) -> Hull:
     >>> hull(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 0.5, 0.9, 0.8]))
     (array([1., 3.]), array([0.5, 0.9]))
     """
+    at_H = corners(usd_P, quality_P)
+    return usd_P[at_H], quality_P[at_H]
+
+
+def corners(usd_P: Floats, quality_P: Floats) -> NDArray[np.intp]:
+    """Which points are the corners of their `hull`, cheapest first, (H,); of equal points the first.
+
+    Raises:
+        BadInput: a cost or quality is missing or infinite.
+
+    >>> corners(np.array([4.0, 3.0, 2.0, 1.0]), np.array([0.8, 0.9, 0.5, 0.5]))
+    array([3, 1])
+    """
     check_points(usd_P, quality_P)
     order_P = np.lexsort((-quality_P, usd_P))
-    usd_P, quality_P = usd_P[order_P], quality_P[order_P]
     # Only points better than all cheaper ones can be corners.
-    best_P = np.maximum.accumulate(quality_P)
-    record_P = np.diff(best_P, prepend=-np.inf) > 0
-    corners: list[tuple[float, float]] = []
-    for point in zip(usd_P[record_P].tolist(), quality_P[record_P].tolist(), strict=True):
-        while len(corners) > 1 and _below(corners[-2], corners[-1], point):
-            corners.pop()
-        corners.append(point)
-    usd_H, quality_H = np.array(corners).reshape(-1, 2).T
-    return usd_H, quality_H
+    best_P = np.maximum.accumulate(quality_P[order_P])
+    record_P = order_P[np.diff(best_P, prepend=-np.inf) > 0]
+    found: list[Corner] = []
+    for point in zip(usd_P[record_P].tolist(), quality_P[record_P].tolist(), record_P.tolist(), strict=True):
+        while len(found) > 1 and _below(found[-2], found[-1], point):
+            found.pop()
+        found.append(point)
+    return np.array([p for _, _, p in found], dtype=np.intp)
 
 
 def at(usd: Floats | float, usd_H: Floats, quality_H: Floats) -> Floats:
@@ -132,24 +142,7 @@ def common_range(usd: Iterable[Floats]) -> tuple[float, float]:
     return float(max(usd_P.min() for usd_P in sets)), float(max(usd_P.max() for usd_P in sets))
 
 
-def zero_router(table: Outcomes) -> Hull:
-    """The hull of the single models' mean costs and qualities: what tossing a coin between models reaches.
-
-    A model's means are over the questions it was measured on; one that has a measured answer of unknown cost is left
-    out.  Without any cost the hull is empty, and `at` gives NaN.
-
-    >>> from waypost.outcomes import example_table
-    >>> usd_H, quality_H = zero_router(example_table(200))
-    >>> len(usd_H) > 0, bool((np.diff(quality_H) > 0).all())
-    (True, True)
-    """
-    means = [single(table, name) for name in table.models]
-    points = np.array([(mean.usd, mean.quality) for mean in means])
-    points = points[~np.isnan(points[:, 0])]
-    return hull(points[:, 0], points[:, 1])
-
-
-def _below(first: tuple[float, float], middle: tuple[float, float], last: tuple[float, float]) -> bool:
+def _below(first: Corner, middle: Corner, last: Corner) -> bool:
     """Whether the middle point lies on or below the line between the two others."""
     return (middle[1] - first[1]) * (last[0] - first[0]) <= (last[1] - first[1]) * (middle[0] - first[0])
 

@@ -50,8 +50,9 @@ def e_p(earned: Earned) -> Counted:
 
     E_p = −Σ_m p_m·log2 p_m, with p_m the share of all calls that model m gets; at most log2 M.
 
-    RouterEval's code differs: it averages the entropy of the router's own probabilities question by question, which
-    is 0 for any router that names one model, however it spreads the questions.
+    RouterEval's code for kNN, as a public fork keeps it, differs: it takes the softmax over the models of the expected
+    qualities and averages its entropy question by question.  Qualities lie within 0..1, so a softmax of them is nearly
+    even: that number is close to log2 M whatever the router does, and says little about where the questions go.
 
     >>> e_p(Earned(("a", "b"), np.ones(2), np.zeros(2), np.zeros(2), np.eye(2)))
     Counted(value=1.0, n=2, missing=0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from waypost.errors import BadInput
 from waypost.evaluation.confusion import Confusion, choices, confusion
 from waypost.evaluation.experiment import blamed
-from waypost.evaluation.measures import curves
+from waypost.evaluation.measures import curves, zero_router
 from waypost.evaluation.metrics import Earned, mean
 from waypost.evaluation.parts import compare_parts, parts
 from waypost.evaluation.play import play
@@ -77,7 +77,7 @@ class Measuring:
             {spec: one.select(kept_N) for spec, one in earned.items()},
             {"clusters_N": None if clusters_N is None else clusters_N[kept_N], **chances},
         )
-        zero = Points(*map(_numbers, curves.zero_router(kept.table)))
+        zero = Points(*map(_numbers, zero_router(kept.table)[:2]))
         swept = {spec: self._swept(spec, name, kept.table, bool(zero.usd)) for spec in self.made}
         drawn = [path for _, path in swept.values() if path is not None]
         span = _common([zero, *drawn]) if drawn else None
