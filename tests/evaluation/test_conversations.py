@@ -178,6 +178,36 @@ def test_prompts_that_hold_the_history_are_not_given_it_twice():
     np.testing.assert_allclose(found.usd_N, [0.5 + 40 + 14, 0.5 + 10 * 1 + 15 * 4 + 14, 0.5 + 40 + 14])
 
 
+def test_whether_prompts_hold_the_history_is_told_for_each_conversation():
+    rows = ("hi", "x", 10, 2), ("hi ho you", "x", 25, 2)
+    beside = ("he", "y", 10, 2), ("Ha", "y", 10, 2)
+    t, both = table(*rows), table(*rows, *beside)
+    found = charge(single(both, "a"), both, CARDS, least=LEAST).usd_N
+    np.testing.assert_allclose(found[:2], charge(single(t, "a"), t, CARDS, least=LEAST).usd_N)
+    np.testing.assert_allclose(found[3], 0.5 + 10 * 1 + 12 * 4 + 14, err_msg="10 were read, 2 said and 10 asked since")
+
+
+def test_two_models_of_the_pool_with_one_card_read_the_history_each_for_itself():
+    cards = {"fast": card("gpt", 0.0), "slow": card("gpt", 0.0)}
+    costs = conversations.usd([Turn("fast", 10, 0), Turn("slow", 10, 0)], cards, least=LEAST)
+    np.testing.assert_allclose(costs - 0.5, [30, 60])
+    t = table(("hi", "x", 10, 0), ("ho", "x", 10, 0))
+    charged = charge(picked(t, "ab"), t, dict(zip("ab", cards.values(), strict=True)), least=LEAST)
+    np.testing.assert_allclose(charged.usd_N - 0.5, [30, 60])
+
+
+@pytest.mark.parametrize("source", ["", "talk"])
+@pytest.mark.parametrize(
+    "wrong", [{"tokens_cached": 8, "tokens_written": 3}, {"tokens_reasoning": 6}, {"tokens_out": -1}]
+)
+def test_counts_that_cannot_be_are_refused_with_their_row(wrong, source):
+    fine = Outcome("1", "hi", "", "a", 1.0, None, None, tokens_in=10, tokens_out=5, source=source)
+    rows = [fine, replace(fine, id="7", prompt="ho", **wrong)]
+    t = Outcomes.from_rows([replace(row, model=model) for row in rows for model in "ab"])
+    with pytest.raises(BadTable, match=r"row '7' \(prompt 'ho'\) of model 'a' counts tokens_in 10, "):
+        charge(single(t, "b"), t, CARDS)
+
+
 def test_every_call_of_a_cascade_is_paid_and_each_model_remembers_its_own():
     t = table(("hi", "x", 10, 2), ("ho", "x", 10, 2))
     both = Earned(t.models, np.ones(2), np.zeros(2), np.zeros(2), np.ones((2, 2)))

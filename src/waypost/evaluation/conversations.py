@@ -63,7 +63,7 @@ def usd(turns: Sequence[Turn], cards: Mapping[str, ModelCard], *, least: int = L
     for t, turn in enumerate(turns):
         prompt = history + turn.message
         card = _card(cards, turn.model)
-        usd_T[t] = caches.usd(card, prompt, turn.answer, turn.reasoning, turn.at)
+        usd_T[t] = caches.usd(turn.model, card, prompt, turn.answer, turn.reasoning, turn.at)
         history = prompt + turn.answer - turn.reasoning
     return usd_T
 
@@ -74,15 +74,15 @@ def charge(
     """The same choices with what they cost in conversation, by the recorded tokens and the cards' prices.
 
     Rows that share a source are the turns of one conversation, in the order of the table; a row without a source costs
-    what its recorded tokens do.  The prompts of a table are the turns' own messages, and the history is added; or,
-    where every prompt of a conversation begins with the one before, they hold the history themselves.  Where several
-    models were asked in a turn all are paid, and the longest answer stays in the history.
+    what its recorded tokens do.  The prompts of a conversation are the turns' own messages, and the history is added;
+    or, where each begins with the one before, they hold it themselves.  Where several models were asked in a turn all
+    are paid, and the longest answer stays in the history.
 
     ``usd_N`` is NaN where the price or the tokens of a call are unknown, in every turn whose history is unknown
     for that reason, and where the calls are a mixture (as those of `baselines.chance`), which has no one history.
 
     Raises:
-        BadTable: the table keeps no token counts.
+        BadTable: the table keeps no token counts, or some that cannot be; the sentence names the row.
         UnknownModel: a model of the table has no card.
 
     >>> from waypost.evaluation.baselines import single
@@ -97,7 +97,7 @@ def charge(
     recorded = _Recorded.of(table, cards)
     usd_N = np.full(len(table), np.nan)
     for rows in _conversations(table):
-        talk = _Talk(_Caches(least, ttl), whole=recorded.whole)
+        talk = _Talk(_Caches(least, ttl), whole=_hold_history([table.prompts[n] for n in rows]))
         alone = not table.sources[rows[0]]
         for n in rows:
             called = _called(earned, n)
@@ -107,20 +107,22 @@ def charge(
 
 @dataclass(slots=True)
 class _Caches:
-    """How far each model has read the conversation, and when."""
+    """How far each model has read the conversation, and when; by the pool's names, as two cards may share one."""
 
     least: int
     ttl: float
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
 
-    def usd(self, card: ModelCard, prompt: int, answer: int, reasoning: int, at: float | None = None) -> float:
+    def usd(
+        self, model: str, card: ModelCard, prompt: int, answer: int, reasoning: int, at: float | None = None
+    ) -> float:
         """What a call costs now; the model has then read the prompt."""
         now = at or 0.0
-        length, last = self.seen.get(card.name, (0, now))
+        length, last = self.seen.get(model, (0, now))
         cached = min(length, prompt) if now - last <= self.ttl else 0
         written = 0
         if prompt >= self.least:
-            self.seen[card.name] = prompt, now
+            self.seen[model] = prompt, now
             written = prompt - cached
         usd = card.usd(prompt, answer, cached=cached, written=written, reasoning=reasoning)
         return np.nan if usd is None else usd
@@ -142,8 +144,8 @@ class _Talk:
             tokens_in, tokens_out, thought = recorded.tokens(n, m)
             prompt = before + tokens_in
             known = not np.isnan(prompt + tokens_out)
-            card = recorded.cards[m]
-            usd += self.caches.usd(card, int(prompt), int(tokens_out), int(thought)) if known else np.nan
+            whose = recorded.models[m], recorded.cards[m]
+            usd += self.caches.usd(*whose, int(prompt), int(tokens_out), int(thought)) if known else np.nan
             said.append(tokens_in + tokens_out - thought)
         # NaN if any is: a turn of unknown length makes the history's unknown too.
         self.history += float(np.max(said)) if called else np.nan
@@ -152,11 +154,11 @@ class _Talk:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """The token counts of a table, (N, M), NaN where no call was recorded; and its models' cards."""
+    """The token counts of a table, (N, M), NaN where no call was recorded; and its models with their cards."""
 
+    models: Sequence[str]
     cards: Sequence[ModelCard]
     counts: Mapping[str, Floats]
-    whole: bool
 
     @classmethod
     def of(cls, table: Outcomes, cards: Mapping[str, ModelCard]) -> _Recorded:
@@ -169,9 +171,10 @@ class _Recorded:
         names = ("tokens_in", "tokens_out", "tokens_cached", "tokens_written", "tokens_reasoning")
         there_NM = np.broadcast_to(table.recorded.there_nm, shape)
         counts = {name: np.where(there_NM, table.recorded[name], np.nan) for name in names}
+        _check_parts(table, counts)
         # No call is without a prompt: where no token of it was counted, nobody counted.
         counts["tokens_in"][counts["tokens_in"] == 0] = np.nan
-        return cls([_card(cards, name) for name in table.models], counts, _hold_history(table))
+        return cls(table.models, [_card(cards, name) for name in table.models], counts)
 
     def tokens(self, n: int, m: int) -> tuple[float, float, float]:
         """Tokens in, out, and thought of one call; NaN where they are unknown."""
@@ -216,14 +219,22 @@ def _conversations(table: Outcomes) -> list[list[int]]:
     return list(rows.values())
 
 
-def _hold_history(table: Outcomes) -> bool:
-    """Whether the prompts hold the history themselves: each begins with the one before it, in every conversation."""
-    steps = [step for rows in _conversations(table) for step in pairwise(rows)]
-    return bool(steps) and all(
-        len(table.prompts[after]) > len(table.prompts[before])
-        and table.prompts[after].startswith(table.prompts[before])
-        for before, after in steps
-    )
+def _hold_history(prompts: Sequence[str]) -> bool:
+    """Whether a conversation's prompts hold the history themselves: each begins with the one before it."""
+    return all(len(after) > len(before) and after.startswith(before) for before, after in pairwise(prompts))
+
+
+def _check_parts(table: Outcomes, counts: Mapping[str, Floats]) -> None:
+    """Refuse counts that cannot be, with the row."""
+    whole_in, whole_out, cached, written, thought = counts.values()
+    wrong_NM = (cached + written > whole_in) | (thought > whole_out) | (np.stack([*counts.values()]) < 0).any(axis=0)
+    if wrong_NM.any():
+        n, m = np.argwhere(wrong_NM)[0]
+        said = ", ".join(f"{name} {values_NM[n, m]:.0f}" for name, values_NM in counts.items())
+        raise BadTable(
+            f"row {table.ids[n]!r} (prompt {table.prompts[n][:40]!r}) of model '{table.models[m]}' counts {said}; "
+            f"cached and written tokens are parts of those in, reasoning of those out, and none is negative"
+        )
 
 
 def _called(earned: Earned, n: int) -> list[int]:
