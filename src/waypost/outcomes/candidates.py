@@ -66,7 +66,8 @@ def _fitting(a_P: NDArray[np.intp], b_P: NDArray[np.intp], sketch_US: NDArray[np
     apart_PS = np.abs((sketch_US[a_P] - sketch_US[b_P]).view(np.int8).astype(np.int16))
     fits_P = apart_PS[:, :_LETTERS].sum(axis=1) <= apart_PS[:, _LETTERS:].sum(axis=1) + 2
     low_P, high_P = np.minimum(a_P, b_P)[fits_P], np.maximum(a_P, b_P)[fits_P]
-    return low_P.astype(np.int64) * len(sketch_US) + high_P
+    pairs_P: NDArray[np.int64] = low_P.astype(np.int64) * len(sketch_US) + high_P
+    return pairs_P
 
 
 def _signatures(prompts: Sequence[str]) -> tuple[Hashes, NDArray[np.uint8]]:
