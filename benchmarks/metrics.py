@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
 import rows
@@ -82,12 +83,12 @@ def aiq(case: Case) -> tuple[float, float]:
 
 
 def zero_aiq(case: Case) -> tuple[float, float]:
-    return _aiq(case, measures.zero_router(case.test))
+    return _aiq(case, measures.zero_router(case.test)[:2])
 
 
 def _aiq(case: Case, hull: tuple[Floats, Floats]) -> tuple[float, float]:
     hulls = [measures.hull(curve.usd_P, curve.quality_P) for curve in case.curves.values()]
-    compared = [usd_H for usd_H, _ in (*hulls, measures.zero_router(case.test))]
+    compared = [*(usd_H for usd_H, _ in hulls), measures.zero_router(case.test).usd_H]
     usd_H, quality_H = hull
     most = max(usd_H[-1] for usd_H in compared)
     public = np.trapezoid(np.append(quality_H, quality_H[-1]), np.append(usd_H, most)) / most
@@ -169,7 +170,10 @@ def v_b(case: Case) -> tuple[float, float]:
 
 
 def e_p(case: Case) -> tuple[float, float]:
-    return measures.e_p(case.earned).value, 0.0
+    """The fork fidd1er5381/RouterEval has the public code: entropy of the softmax of each question's predictions."""
+    quality_NM = case.router.predict(case.test.prompts).quality_NM
+    p_NM = softmax(quality_NM, axis=1)
+    return measures.e_p(case.earned).value, float(-(p_NM * np.log2(p_NM)).sum(axis=1).mean())
 
 
 def gain_at_b(case: Case) -> tuple[float, float]:
@@ -232,7 +236,10 @@ METRICS: Mapping[str, tuple[Callable[[Case], tuple[float, float | None]], str]] 
     "Opt.Acc": (optimality("acc"), f"{SKIPS}, so always 1"),
     "robustness": (robustness, "the same formula"),
     "V_b": (v_b, "public: means over different questions where cells are missing"),
-    "E_p": (e_p, "public: entropy within each question, of one choice always 0"),
+    "E_p": (
+        e_p,
+        "public (a fork): mean entropy of the softmax of each question's predictions, near log₂ M for any router",
+    ),
     "Gain@R": (gain_at_r, "public: one random draw; ours is the expectation"),
     "Gain@B": (gain_at_b, "public (earlier): against the best model of each data set, which no single model is"),
     "Gap@O": (
