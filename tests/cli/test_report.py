@@ -12,7 +12,7 @@ def written(waypost, tmp_path):
     """Run a report: the page, and what was said on stderr."""
 
     def run(*words):
-        out = tmp_path / "folder" / "out.html"
+        out = tmp_path / "out.html"
         _, err = waypost("report", out, *words, "--resamples", "50")
         return out.read_text(), err
 
@@ -94,9 +94,9 @@ def test_leaks_are_left_out_and_shown(written, routerdc, tmp_path):
 def test_the_same_command_makes_the_same_page(waypost, routerbench, tmp_path):
     words = (routerbench("own", 120), "--format", "routerbench", "--router", "ridge", "--resamples", "50")
     pages = []
-    for folder in ("a", "b"):
-        waypost("report", tmp_path / folder / "out.html", *words)
-        pages.append((tmp_path / folder / "out.html").read_bytes())
+    for _ in range(2):  # an earlier report may be replaced
+        waypost("report", tmp_path / "out.html", *words)
+        pages.append((tmp_path / "out.html").read_bytes())
     assert pages[0] == pages[1]
 
 
@@ -112,3 +112,33 @@ def test_what_is_missing_is_said_before_anything_is_measured(waypost, monkeypatc
     _, err = waypost("report", tmp_path / "out.html", fails=True)
     assert err == "waypost: the report draws with plotly, which is missing: pip install 'waypost[report]'\n"
     assert not (tmp_path / "out.html").exists()
+
+
+def test_a_table_in_the_place_of_the_page_is_not_overwritten(waypost, routerbench):
+    table = routerbench("own", 120)
+    held = table.read_bytes()
+    _, err = waypost("report", table, "--router", "ridge", fails=True)
+    assert f"ends in .html, not {table}; to report on a table: waypost report report.html {table}" in err
+    assert table.read_bytes() == held
+
+
+@pytest.mark.parametrize(
+    ("made", "out", "words", "said"),
+    [
+        ("page.html", "page.html", (), "page.html is there already and was not made by waypost report"),
+        ("page.html", "no/page.html", (), "no to write page.html in; make it first"),
+        ("page.html/x", "page.html", (), "page.html is a folder; name a file to write, such as"),
+        ("page.txt", "new.html", ("--figures", "page.txt"), "--figures page.txt is a file; name a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    waypost, tmp_path, monkeypatch, made, out, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / made
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("<!doctype html>\n<html>my own page</html>")
+    _, err = waypost("report", out, *words, fails=True)
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert mine.read_text().endswith("my own page</html>")

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from waypost.cli import lines, measured, named, output
+from waypost.errors import BadInput
 
 if TYPE_CHECKING:
     from waypost.evaluation import Comparison
 
+_HEAD = 1024  # bytes in which a page says what made it
+
 
 def report(
-    out: Annotated[Path, typer.Argument(help="The HTML file to write.")],
+    out: Annotated[Path, typer.Argument(help="The HTML file to write; only an earlier report is replaced.")],
     table: Annotated[Path | None, typer.Argument(help="An outcomes table; default: the shipped one.")] = None,
     format: Annotated[str, typer.Option(help="As of waypost eval.")] = "waypost",
     train: Annotated[list[str] | None, typer.Option(help="Training files, each weighing the same.")] = None,
@@ -53,6 +56,7 @@ def report(
     from waypost.evaluation.report.measure import Measuring, part
     from waypost.outcomes.leaks import clusters
 
+    _writable(out, figures, page.MARK)
     library = page.plotly()
     new = drawing.matplotlib() if figures is not None else None
     data = measured.read(table, format, train or [], test or [], seed)
@@ -82,7 +86,6 @@ def report(
         tests=tuple(tests),
     )
     with output.step(f"writing {out}"):
-        out.parent.mkdir(parents=True, exist_ok=True)
         shown = page.page(findings, {one.part.name: _table(one.found) for one in tests}, library)
         out.write_bytes(shown.encode("utf-8", errors="replace"))
         if figures is not None and new is not None:
@@ -94,6 +97,29 @@ def report(
         verdicts = {one.part.name: {line.name: line.verdict for line in one.asked} for one in tests}
         numbers = {field.name: getattr(findings, field.name) for field in fields(findings)}
         output.emit([{**numbers, "verdicts": verdicts, "sentences": sentences}], json=True)
+
+
+def _writable(out: Path, figures: Path | None, mark: str) -> None:
+    """Refuse early what cannot be written, or would replace a file that is no report: OUT comes before the table.
+
+    Raises:
+        BadInput: says why OUT or the folder of the figures cannot be.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise BadInput(
+            f"the first argument is the page to write, which ends in .html, not {out}; "
+            f"to report on a table: waypost report report.html {out}"
+        )
+    if not out.parent.is_dir():
+        raise BadInput(f"there is no folder {out.parent} to write {out.name} in; make it first")
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder; name a file to write, such as {out / 'report.html'}")
+    if out.exists():
+        with out.open("rb") as file:
+            if mark.encode() not in file.read(_HEAD):
+                raise BadInput(f"{out} is there already and was not made by waypost report; name another file")
+    if figures is not None and figures.exists() and not figures.is_dir():
+        raise BadInput(f"--figures {figures} is a file; name a folder")
 
 
 def _table(found: Comparison) -> list[dict[str, Any]]:

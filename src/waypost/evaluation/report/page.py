@@ -16,6 +16,8 @@ from waypost.evaluation.report.sections import data_section, definitions, result
 
 Rows = Sequence[Mapping[str, Any]]
 
+MARK = tag("meta", name="generator", content="waypost report")  # stands near the beginning of each page
+
 
 def page(findings: Findings, tables: Mapping[str, Rows], library: str) -> str:
     """The whole page; ``tables`` holds each test's full table as `waypost eval` shows it, ``library`` is `plotly`."""
@@ -41,6 +43,7 @@ def page(findings: Findings, tables: Mapping[str, Rows], library: str) -> str:
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
+        MARK,
         tag("meta", http_equiv="Content-Security-Policy", content=_policy(library, code)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
