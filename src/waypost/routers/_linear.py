@@ -96,8 +96,7 @@ def fit_heads(features_ND: Features, values_NK: Floats, weight_N: Floats, *, dim
     blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
     # Products of what is near zero lose no digits, so features are taken from about their mean.
     origin_D = features_ND[blocks[0]].mean(axis=0)
-    patterns, which_K = np.unique((~np.isnan(values_NK) & (weight_N > 0)[:, None]).T, axis=0, return_inverse=True)
-    parts = [_Part(np.flatnonzero(which_K == p), mask_N) for p, mask_N in enumerate(patterns) if mask_N.any()]
+    parts = _parts(values_NK, weight_N)
     every = _Part(np.arange(0), np.ones(n, dtype=bool))
     for rows in blocks:
         x_BD = features_ND[rows] - origin_D
@@ -117,6 +116,16 @@ def fit_heads(features_ND: Features, values_NK: Floats, weight_N: Floats, *, dim
         heads_DK[:, columns], bias_K[columns], alpha_K[columns], sigma_K[columns] = ridge.best(mean_D)
     gram_DD = products_DD / np.outer(scale_D, scale_D)
     return Heads(origin_D + mean_D, scale_D, heads_DK.astype(np.float32), bias_K, alpha_K, sigma_K, gram_DD)
+
+
+def _parts(values_NK: Floats, weight_N: Floats) -> list[_Part]:
+    parts: dict[bytes, _Part] = {}
+    for k, values_N in enumerate(values_NK.T):
+        mask_N = ~np.isnan(values_N) & (weight_N > 0)
+        if mask_N.any():
+            part = parts.setdefault(np.packbits(mask_N).tobytes(), _Part(np.arange(0), mask_N))
+            part.columns = np.append(part.columns, k)
+    return list(parts.values())
 
 
 def _scale(deviation_D: Floats, dim: int) -> Floats:

@@ -66,9 +66,9 @@ class Domain:
         rows = _few(group_N)
         prompts = [table.prompts[n] for n in rows]
         features_ND = np.hstack([self.encoder.encode(prompts), surface(prompts)])
-        self.center_D = np.average(features_ND, axis=0, weights=table.weight_N[rows])
+        self.center_D = table.weight_N[rows] @ features_ND / table.weight_N[rows].sum()
         self.scale_D = np.ones_like(self.center_D)
-        self.scale_D[self.encoder.dim :] = 16 * np.maximum(features_ND.std(axis=0)[self.encoder.dim :], 1e-9)
+        self.scale_D[self.encoder.dim :] = 16 * np.maximum(features_ND[:, self.encoder.dim :].std(axis=0), 1e-9)
         weight_N = table.weight_N / table.weight_N.mean()
         features_ND -= self.center_D
         features_ND /= self.scale_D
