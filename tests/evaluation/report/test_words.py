@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from waypost.evaluation.report.words import best, sentences
 from waypost.outcomes import example_table
@@ -59,14 +60,48 @@ def test_what_was_never_measured_is_counted(measured):
     assert "Left out because the chosen answer was never measured: 7 questions of best_single" in said
 
 
+def with_line(found, name, **changes):
+    """The comparison with an asked line changed."""
+    lines = (replace(x, **changes) if (x.name, x.kind) == (name, "asked") else x for x in found.lines)
+    return replace(found, lines=tuple(lines))
+
+
 def test_the_best_is_chosen_by_the_trade_off_not_by_quality_alone(findings):
+    found = findings.tests[0].found
+    assert best(found, {"quality": 1.0}).name == "domain"
+    assert best(with_line(found, "domain", usd=1.0), {"quality": 1.0, "usd": 10.0}).name != "domain"
+
+
+@pytest.mark.parametrize("cost", ["usd", "seconds"])
+def test_a_line_of_unknown_weighed_cost_is_not_called_the_best(findings, cost):
     tested = findings.tests[0]
-    assert best(tested, {"quality": 1.0}).name == "domain"
-    dear = replace(tested.found.line("domain"), usd=1.0)
-    other = tuple(dear if line.name == "domain" and line.kind == "asked" else line for line in tested.found.lines)
-    assert (
-        best(replace(tested, found=replace(tested.found, lines=other)), {"quality": 1.0, "usd": 10.0}).name != "domain"
-    )
+    found = tested.found
+    if cost == "seconds":
+        for line in tested.asked:
+            found = with_line(found, line.name, seconds=1.0)
+    found = with_line(found, "domain", **{cost: np.nan})
+    assert best(found, {"quality": 1.0}).name == "domain"
+    weights = {"quality": 1.0, cost: 0.01}
+    assert best(found, weights).name != "domain"
+    said = sentences(replace(findings, tests=(replace(tested, found=found),), weights=weights))["priced"]
+    assert not said[0].startswith("domain")
+    assert "Behind all others because what the trade-off weighs is not fully known: domain." in said
+
+
+def test_where_no_cost_is_known_the_best_is_only_that_in_quality(findings):
+    said = sentences(findings)["unpriced"]
+    assert said[0].startswith("domain does best in quality and beats")
+    assert "What the trade-off weighs is not fully known of any line, so which is best says nothing of it." in said
+
+
+def test_another_best_router_with_the_leaked_questions_is_said(findings):
+    tested = findings.tests[0]
+    assert "would be best" not in " ".join(sentences(findings)["priced"])
+    whole = with_line(tested.with_leaks, "random", quality=0.999, gain=0.034)
+    said = sentences(replace(findings, tests=(replace(tested, with_leaks=whole),)))["priced"]
+    gain = f"{100 * tested.found.line('random', 'asked').gain:.1f}".replace("-", "−")
+    assert f"With them random would be best, at +3.4 points; without them it gains {gain}." in said
+    assert any(sentence.startswith("The gain of domain would be") for sentence in said)
 
 
 def test_a_budget_that_was_overspent_is_named(findings):

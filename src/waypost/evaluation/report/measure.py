@@ -69,7 +69,7 @@ class Measuring:
         masks = parts(table, None if leaks is None else leaks.leaked_N)
         if "leaked" in masks and "clean" not in masks:
             raise BadInput(f"too few questions of {name} are not in training to measure every model on them")
-        chances = {"resamples": self.resamples, "seed": self.seed}
+        chances: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed}
         found = compare_parts(table, earned, masks, train=self.train, clusters_N=clusters_N, **chances)
         kept_N = next(iter(masks.values()))
         kept = _Kept(

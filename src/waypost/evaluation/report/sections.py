@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 def results_section(k: int, findings: Findings, rows: Rows) -> Safe:
     """Everything about one test."""
     tested = findings.tests[k]
-    best = words.best(tested, findings.weights).name
+    best = words.best(tested.found, findings.weights).name
     return tag(
         "section",
         tag("h2", f"Results: {tested.part.name}" if len(findings.tests) > 1 else "Results", id=f"test-{k}"),

@@ -10,15 +10,28 @@ from waypost.evaluation.report import human
 from waypost.evaluation.report.findings import Findings, Tested
 
 
-def best(tested: Tested, weights: Mapping[str, float]) -> Line:
-    """The asked line of the highest quality less what its money and time weigh; of equals the cheaper one."""
+def best(found: Comparison, weights: Mapping[str, float]) -> Line:
+    """The asked line of the highest quality less what its money and time weigh; of equals the cheaper one.
 
-    def worth(line: Line) -> tuple[float, float]:
-        costs = [weights.get(name, 0.0) * cost for name, cost in (("usd", line.usd), ("seconds", line.seconds))]
-        value = weights.get("quality", 1.0) * line.quality - sum(cost for cost in costs if not math.isnan(cost))
-        return round(value, 9), -line.usd if line.usd >= 0 else -math.inf
+    A line of which a weighed cost is unknown stands behind all whose costs are known.
+    """
 
-    return max((line for line in tested.asked if line.n), key=worth, default=tested.asked[0])
+    def worth(line: Line) -> tuple[bool, float, float]:
+        costs = [weights[name] * cost for name, cost in _weighed(line, weights).items() if not math.isnan(cost)]
+        value = weights.get("quality", 1.0) * line.quality - sum(costs)
+        return not _unknown(line, weights), round(value, 9), -line.usd if line.usd >= 0 else -math.inf
+
+    asked = [line for line in found.lines if line.kind == "asked"]
+    return max((line for line in asked if line.n), key=worth, default=asked[0])
+
+
+def _weighed(line: Line, weights: Mapping[str, float]) -> dict[str, float]:
+    """The mean costs of a line that have a weight."""
+    return {name: cost for name, cost in (("usd", line.usd), ("seconds", line.seconds)) if weights.get(name)}
+
+
+def _unknown(line: Line, weights: Mapping[str, float]) -> bool:
+    return any(math.isnan(cost) for cost in _weighed(line, weights).values())
 
 
 def sentences(findings: Findings) -> dict[str, list[str]]:
@@ -28,15 +41,16 @@ def sentences(findings: Findings) -> dict[str, list[str]]:
 
 def _of(tested: Tested, findings: Findings) -> Iterator[str]:
     yield _headline(tested, findings)
-    yield from _worth(tested, best(tested, findings.weights))
-    yield from _zero(tested, best(tested, findings.weights))
+    line = best(tested.found, findings.weights)
+    yield from _worth(tested, line)
+    yield from _zero(tested, line)
     yield _verdicts(tested)
     yield from _leaks(tested, findings)
     yield from _gaps(tested, findings)
 
 
 def _headline(tested: Tested, findings: Findings) -> str:
-    line = best(tested, findings.weights)
+    line = best(tested.found, findings.weights)
     single = tested.found.line(tested.found.best_single, "model")
     what = {
         "beats": f"beats the best single model, {single.name}",
@@ -45,7 +59,8 @@ def _headline(tested: Tested, findings: Findings) -> str:
         "not measured": f"shares no question with the best single model, {single.name}",
     }[line.verdict]
     plain = set(findings.weights) == {"quality"} and findings.budget is None
-    does = "is best" if plain else "does best at this trade-off"
+    known = "does best in quality" if _unknown(line, findings.weights) else "does best at this trade-off"
+    does = "is best" if plain else known
     ties = [o.name for o in tested.asked if o is not line and o.n and abs(o.quality - line.quality) < 1e-9]
     also = f" ({human.listed(ties)} as good in quality)" if ties else ""
     cost = ""
@@ -120,7 +135,11 @@ def _leaks(tested: Tested, findings: Findings) -> Iterator[str]:
     )
     flipped = list(_flips(tested.found, whole))
     yield f"With them {'; '.join(flipped)}." if flipped else "With them no verdict would differ."
-    yield _best_with_leaks(tested, best(tested, findings.weights).name)
+    name, other = (best(found, findings.weights).name for found in (tested.found, whole))
+    if other != name:
+        there, here = (human.points(found.line(other, "asked").gain) for found in (whole, tested.found))
+        yield f"With them {other} would be best, at {there} points; without them it gains {here}."
+    yield _best_with_leaks(tested, name)
 
 
 def _best_with_leaks(tested: Tested, name: str) -> str:
@@ -148,10 +167,22 @@ def _gaps(tested: Tested, findings: Findings) -> Iterator[str]:
         yield f"Left out because the chosen answer was never measured: {missing}."
     if tested.priced and (unpriced := _counted({line.name: line.unpriced for line in tested.asked})):
         yield f"With a call of unknown cost, so that the mean cost is unknown too: {unpriced}."
+    yield from _unweighed(tested, findings.weights)
     over = [line for line in tested.asked if findings.budget is not None and line.usd > findings.budget]
     if over and findings.budget is not None:
         said = [f"{line.name} {human.usd(line.usd)}" for line in over]
         yield f"Over the budget of {human.usd(findings.budget)} per question: {human.listed(said)}."
+
+
+def _unweighed(tested: Tested, weights: Mapping[str, float]) -> Iterator[str]:
+    """Why a line of high quality is not called the best, or the best only in quality."""
+    measured = [line for line in tested.asked if line.n]
+    unknown = [line for line in measured if _unknown(line, weights)]
+    if unknown and len(unknown) == len(measured):
+        yield "What the trade-off weighs is not fully known of any line, so which is best says nothing of it."
+    elif unknown:
+        names = human.listed([line.name for line in unknown])
+        yield f"Behind all others because what the trade-off weighs is not fully known: {names}."
 
 
 def _counted(counts: Mapping[str, int]) -> str:
