@@ -42,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured: ``holds`` is None where nothing can be tested; ``note`` is one sentence for the reader.
+    """What was measured: ``holds`` is None where nothing can be tested or told; ``note`` is a sentence for the reader.
 
     ``ci95`` holds the interval of each measured number that has one; ``seeds`` are those that were averaged over.
     """

@@ -17,9 +17,9 @@ PAGE = ROOT / "docs" / "evidence.md"
 HEAD = """\
 # Evidence
 
-What the papers claim, and what we find when we test it: one section a system, written by `reproductions/evidence.py` from the last full run of each script (of a quick one where there is no other). A claim that does not hold here is reported as such. The rows, with all numbers, are in `reproductions/results`.
+What the papers claim, and what we find when we test it: one section a system, written by `reproductions/evidence.py` from the last full run of each script (of a quick one where there is no other). A claim that does not hold here is reported as such, and one that too few questions leave open, or that nothing can test, as undecided. The rows, with all numbers, are in `reproductions/results`.
 """  # noqa: E501 - a paragraph of the page
-VERDICT = {True: "holds here", False: "**does not hold here**", None: "nothing to test"}
+VERDICT = {True: "holds here", False: "**does not hold here**", None: "undecided"}
 
 
 def page() -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -36,6 +38,39 @@ def test_rows_have_one_form(results: Path) -> None:
         assert row.keys() >= FIELDS
         assert row["holds"] in (True, False, None)
         assert set(row["ci95"]) <= set(row["measured"]) | set(row["baselines"])
+
+
+@pytest.fixture
+def routerbench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("routerbench")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "holds"),
+    [
+        ([(-0.01, 0.01), (0.0, 0.02)], True),
+        ([(-0.01, 0.01), (-0.05, 0.09)], None),
+        ([(-0.01, 0.01), (0.012, 0.044)], None),
+        ([(-0.05, 0.09), (0.021, 0.044)], False),
+    ],
+)
+def test_a_wide_interval_around_zero_is_no_evidence_of_being_alike(
+    routerbench: ModuleType, bounds: list[tuple[float, float]], holds: bool | None
+) -> None:
+    names = [f"set {i}: knn" for i in range(len(bounds))]
+    means = [sum(pair) / 2 for pair in bounds]
+    found = routerbench.Compared(dict(zip(names, means, strict=True)), dict(zip(names, bounds, strict=True)), [0])
+    assert routerbench.judgement(found, whole=True)[0] is holds
+    assert routerbench.judgement(found, whole=False)[0] is None
+
+
+def test_what_lies_on_one_side_of_the_zero_router_is_named(routerbench: ModuleType) -> None:
+    """An interval that excludes zero is told even where it decides nothing about the margin."""
+    names = ["mbpp: ridge", "all: knn"]
+    bounds = dict(zip(names, [(-0.049, 0.093), (0.012, 0.044)], strict=True))
+    _, note = routerbench.judgement(routerbench.Compared(dict.fromkeys(names, 0.02), bounds, [0]), whole=True)
+    assert note.endswith("at 95 %: all: knn +0.020 (+0.012 to +0.044).")
 
 
 def test_the_evidence_page_says_what_the_rows_say() -> None:
