@@ -1,4 +1,6 @@
+import fcntl
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -73,10 +75,54 @@ def test_a_torn_last_line_is_cut_off_and_computed_again(path):
 )
 def test_a_file_of_something_else_is_left_alone(tmp_path, line, sentence):
     path = tmp_path / "rows.jsonl"
-    path.write_text(line + "\n")
-    with pytest.raises(BadInput, match=sentence):
+    for text in (line + "\n", line + "\n" + line, line + '\n{"kind":"as'):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=sentence):
+            Rows(path)
+        assert path.read_text() == text
+
+
+@pytest.mark.parametrize("text", [b'{"precious": 1}', b"[1,\n2]", b'{"kind": "precious"}', b"PAR1\x00\nPAR1", b"key"])
+def test_a_file_of_something_else_without_a_final_newline_is_left_alone(tmp_path, text):
+    path = tmp_path / "precious.json"
+    path.write_bytes(text)
+    with pytest.raises(BadInput, match=r"precious\.json"):
         Rows(path)
-    assert path.read_text() == line + "\n"
+    assert path.read_bytes() == text
+
+
+def test_a_last_line_that_is_no_row_is_left_alone_below_rows(path):
+    Rows(path).append(key(), {"gain": 0.1})
+    text = path.read_bytes() + b"a note"
+    path.write_bytes(text)
+    with pytest.raises(BadInput, match="does not end like a file of rows"):
+        Rows(path)
+    assert path.read_bytes() == text
+
+
+def test_an_empty_file_takes_rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.touch()
+    Rows(path).append(key(), {"gain": 0.1})
+    assert len(Rows(path)) == 1
+
+
+def test_a_row_that_is_being_appended_is_not_cut_off(path):
+    """Whoever reads waits until another process has written its whole line."""
+    Rows(path).append(key(), {"gain": 0.1})
+    line = json.dumps({**key("ridge"), "gain": 0.2}).replace(": ", ":").encode() + b"\n"
+    found = []
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(line[:30])
+        file.flush()
+        reader = threading.Thread(target=lambda: found.append(Rows(path)))
+        reader.start()
+        reader.join(0.2)
+        assert reader.is_alive()
+        file.write(line[30:])
+    reader.join()
+    assert (len(found[0]), found[0].mended) == (2, False)
 
 
 def test_a_folder_is_refused_before_anything_is_measured(tmp_path):

@@ -237,3 +237,25 @@ def test_half_a_character_cannot_be_written_and_is_named(tmp_path):
         with pytest.raises(BadTable, match=r"t.parquet cannot be written: .*udcff.*; mend that text"):
             parquet.write(tmp_path / "t.parquet", either)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_is_a_name_and_no_pattern(tmp_path):
+    """DuckDB reads ``*?[`` as a pattern, and read another file that matches it."""
+    folder = tmp_path / "data[1]"
+    for place, name in enumerate(("table_[a].parquet", "table_a.parquet", "table_*.parquet", "table_?.parquet")):
+        parquet.write(folder / name, example_table(20 + place))
+    for place, name in enumerate(("table_[a].parquet", "table_a.parquet", "table_*.parquet", "table_?.parquet")):
+        assert len(parquet.read(folder / name)) == 20 + place
+
+
+def test_a_damaged_footer_is_said_in_a_sentence(tmp_path):
+    path = tmp_path / "table.parquet"
+    parquet.write(path, example_table(60))
+    whole = path.read_bytes()
+    for step in (7, 11, 13):
+        damaged = bytearray(whole)
+        for place in range(len(whole) - 2000, len(whole) - 8, step):
+            damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with pytest.raises(BadTable, match=r"table.parquet is no outcomes table in Parquet: "):
+            parquet.read(path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import IO, Any, get_type_hints
 
 import numpy as np
 import orjson
@@ -32,6 +33,7 @@ KEY = (
     "version",
     "commit",
 )
+_START = f'{{"{KEY[0]}":'.encode()  # of each row
 _FACTS = ("n", "complete", "clusters", "resamples", "best_single", "best_single_in_training", "cheapest")
 
 Row = Mapping[str, Any]
@@ -41,10 +43,10 @@ class Rows:
     """The rows in a file of one JSON object a line; without a path they are kept in memory only.
 
     A row is its key (the fields of `KEY`) and its figures.  A torn last line, left by a run that was killed, is cut
-    off; ``mended`` says so.
+    off where rows stand above it; ``mended`` says so.  Several processes may append to one file.
 
     Raises:
-        BadInput: a line that is complete and yet no row, or a folder in place of a file.
+        BadInput: a folder, or a file of something else, which is left as it is.
 
     >>> rows, key = Rows(), dict.fromkeys(KEY, "")
     >>> rows.find(key) is None
@@ -58,12 +60,8 @@ class Rows:
         if path is not None and path.is_dir():
             raise BadInput(f"{path} is a folder; name a file for the rows, such as {path / 'rows.jsonl'}")
         self.path = path
-        self.mended = path is not None and _mend(path)
-        self._rows: dict[bytes, Row] = {}
-        if path is not None and path.is_file():
-            for number, line in enumerate(path.read_bytes().splitlines(), 1):
-                row = _row(path, number, line)
-                self._rows[_identity(row)] = row
+        rows, self.mended = _read(path) if path is not None and path.is_file() else ([], False)
+        self._rows: dict[bytes, Row] = {_identity(row): row for row in rows}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -78,7 +76,7 @@ class Rows:
         self._rows[_identity(key)] = orjson.loads(line)
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
+            with _locked(self.path, "ab") as file:
                 file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -149,15 +147,27 @@ def _identity(row: Row) -> bytes:
     return orjson.dumps([row[name] for name in KEY], option=orjson.OPT_SORT_KEYS)
 
 
-def _mend(path: Path) -> bool:
-    """Cut off a torn last line, so that the next row does not continue it."""
-    if not path.is_file():
-        return False
-    with path.open("rb+") as file:
+def _read(path: Path) -> tuple[list[Row], bool]:
+    """The rows of a file, and whether a torn last line was cut off, which the next row would have continued."""
+    with _locked(path, "rb+") as file:
         text = file.read()
-        kept = text.rfind(b"\n") + 1
-        file.truncate(kept)
-    return kept < len(text)
+        whole, end, torn = text.rpartition(b"\n")
+        rows = [_row(path, number, line) for number, line in enumerate(whole.splitlines(), 1)]
+        if torn and not (rows and _START.startswith(torn[: len(_START)])):
+            raise BadInput(f"{path} does not end like a file of rows; mend its last line, or choose another --out file")
+        file.truncate(len(whole + end))
+    return rows, bool(torn)
+
+
+@contextmanager
+def _locked(path: Path, mode: str) -> Iterator[IO[bytes]]:
+    """A file that no other process reads or writes meanwhile; what one appends is no torn line to another."""
+    with path.open(mode) as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 def _row(path: Path, number: int, line: bytes) -> Row:

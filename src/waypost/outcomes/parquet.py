@@ -82,7 +82,7 @@ def write(path: Path | str, table: Outcomes | Iterable[Outcome]) -> None:
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with TemporaryDirectory(prefix=".waypost.", dir=path.parent) as folder:
         draft = Path(folder, path.name)
         with duckdb.connect(str(Path(folder, "rows")), config=_WAITING) as db:
             db.execute("PRAGMA force_compression='uncompressed'")

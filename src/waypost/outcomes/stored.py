@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,7 +67,8 @@ class Stored:
 
     def __init__(self, db: DuckDBPyConnection, path: Path) -> None:
         self._db, self._path = db, path
-        file = db.read_parquet(str(path), file_row_number=True)
+        self._file = escape(str(path))  # DuckDB takes a name for a pattern, which may match other files
+        file = db.read_parquet(self._file, file_row_number=True)
         file.project(_casts(path, file.columns)).create_view("stored")
         if place := self._first({name: f'"{name}" IS NULL' for name in COLUMNS if name not in OPTIONAL}):
             raise BadTable(f"{self._row(place)}: column {place.column!r} is empty")
@@ -89,7 +91,7 @@ class Stored:
         ((rows, ids),) = self._db.execute("SELECT count(*), count(DISTINCT id) FROM stored").fetchall()
         pivot = Pivot(self._models(fresh), size=ids + len({row.id for row in fresh}))
         columns = ", ".join((*_NUMBERS, *self._telling()))
-        ((group,),) = self._db.execute(_GROUP, [str(self._path)]).fetchall()
+        ((group,),) = self._db.execute(_GROUP, [self._file]).fetchall()
         for start in range(0, rows, step := min(_CHUNK, group or 1)):
             self._db.execute(_TAKE, [start, start + step])
             place_of = np.array([pivot.place(*prompt) for prompt in self._db.execute(_PROMPTS).fetchall()], np.intp)
@@ -144,7 +146,7 @@ def stored(path: Path) -> Iterator[Stored]:
     with duckdb.connect() as db:
         try:
             yield Stored(db, path)
-        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        except duckdb.Error as error:
             raise BadTable(f"{path} is no outcomes table in Parquet: {str(error).splitlines()[0]}") from error
 
 
