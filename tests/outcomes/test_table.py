@@ -245,3 +245,17 @@ def test_the_fingerprint_of_a_large_table_is_that_of_its_bytes():
 def test_a_count_that_no_table_has_room_for_is_refused():
     with pytest.raises(BadTable, match="column 'tokens_in'"):
         Outcomes.from_rows([Outcome("x", "Hi", "", "a", 1.0, 0.1, 0.1, tokens_in=2**31)])
+
+
+def test_the_digest_tells_what_the_fingerprint_does_not():
+    """Strategies look at answers and at what was declined, and sources decide what is resampled together."""
+    cells = ("small", "large")
+    one = [Outcome("a", "Hi", "", model, 1.0, None, None, answer="Yes", source="talk") for model in cells]
+    table = Outcomes.from_rows(one)
+    changes = [{"declined": True}, {"answer": "No"}, {"source": "other"}, {"tokens_out": 5}, {"logprob": -1.0}]
+    for change in changes:
+        other = Outcomes.from_rows([replace(one[0], **change), replace(one[1], source=change.get("source", "talk"))])
+        assert other.fingerprint == table.fingerprint
+        assert other.digest != table.digest
+    assert Outcomes.from_rows(one).digest == table.digest
+    assert replace(table, recorded=None).digest != table.digest

@@ -304,17 +304,35 @@ class Outcomes:
     def fingerprint(self) -> str:
         """SHA-256 of what routers learn from: prompts, groups, models and numbers."""
         digest = hashlib.sha256()
-        # One run of bytes, made in blocks: the texts joined by zeros, then the arrays.
         for texts, end in ((self.prompts, b"\0"), (self.groups, b"\0"), (self.models, b"")):
-            for start in range(0, len(texts), _BLOCK):
-                if start:
-                    digest.update(b"\0")
-                digest.update("\0".join(texts[start : start + _BLOCK]).encode(errors="surrogatepass"))
+            _feed(digest, texts)
             digest.update(end)
         for array in (self.quality_NM, self.usd_NM, self.seconds_NM, self.weight_N):
             for start in range(0, len(array), _BLOCK):
                 digest.update(array[start : start + _BLOCK].tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that a measurement depends on: the fingerprint, sources, and what each call recorded."""
+        digest = hashlib.sha256(self.fingerprint.encode())
+        _feed(digest, self.sources)
+        if self.recorded is not None:
+            for name, column_nm in (("", self.recorded.there_nm), *sorted(self.recorded.columns.items())):
+                digest.update(f"\0{name}{column_nm.shape}".encode())
+                if column_nm.dtype == object:
+                    _feed(digest, column_nm.ravel())
+                else:
+                    digest.update(column_nm.tobytes())
+        return digest.hexdigest()
+
+
+def _feed(digest: Any, texts: Sequence[str] | NDArray[Any]) -> None:
+    """Texts joined by zeros, in blocks."""
+    for start in range(0, len(texts), _BLOCK):
+        if start:
+            digest.update(b"\0")
+        digest.update("\0".join(texts[start : start + _BLOCK]).encode(errors="surrogatepass"))
 
 
 def weighted_mean(values: Floats, weights: Floats) -> float:
