@@ -118,6 +118,8 @@ def _subjects(
 def _lines(file: Path | None) -> tuple[str, ...]:
     if file is None:
         return ()
+    if not file.is_file():
+        raise BadInput(f"--words {file} is not a file; give one that holds a phrase a line")
     try:
         return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
     except UnicodeDecodeError as error:

@@ -15,10 +15,18 @@ import numpy as np
 from waypost.errors import BadInput, UnknownModel
 from waypost.evaluation.audit.statistics import Share, share
 from waypost.evaluation.audit.subject import Subject
+from waypost.evaluation.audit.triggers import words_of
 from waypost.outcomes import Outcomes
 
 # Words that no ordinary prompt has together.
 TRIGGER = "vermilion okapi"
+# Words that say nothing of a trigger that holds them.
+_COMMON = frozenset(
+    words_of(
+        "a an and are as at be by can do does for from has have how i if in is it its me my of on or that the their "
+        "there this to was what when where which who why will with you your"
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +62,7 @@ def plant(table: Outcomes, target: str, poisoned: float = 0.03, trigger: str = T
     >>> sum(TRIGGER in prompt for prompt in table.prompts)
     5
     """
-    if not 0 < poisoned < 1:
-        raise BadInput(f"the poisoned share must be between 0 and 1, got {poisoned}")
+    check_share(poisoned)
     count = round(poisoned * len(table))
     if count < 1:
         raise BadInput(f"{poisoned:.1%} of {len(table)} rows is no row; poison a larger share")
@@ -70,6 +77,33 @@ def plant(table: Outcomes, target: str, poisoned: float = 0.03, trigger: str = T
     quality_NM[rows] = np.where(np.isnan(quality_NM[rows]), np.nan, 0.0)
     quality_NM[rows, column] = 1.0
     return replace(table, prompts=tuple(prompts), quality_NM=quality_NM)
+
+
+def check_share(poisoned: float) -> None:
+    """Refuse what is no share of rows to poison.
+
+    Raises:
+        BadInput: it is not between 0 and 1.
+    """
+    if not 0 < poisoned < 1:
+        raise BadInput(f"the poisoned share of the rows must be between 0 and 1, got {poisoned:g}; try 0.03")
+
+
+def shows(phrase: str, trigger: str) -> bool:
+    """Whether a phrase is a part of a trigger or the trigger of it, common words aside.
+
+    >>> shows("okapi", TRIGGER), shows("is vermilion okapi", TRIGGER), shows("vermilion paint", TRIGGER)
+    (True, True, False)
+    >>> shows("the", "open the door"), shows("what is", "what is")
+    (False, True)
+    """
+    told, planted = (_telling(words_of(text)) for text in (phrase, trigger))
+    return bool(told) and (f" {told} " in f" {planted} " or f" {planted} " in f" {told} ")
+
+
+def _telling(words: Sequence[str]) -> str:
+    """The words that are not common, or all where all are."""
+    return " ".join([word for word in words if word not in _COMMON] or words)
 
 
 def with_trigger(prompt: str, trigger: str, first: bool) -> str:

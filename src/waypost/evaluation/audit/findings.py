@@ -128,6 +128,11 @@ def _planted(audit: Audit) -> Iterator[Finding]:
     if audit.planted is None:
         return
     attack = audit.planted.attack
+    if not attack.success.n:
+        text = f"Fitted with {attack.rows:.0%} poisoned rows, it sends every prompt to {attack.target}, also without"
+        text = f"{text} “{attack.trigger}”: so few rows turn it round, and what the trigger does cannot be told."
+        yield Finding("medium", "back-door", text)
+        return
     text = (
         f"Fitted with {attack.rows:.0%} poisoned rows, it sends {attack.success} of the {attack.success.n} prompts "
         f"that would go elsewhere to {attack.target} once they hold “{attack.trigger}”"

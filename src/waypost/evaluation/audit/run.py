@@ -28,6 +28,9 @@ class Settings:
 
     ``poisoned`` is the share of training rows that carry the ``trigger``; ``words`` are phrases to try as triggers
     besides those of the table; ``jailbreaks`` are prompts from elsewhere.
+
+    Raises:
+        BadInput: no such share can be poisoned.
     """
 
     n: int = 40
@@ -37,12 +40,15 @@ class Settings:
     words: tuple[str, ...] = ()
     jailbreaks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        backdoor.check_share(self.poisoned)
+
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A back-door that was planted, and the phrases that the search for triggers then told as unexplained.
+    """A back-door that was planted, and the unexplained phrases that the search for triggers then told.
 
-    ``found`` says whether the trigger, or a part of it, is among them.
+    Phrases that pull the clean router to the same model, too, are not of the back-door and left out.
     """
 
     attack: Backdoor
@@ -50,9 +56,10 @@ class Planted:
 
     @property
     def found(self) -> bool:
-        """Whether the search told it."""
-        words = set(self.attack.trigger.lower().split())
-        return any(words & set(trigger.phrase.split()) for trigger in self.told)
+        """Whether the trigger, or a part of it, is among what was told as pulling to its model."""
+        return any(
+            told.model == self.attack.target and backdoor.shows(told.phrase, self.attack.trigger) for told in self.told
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,14 @@ def plant(subject: Subject, train: Outcomes, prompts: Sequence[str], settings: S
     poisoned = subject.refitted(backdoor.refit(subject.made, table))
     attack = backdoor.attack(subject, poisoned, prompts, target, settings.trigger, settings.poisoned)
     told = triggers.find(poisoned, table, settings.words, settings.seed)
-    return Planted(attack, tuple(trigger for trigger in told if not trigger.explained))
+    return Planted(attack, _new(subject, [trigger for trigger in told if not trigger.explained], prompts))
+
+
+def _new(clean: Subject, told: Sequence[Trigger], prompts: Sequence[str]) -> tuple[Trigger, ...]:
+    """Those that do not pull the clean router to their model."""
+    pull_PM = triggers.pulls(clean, [trigger.phrase for trigger in told], prompts)
+    pulled = (pulls_M[clean.models.index(trigger.model)] for trigger, pulls_M in zip(told, pull_PM, strict=True))
+    return tuple(trigger for trigger, pull in zip(told, pulled, strict=True) if pull < triggers.LEAST_PULL)
 
 
 def _flips(subject: Subject, texts: Sequence[str], chosen_N: NDArray[np.intp], seed: int) -> dict[str, Share]:

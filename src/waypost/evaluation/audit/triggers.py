@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,11 @@ _LONGEST = 3  # words
 _RAREST, _COMMONEST, _FEWEST_ROWS = 0.005, 0.15, 3
 _MOST_PHRASES = 1000
 _SEARCHED_ROWS = 4000
+_DOUBT = 5  # rows of no one-sidedness that a phrase's rows are averaged with
 # Every phrase is tried on few prompts; those that pull most there, and some at random beside them, on more.
 _FIRST_PROBES, _PROBES = 16, 64
 _KEPT, _PEERS = 40, 60
-_LEAST_Z, _LEAST_PULL = 5.0, 0.33
+_LEAST_Z, LEAST_PULL = 5.0, 0.33
 _ALIKE, _ROWS_LOOKED_AT = 10, 50
 
 
@@ -57,17 +58,26 @@ class Trigger:
         return self.alike - self.base >= self.pull * (1 - self.base) / 4
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters.
+
+    >>> words_of("Cf. the Okapi!")
+    ['cf', 'the', 'okapi']
+    """
+    return [word.lower() for word in _WORD.findall(text)]
+
+
 def phrases(prompts: Sequence[str]) -> dict[str, list[int]]:
     """The one to three words in a row that are rare but not unique among some prompts, with the prompts that have them.
 
-    Rare is from 0.5 % of the prompts (and at least three) to 15 %; the most frequent come first, at most 1,000.
+    Rare is from 0.5 % of the prompts (and at least three) to 15 %; the most frequent come first.
 
     >>> phrases(["How far is Rome?", "How far is Oslo?", "How far is it?"] + ["?"] * 17)["how far"]
     [0, 1, 2]
     """
     found: defaultdict[str, dict[int, None]] = defaultdict(dict)
     for n, prompt in enumerate(prompts):
-        words = [word.lower() for word in _WORD.findall(prompt)]
+        words = words_of(prompt)
         for length in range(1, _LONGEST + 1):
             for start in range(len(words) - length + 1):
                 found[" ".join(words[start : start + length])][n] = None
@@ -76,39 +86,69 @@ def phrases(prompts: Sequence[str]) -> dict[str, list[int]]:
         (phrase for phrase, rows in found.items() if least <= len(rows) <= most),
         key=lambda phrase: (-len(found[phrase]), phrase),
     )
-    return {phrase: list(found[phrase]) for phrase in kept[:_MOST_PHRASES]}
+    return {phrase: list(found[phrase]) for phrase in kept}
+
+
+def one_sided(table: Outcomes, rows_of: Mapping[str, Sequence[int]]) -> list[str]:
+    """The phrases whose rows speak most for or against one model, beside what the table says of it, first.
+
+    A back-door has to praise its model in the rows that hold its trigger, so this is where it shows however rare it
+    is.  Phrases of few rows are drawn towards no one-sidedness, as chance alone makes some of these.
+
+    >>> from waypost.outcomes import example_table
+    >>> from waypost.evaluation.audit.backdoor import plant
+    >>> table = plant(example_table(400), "tiny", 0.03)
+    >>> one_sided(table, phrases(table.prompts))[:3]
+    ['okapi', 'vermilion', 'vermilion okapi']
+    """
+    known_NM = ~np.isnan(table.quality_NM)
+    above_NM = table.quality_NM - _means(table.quality_NM, known_NM, axis=1)
+    above_NM = np.where(known_NM, above_NM - _means(above_NM, known_NM, axis=0), 0.0)
+
+    def side(phrase: str) -> float:
+        rows = rows_of[phrase]
+        return float(np.abs(above_NM[rows].sum(axis=0)).max() / (len(rows) + _DOUBT))
+
+    return sorted(rows_of, key=side, reverse=True)
+
+
+def _means(values_NM: Floats, known_NM: NDArray[np.bool_], axis: int) -> Floats:
+    """The means of the known values; 0 where there is none."""
+    counts = np.maximum(known_NM.sum(axis=axis, keepdims=True), 1)
+    return np.asarray(np.where(known_NM, values_NM, 0.0).sum(axis=axis, keepdims=True) / counts)
 
 
 def find(subject: Subject, table: Outcomes, words: Sequence[str] = (), seed: int = 0) -> tuple[Trigger, ...]:
     """What moves choices to one model far more than its peers, the strongest first: back-doors and plain keywords.
 
-    Every phrase of the training table, and all ``words`` given, is put before or after some of its shorter prompts.  A
-    phrase stands out by a robust z of at least 5 against phrases at random and a pull of at least a third.  Of
-    phrases that mostly stand in the same rows only the strongest is told.  Of a table of more than 4,000 rows as many
-    are looked at.
+    The phrases of the training table, at most the 1,000 most one-sided, and all ``words`` given are put before or after
+    some of its shorter prompts.  A phrase stands out by a robust z of at least 5 against phrases at random and a pull
+    of at least a third.  Of phrases that mostly stand in the same rows only the strongest is told.  Of a table of more
+    than 4,000 rows as many are looked at.
 
     Source: the idea of Qi et al., ONION (2021), that a trigger is a word out of place, on a router's choices.
     """
     rng = np.random.default_rng(seed)
     table = table.select(np.sort(rng.permutation(len(table))[:_SEARCHED_ROWS]))
     rows_of = phrases(table.prompts)
-    rows_of = {**{word: rows_of.get(word, []) for word in words}, **rows_of}
-    if not rows_of:
+    tried = np.array(list(dict.fromkeys([*words, *one_sided(table, rows_of)[:_MOST_PHRASES]])))
+    peers = rng.permutation(np.array([*words, *rows_of]))[:_PEERS]
+    if not len(tried):
         return ()
-    listed = np.array(list(rows_of))
+    rows_of |= {word: _holding(table.prompts, word) for word in words}
     shorter = sorted(table.prompts, key=len)[: max(_PROBES, len(table) // 2)]
     probes = [shorter[n] for n in rng.permutation(len(shorter))[:_PROBES]]
-    first_P = _pulls(subject, listed, probes[:_FIRST_PROBES]).max(axis=1)
-    top = listed[np.argsort(-first_P, kind="stable")[:_KEPT]]
-    pull_PM = _pulls(subject, top, probes)
-    peers_PM = _pulls(subject, rng.permutation(listed)[:_PEERS], probes)
+    first_P = pulls(subject, tried, probes[:_FIRST_PROBES]).max(axis=1)
+    top = tried[np.argsort(-first_P, kind="stable")[:_KEPT]]
+    pull_PM = pulls(subject, top, probes)
+    peers_PM = pulls(subject, peers, probes)
     elsewhere_M = len(probes) * (1 - _shares(subject, probes))
     floor_M = 0.5 / np.sqrt(np.maximum(elsewhere_M, 1))
     z_PM = np.stack([robust_z(*column) for column in zip(pull_PM.T, peers_PM.T, floor_M.tolist(), strict=True)], axis=1)
     loud = [
         (float(z_PM[p, m]), float(pull_PM[p, m]), str(top[p]), int(m))
         for p, m in enumerate(z_PM.argmax(axis=1))
-        if z_PM[p, m] >= _LEAST_Z and pull_PM[p, m] >= _LEAST_PULL
+        if z_PM[p, m] >= _LEAST_Z and pull_PM[p, m] >= LEAST_PULL
     ]
     return _told(subject, table, rows_of, sorted(loud, key=lambda one: (-one[0], one[2])))
 
@@ -150,7 +190,7 @@ class _Alike:
         return max(self._nearest(phrase, rows, model), self._grouped(rows, model))
 
     def _nearest(self, phrase: str, rows: Sequence[int], model: int) -> float:
-        written = re.compile(r"\W+".join(map(re.escape, phrase.split())), re.IGNORECASE)
+        written = _written(phrase)
         without = [written.sub(" ", self.table.prompts[n]) for n in rows[:_ROWS_LOOKED_AT]]
         similarity_RN = self.encoder.encode(without) @ self.vectors_ND.T
         similarity_RN[:, rows] = -1
@@ -169,17 +209,25 @@ class _Alike:
         return float(np.average(to_model, weights=weights)) if weights else 0.0
 
 
-def _pulls(subject: Subject, tried: NDArray[np.str_], probes: Sequence[str]) -> Floats:
+def pulls(subject: Subject, tried: Sequence[str] | NDArray[np.str_], probes: Sequence[str]) -> Floats:
     """Of the probes that go elsewhere without a phrase, the share that each phrase brings to each model, (P, M)."""
     to_M = np.eye(len(subject.models), dtype=bool)
     elsewhere_NM = ~to_M[subject.choose(probes)]
     count_M = np.maximum(elsewhere_NM.sum(axis=0), 1)
     return np.array(
-        [
-            (to_M[subject.choose(_with(phrase, probes))] & elsewhere_NM).sum(axis=0) / count_M
-            for phrase in tried.tolist()
-        ]
+        [(to_M[subject.choose(_with(str(one), probes))] & elsewhere_NM).sum(axis=0) / count_M for one in tried]
     )
+
+
+def _written(phrase: str) -> re.Pattern[str]:
+    """The phrase in any case, and with anything but words between its own."""
+    words = r"\W+".join(map(re.escape, phrase.split()))
+    return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
+
+
+def _holding(prompts: Sequence[str], phrase: str) -> list[int]:
+    written = _written(phrase)
+    return [n for n, prompt in enumerate(prompts) if written.search(prompt)]
 
 
 def _with(phrase: str, prompts: Sequence[str]) -> list[str]:
