@@ -208,6 +208,14 @@ def test_counts_that_cannot_be_are_refused_with_their_row(wrong, source):
         charge(single(t, "b"), t, CARDS)
 
 
+def test_staying_costs_are_those_of_each_model_alone():
+    t = table(("hi", "x", 10, 2), ("lone", "", 10, 2), ("ho", "x", 10, 2))
+    priced = conversations.staying(t, {"a": CARDS["a"], "b": ModelCard("b")}, least=LEAST)
+    np.testing.assert_array_equal(priced.usd_NM[:, 0], charge(single(t, "a"), t, CARDS, least=LEAST).usd_N)
+    assert np.isnan(priced.usd_NM[:, 1]).all()
+    np.testing.assert_array_equal(priced.quality_NM, t.quality_NM)
+
+
 def test_every_call_of_a_cascade_is_paid_and_each_model_remembers_its_own():
     t = table(("hi", "x", 10, 2), ("ho", "x", 10, 2))
     both = Earned(t.models, np.ones(2), np.zeros(2), np.zeros(2), np.ones((2, 2)))

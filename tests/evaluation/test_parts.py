@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from waypost.evaluation.baselines import chosen, single
+from waypost.evaluation.baselines import bounds, chosen, single
 from waypost.evaluation.compare import compare
 from waypost.evaluation.parts import compare_parts, parts
 from waypost.outcomes import Outcomes, example_table
@@ -21,6 +23,15 @@ def test_each_part_is_compared_as_if_it_were_the_table(table):
     alone = compare(clean, {"it": single(clean, "maths-expert")}, clusters_N=clusters[~leaked], resamples=100, seed=3)
     assert found["clean"] == alone
     assert found["all"] == compare(table, asked, clusters_N=clusters, resamples=100, seed=3)
+
+
+def test_bounds_that_cost_more_than_the_table_says_do_so_in_each_part(table):
+    masks = parts(table, np.arange(300) < 100)
+    dear = {name: replace(earned, usd_N=earned.usd_N + 1) for name, earned in bounds(table).items()}
+    found = compare_parts(table, {}, masks, bounds=dear, resamples=40)
+    for name, mask in masks.items():
+        for bound, earned in dear.items():
+            assert found[name].line(bound).usd == pytest.approx(earned.usd_N[mask].mean())
 
 
 def test_a_router_that_remembers_the_leaked_answers_beats_on_them_only(table):

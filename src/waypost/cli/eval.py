@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from waypost.cli import lines, measured, named, origin, output
+from waypost.cli import lines, measured, named, origin, output, talks
 from waypost.errors import BadInput
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def eval_(
     config: Annotated[
         Path | None, typer.Option(help="A waypost.yaml whose cards the flags of --objective weigh, such as local=0.1.")
     ] = None,
+    conversations: Annotated[
+        bool, typer.Option("--conversations", help="Charge rows of one source as turns, at --config's or list prices.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split, the routers and the resamples.")] = 0,
     resamples: Annotated[int, typer.Option(min=40, help="Of the bootstrap behind the intervals.")] = 2000,
     seeds: Annotated[int, typer.Option(min=1, help="Fit and measure each router with so many seeds.")] = 1,
@@ -61,20 +64,23 @@ def eval_(
         raise BadInput(f"--splits {splits} needs one TABLE to split; test files are tested whole")
     wanted = named.words(router or []), named.words(strategy or [])
     trade_off = named.objective(objective or [])
-    read = partial(measured.read, table, format, train or [], test or [])
+    whole = partial(measured.read, table, format, train or [], test or [])
+    read, clean = whole, partial(whole, leaks="drop")
+    if conversations:
+        read, clean = partial(talks.read, whole, config), partial(talks.read, whole, config, clean=True)
     with named.one_thread(fits=True):
         if out is None and seeds == splits == 1:
             _show(_measured(read(seed), wanted, trade_off, config, seed, resamples), trade_off.budget, json)
             return
         from waypost.cli.runs import Plan
 
-        commit, clean = origin.commit(out), partial(read, leaks="drop")
-        plan = Plan(clean, not test, *wanted, trade_off, config, seed, seeds, splits, resamples, commit)
+        plan = Plan(clean, not test, *wanted, trade_off, config, seed, seeds, splits, resamples, origin.commit(out))
         found = _run(plan, out)
     if seeds == splits == 1:
-        _show({name: {"clean": one.runs[0][0]} for name, one in found.items()}, trade_off.budget, json)
+        dropped = {name: one.dropped for name, one in found.items()}
+        _show({name: {"clean": one.runs[0][0]} for name, one in found.items()}, trade_off.budget, json, dropped)
     else:
-        _show_spread(found, json)
+        _show_spread(found, trade_off.budget, json)
 
 
 def _measured(
@@ -101,10 +107,16 @@ def _measured(
             earned = {}
             for spec, made in asked.items():
                 with blamed(spec, name):
-                    earned[spec] = play(made, tested, trade_offs[spec], cards)
-            clusters_N = clusters(tested.prompts, tested.sources)
+                    earned[spec] = talks.charge(play(made, tested, trade_offs[spec], cards), tested, data.prices)
             found[name] = compare_parts(
-                tested, earned, masks[name], train=data.train, clusters_N=clusters_N, resamples=resamples, seed=seed
+                tested,
+                earned,
+                masks[name],
+                bounds=talks.bounds(tested, data.prices),
+                train=data.train,
+                clusters_N=clusters(tested.prompts, tested.sources),
+                resamples=resamples,
+                seed=seed,
             )
     return found
 
@@ -133,13 +145,18 @@ def _run(plan: Plan, out: Path | None) -> dict[str, Found]:
     return found
 
 
-def _show(found: Mapping[str, Mapping[str, Comparison]], budget: float | None, json: bool) -> None:
+def _show(
+    found: Mapping[str, Mapping[str, Comparison]],
+    budget: float | None,
+    json: bool,
+    dropped: Mapping[str, int] | None = None,
+) -> None:
     """Rows for machines; for people a ranking, a sentence for each router, and what leaks change."""
     heads = {name: next(iter(parts.values())) for name, parts in found.items()}
     for name, head in heads.items():
-        _say_overspent(name, head, budget)
+        _say_overspent(name, {line.name: line.usd for line in head.lines if line.kind == "asked"}, budget)
         if json:
-            output.emit(lines.rows(name, found[name]), json=True)
+            output.emit(lines.rows(name, found[name], (dropped or {}).get(name, 0)), json=True)
             continue
         output.emit(lines.people(head), json=False, title=lines.title(name, head))
         typer.echo("\n" + "\n".join(lines.sentences(head)))
@@ -149,14 +166,16 @@ def _show(found: Mapping[str, Mapping[str, Comparison]], budget: float | None, j
         output.emit(lines.macro(list(heads.values())), json=False, title=f"\nmean of {len(heads)} test files")
 
 
-def _show_spread(found: Mapping[str, Found], json: bool) -> None:
+def _show_spread(found: Mapping[str, Found], budget: float | None, json: bool) -> None:
     for name, one in found.items():
         spread = one.spread()
+        paid = {each.router: lines.means(same)[1] for each, same in spread if same[0].kind == "asked"}
+        _say_overspent(name, paid, budget)
         output.emit(lines.spread_rows(name, one) if json else lines.spreads(spread), json, title=lines.runs(name, one))
 
 
-def _say_overspent(test: str, found: Comparison, budget: float | None) -> None:
+def _say_overspent(test: str, paid: Mapping[str, float], budget: float | None) -> None:
     """Name what paid more than the budget, which is solved on expected costs of one call a question."""
-    for line in found.lines:
-        if line.kind == "asked" and budget is not None and line.usd > budget:
-            output.say(f"{test}: {line.name} paid ${line.usd:.3g} per question, over the budget of ${budget:g}")
+    for name, usd in paid.items():
+        if budget is not None and usd > budget:
+            output.say(f"{test}: {name} paid ${usd:.3g} per question, over the budget of ${budget:g}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from waypost.cli import named, output
-from waypost.errors import BadInput, UnknownModel
+from waypost.errors import BadInput, UnknownModel, WaypostError
 
 if TYPE_CHECKING:
     from waypost.objective import Objective
@@ -26,12 +26,16 @@ class Data:
     """The training table (None when nothing is to be fitted) and the test tables by name; or the shipped ones.
 
     ``leaks`` says of each test table which of its rows are also in training; it is empty without a training table.
+    ``dropped`` is how many rows were left out of each, because they are also in training or talk on with such a row.
+    ``prices`` are there where the tests are to be charged as conversations.
     """
 
     train: Outcomes | None
     tests: Mapping[str, Outcomes]
     shipped: bool = False
     leaks: Mapping[str, Leaks] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    prices: Mapping[str, ModelCard] | None = None
 
 
 def read(
@@ -73,7 +77,8 @@ def read(
     if leaks == "keep":
         return Data(joined, tests, leaks=found)
     clean = {name: _without(name, each, found[name]) for name, each in tests.items()}
-    return Data(joined, clean, leaks={name: Leaks.none(len(each)) for name, each in clean.items()})
+    none = {name: Leaks.none(len(each)) for name, each in clean.items()}
+    return Data(joined, clean, leaks=none, dropped={name: len(leaked) for name, leaked in found.items()})
 
 
 def apart(whole: Outcomes, seed: int) -> tuple[Outcomes, Outcomes]:
@@ -165,7 +170,20 @@ def solved(
 
 def asked(data: Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:
     """What was asked for by name, ready to be measured; each is fitted once, when all names are known to be good."""
-    return {spec: fitted(spec, one, data.train) for spec, one in made(data, routers, strategies, seed).items()}
+    found = made(data, routers, strategies, seed)
+    fit = {spec: tried(spec, one, data.train, [*routers, *strategies]) for spec, one in found.items()}
+    return {spec: one for spec, one in fit.items() if one is not None}
+
+
+def tried(spec: str, router: Any, train: Outcomes | None, wanted: Collection[str]) -> Any | None:
+    """As `fitted`, but None, and said, where the table does not suffice for a router that nobody asked for by name."""
+    try:
+        return fitted(spec, router, train)
+    except WaypostError as error:
+        if train is None or spec in wanted:
+            raise
+        output.say(f"{spec} is left out: {error}")
+        return None
 
 
 def made(data: Data, routers: list[str], strategies: list[str], seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from waypost.cli import measured, origin, output
+from waypost.cli import measured, origin, output, talks
 
 if TYPE_CHECKING:
     from waypost.cli.measured import Data
@@ -48,29 +48,40 @@ class Plan:
         first = _Split(self, rows, self.seed)
         seeds = range(self.seed, self.seed + self.seeds)
         made = [(seed, measured.made(first.data, self.routers, self.strategies, seed)) for seed in seeds]
+        # Before anything is fitted, as a fit may load more modules.
+        parts = {spec: origin.parameters(spec, one) for spec, one in made[0][1].items()}
         splits = [first, *(_Split(self, rows, self.seed + s, first) for s in range(1, self.splits))]
         return {
-            test: Found(first.tested(test), [[split.compared(test, *each) for each in made] for split in splits])
+            test: Found(
+                first.tested(test),
+                [[split.compared(test, *each, parts) for each in made] for split in splits],
+                first.data.dropped.get(test, 0),
+            )
             for test in first.data.tests
         }
 
 
 @dataclass(frozen=True)
 class Found:
-    """The comparisons of one test by split and seed, and the share of its table's questions that a split tests."""
+    """The comparisons of one test by split and seed, and the share of its table's questions that a split tests.
+
+    ``dropped`` questions of the test are also in training and were left out.
+    """
 
     tested: float
     runs: list[list[Comparison]]
+    dropped: int
 
     def spread(self) -> list[tuple[Spread, list[Line]]]:
         """What the gain of each line varies by, and the lines of all runs; only what was asked is corrected."""
         from waypost.evaluation.spread import spread
 
         flat = list(chain(*self.runs))
+        everywhere = set.intersection(*({(line.kind, line.name) for line in one.lines} for one in flat))
         lines = {
             (line.kind, line.name): [one.line(line.name, line.kind) for one in flat]
             for line in flat[0].lines
-            if line.name != "zero"  # which stands at another cost in each run
+            if (line.kind, line.name) in everywhere and line.name != "zero"  # which has another cost in each run
         }
         asked = {name: self._gains(same) for (kind, name), same in lines.items() if kind == "asked"}
         found = [(one, lines["asked", one.router]) for one in spread(asked, self.tested)]
@@ -107,8 +118,8 @@ class _Split:
         train, n = self.data.train, len(self.data.tests[test])
         return n / (n + len(train)) if self.plan.split and train is not None else 1.0
 
-    def compared(self, test: str, seed: int, made: Mapping[str, Any]) -> Comparison:
-        """The comparison of what was made, from rows that are found or measured now."""
+    def compared(self, test: str, seed: int, made: Mapping[str, Any], parts: Mapping[str, Any]) -> Comparison:
+        """The comparison of what was made of its ``parts``, from rows that are found or measured now."""
         from waypost.evaluation import experiment
 
         table = self.first.data.tests[test]
@@ -117,20 +128,22 @@ class _Split:
         self._measure(test, keys, dict)
         for spec, one in made.items():
             drawn = seed if origin.draws(spec, one) else None
-            key = self._key(test, "asked", spec, origin.parameters(spec, one), drawn)
+            key = self._key(test, "asked", spec, parts[spec], drawn)
             self._measure(test, [key], partial(self._earned, test, spec, one, seed))
             keys.append(key)
         return experiment.comparison(row for key in keys if (row := self.rows.find(key)))
 
-    def _measure(self, test: str, keys: Sequence[Row], earn: Callable[[], Mapping[str, Earned]]) -> None:
-        """Compare what is earned and keep its rows, unless they are there."""
+    def _measure(self, test: str, keys: Sequence[Row], earn: Callable[[], Mapping[str, Earned] | None]) -> None:
+        """Compare what is earned, if anything, and keep its rows, unless they are there."""
         from waypost.evaluation import compare, experiment
 
-        if all(self.rows.find(key) for key in keys):
+        if all(self.rows.find(key) for key in keys) or (earned := earn()) is None:
             return
+        table = self.data.tests[test]
         found = compare(
-            self.data.tests[test],
-            earn(),
+            table,
+            earned,
+            bounds=talks.bounds(table, self.data.prices),
             train=self.data.train,
             clusters_N=self._clusters(test),
             resamples=self.plan.resamples,
@@ -140,19 +153,22 @@ class _Split:
             if not self.rows.find(key):
                 self.rows.append(key, experiment.figures(found, found.line(key["router"], key["kind"])))
 
-    def _earned(self, test: str, spec: str, made: Any, seed: int) -> dict[str, Earned]:
-        """What a router earns on the whole test; it is fitted once for all tests of a split."""
+    def _earned(self, test: str, spec: str, made: Any, seed: int) -> dict[str, Earned] | None:
+        """What a router earns on the whole test, None if it was left out; it is fitted once for all of a split."""
         from waypost.evaluation import play
         from waypost.evaluation.experiment import blamed
 
         table, train = self.data.tests[test], self.data.train
         with blamed(spec, test):
             if (spec, seed) not in self.fitted:
-                self.fitted[spec, seed] = measured.fitted(spec, deepcopy(made), train)
+                wanted = [*self.plan.routers, *self.plan.strategies]
+                self.fitted[spec, seed] = measured.tried(spec, deepcopy(made), train, wanted)
             fitted = self.fitted[spec, seed]
+            if fitted is None:
+                return None
             trade_off = measured.solved(spec, fitted, self.plan.trade_off, train, self.cards)
             with output.step(f"measuring {spec} on {test}, {len(table):,} questions"):
-                return {spec: play(fitted, table, trade_off, self.cards)}
+                return {spec: talks.charge(play(fitted, table, trade_off, self.cards), table, self.data.prices)}
 
     def _clusters(self, test: str) -> Any:
         from waypost.outcomes.leaks import clusters
@@ -162,21 +178,20 @@ class _Split:
 
     def _key(self, test: str, kind: str, router: str, parameters: Mapping[str, Any], seed: int | None) -> Row:
         """All that a row depends on.  A split is told by the tables of the first and its own seed."""
-        from waypost import __version__
-
         plan, data = self.plan, self.first.data
         config = {"config": origin.digest([plan.config])} if plan.config else {}
+        talk = {} if data.prices is None else {"conversations": True}
         return {
             "kind": kind,
             "router": router,
             "parameters": parameters,
             "test": test,
-            "data": data.tests[test].fingerprint[:16],
-            "train": None if data.train is None else data.train.fingerprint[:16],
+            "data": data.tests[test].digest[:16],
+            "train": None if data.train is None else data.train.digest[:16],
             "split": self.seed if plan.split else None,
             "seed": seed,
-            "objective": asdict(plan.trade_off) | config,
+            "objective": asdict(plan.trade_off) | config | talk,
             "bootstrap": {"resamples": plan.resamples, "seed": plan.seed},
-            "version": __version__,
+            "version": origin.version(),
             "commit": plan.commit,
         }

@@ -64,6 +64,11 @@ def oracle(table: Outcomes) -> Earned:
     return chosen(table, np.where(best_NM, price_NM, np.inf).argmin(axis=1))
 
 
+def bounds(table: Outcomes) -> dict[str, Earned]:
+    """`chance` and `oracle` by their names."""
+    return {"chance": chance(table), "oracle": oracle(table)}
+
+
 def best_single(table: Outcomes) -> str:
     """The model of the highest quality on the questions that models share; of equals the cheaper, then by name.
 

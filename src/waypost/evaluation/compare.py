@@ -123,6 +123,7 @@ def compare(
     test: Outcomes,
     asked: Mapping[str, Earned],
     *,
+    bounds: Mapping[str, Earned] | None = None,
     train: Outcomes | None = None,
     clusters_N: NDArray[np.intp] | None = None,
     resamples: int = 2000,
@@ -131,7 +132,8 @@ def compare(
     """Put what was ``asked`` about (routers and strategies, by name) beside the single models, chance, zero and oracle.
 
     One bootstrap serves all figures, so all are paired; ``clusters_N`` numbers the questions that are drawn together,
-    such as near duplicates.
+    such as near duplicates.  ``bounds`` are chance and oracle, where switching between models costs more than the
+    table's costs say (`conversations.charge`).
 
     Raises:
         BadTable: no model can be called the best, as no question joins some of them.
@@ -141,16 +143,16 @@ def compare(
     >>> found.best_single, found.line("oracle").verdict, found.line("tiny").verdict
     ('large', 'beats', 'loses')
     """
-    best = baselines.best_single(test)
+    best, bounds = baselines.best_single(test), bounds or baselines.bounds(test)
     earned: dict[Key, Earned] = {
         **{("asked", key): value for key, value in asked.items()},
         **{("model", key): baselines.single(test, key) for key in test.models},
-        ("bound", "chance"): baselines.chance(test),
+        ("bound", "chance"): bounds["chance"],
     }
     zero_at = _zero_at(test, asked, earned["model", best], best)
     if zero_at:
         earned["bound", "zero"] = zero.mixture(test, zero_at[1])
-    earned["bound", "oracle"] = baselines.oracle(test)
+    earned["bound", "oracle"] = bounds["oracle"]
     return Comparison(
         n=len(test),
         complete=int(zero.complete(test).sum()),

@@ -23,6 +23,7 @@ from itertools import pairwise
 import numpy as np
 
 from waypost.errors import BadInput, BadTable, UnknownModel
+from waypost.evaluation.baselines import single
 from waypost.evaluation.metrics import Earned
 from waypost.outcomes import Outcomes
 from waypost.types import Floats, ModelCard
@@ -85,7 +86,6 @@ def charge(
         BadTable: the table keeps no token counts, or some that cannot be; the sentence names the row.
         UnknownModel: a model of the table has no card.
 
-    >>> from waypost.evaluation.baselines import single
     >>> from waypost.types import Outcome
     >>> row = Outcome("", "", "", "m", 1.0, 0.001, 1.0, tokens_in=2000, tokens_out=500, source="talk")
     >>> rows = [replace(row, id=str(t), prompt=f"turn {t}", model=model) for t in (1, 2) for model in "ab"]
@@ -103,6 +103,27 @@ def charge(
             called = _called(earned, n)
             usd_N[n] = recorded.alone(n, called) if alone else talk.turn(recorded, n, called)
     return replace(earned, usd_N=usd_N)
+
+
+def staying(table: Outcomes, cards: Mapping[str, ModelCard], *, least: int = LEAST, ttl: float = TTL) -> Outcomes:
+    """The table with what each answer costs when its model answers all turns of the conversation.
+
+    So the single models, and a coin that is tossed between them once a conversation, cost what the table says.  What
+    chooses turn by turn is to be charged (`charge`).
+
+    Raises:
+        BadTable: as `charge` does.
+        UnknownModel: a model of the table has no card.
+
+    >>> from waypost.types import Outcome
+    >>> row = Outcome("", "", "", "m", 1.0, 0.001, 1.0, tokens_in=2000, tokens_out=500, source="talk")
+    >>> rows = [replace(row, id=str(t), prompt=f"turn {t}", model=model) for t in (1, 2) for model in "ab"]
+    >>> cards = {name: ModelCard(name, usd_per_mtok_in=2, usd_per_mtok_out=8) for name in "ab"}
+    >>> staying(Outcomes.from_rows(rows), cards).usd_NM.round(4).tolist()
+    [[0.008, 0.008], [0.013, 0.013]]
+    """
+    charged = [charge(single(table, name), table, cards, least=least, ttl=ttl) for name in table.models]
+    return replace(table, usd_NM=np.column_stack([earned.usd_N for earned in charged]))
 
 
 @dataclass(slots=True)

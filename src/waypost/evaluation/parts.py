@@ -36,12 +36,13 @@ def compare_parts(
     asked: Mapping[str, Earned],
     masks: Mapping[str, Mask],
     *,
+    bounds: Mapping[str, Earned] | None = None,
     train: Outcomes | None = None,
     clusters_N: NDArray[np.intp] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Comparison]:
-    """The comparison on each part (see `parts`); what was ``asked`` was earned on the whole table.
+    """The comparison on each part (see `parts`); what was ``asked``, and ``bounds``, were earned on the whole table.
 
     >>> from waypost.evaluation.baselines import single
     >>> from waypost.outcomes import example_table
@@ -54,7 +55,8 @@ def compare_parts(
     return {
         name: compare(
             test if mask_N.all() else test.select(mask_N),
-            asked if mask_N.all() else {key: earned.select(mask_N) for key, earned in asked.items()},
+            asked if mask_N.all() else _select(asked, mask_N),
+            bounds=bounds if bounds is None or mask_N.all() else _select(bounds, mask_N),
             train=train,
             clusters_N=None if clusters_N is None else clusters_N[mask_N],
             resamples=resamples,
@@ -62,6 +64,10 @@ def compare_parts(
         )
         for name, mask_N in masks.items()
     }
+
+
+def _select(earned: Mapping[str, Earned], mask_N: Mask) -> dict[str, Earned]:
+    return {name: each.select(mask_N) for name, each in earned.items()}
 
 
 def _unscored(test: Outcomes, mask_N: Mask) -> bool:
