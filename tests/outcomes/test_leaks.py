@@ -45,9 +45,9 @@ def near(a: str, b: str) -> bool:
         ),
         pytest.param("The train “left” — didn't it? Why", 'The train "left", did not it? Why', id="punctuation"),
         pytest.param(
-            "从综合型大学转变为多科性工业大学，这种调整主要是为了什么？",
-            "从综合大学转变为多科性工业大学，这种调整主要是为了什么？",
-            id="a language without spaces",
+            "哪一种气体被植物吸收？\nA. 氧气\nB. 二氧化碳",
+            "哪一种气体被植物吸收？\nA. 二氧化碳\nB. 氧气",
+            id="without spaces",
         ),
     ],
 )
@@ -69,6 +69,17 @@ def test_the_same_question_in_other_clothes_is_a_near_duplicate(a: str, b: str) 
         pytest.param("Which of these is a mammal at all?", "Which of these is not a mammal at all?", id="not"),
         pytest.param("The lid was loose because it turned.", "The lid wasn't loose because it turned.", id="wasn't"),
         pytest.param(PREAMBLE + "Which bird swims?", PREAMBLE + "Which metal is liquid?", id="few-shot preamble"),
+        pytest.param("How many zeros has a million?", "How many zeros has a billion?", id="a number word"),
+        pytest.param("Is it the eighth day of May?", "Is it the eight day of May?", id="an ordinal"),
+        pytest.param("Explain typical pneumonia.", "Explain atypical pneumonia.", id="a prefix"),
+        pytest.param("Is this behaviour moral or not?", "Is this behaviour amoral or not?", id="amoral"),
+        pytest.param("Why do doctors prescribe the drug?", "Why do doctors proscribe the drug?", id="proscribe"),
+        pytest.param("Which car is the fastest of all?", "Which can is the fastest of all?", id="like a light word"),
+        pytest.param("Alice is taller than Bob. Who is it?", "Bob is taller than Alice. Who is it?", id="who and whom"),
+        pytest.param("Convert an integer to a roman numeral", "Convert a roman numeral to an integer", id="direction"),
+        pytest.param("From English to French: good morning", "From French to English: good morning", id="from and to"),
+        pytest.param("法国的首都是哪里？请回答。", "英国的首都是哪里？请回答。", id="one sign of a clause"),
+        pytest.param("明年在北京举行的会议是什么？", "明年在南京举行的会议是什么？", id="one sign of a city"),
         pytest.param("明星类战略业务单位的特征是什么？", "问号类战略业务单位的特征是什么？", id="without spaces"),
     ],
 )
@@ -106,6 +117,21 @@ def test_a_leak_is_found_through_others_only_when_it_is_near_itself() -> None:
     assert len(leaks.find(["Which plannett is the largest?", "Which planett is the largest?"], chain[1:2])) == 1
 
 
+def test_a_leak_into_a_large_cluster_is_compared_with_a_few_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each with each: a thousand wordings of one question took minutes."""
+    compared, alike = [], wording.alike
+    monkeypatch.setattr(wording, "alike", lambda a, b: compared.append(0) or alike(a, b))
+    rng, light = random.Random(0), sorted(wording.LIGHT)
+    said = "Summarise {} article about renewable energy policy and list every country that it names"
+    prompts = list({said.format(" ".join(rng.sample(light, 4))) for _ in range(400)})
+    label_N = leaks.clusters(prompts)
+    proposed = len(compared)
+    found = leaks.find(prompts[::2], prompts[1::2])
+    assert found.near_N.sum() >= 0.98 * np.isin(label_N[::2], label_N[1::2]).sum() > 50
+    assert len(compared) - 2 * proposed <= leaks._REACH * len(prompts[::2])
+    assert all(similarity >= leaks.THRESHOLD for *_, similarity in found.pairs)
+
+
 def test_prompts_of_one_source_share_a_cluster_and_an_empty_source_is_none() -> None:
     prompts = ["Who wrote it?", "When was it?", "Name a bird.", "Name a river."]
     assert leaks.clusters(prompts, ["book", "book", "", ""]).tolist() == [0, 0, 2, 3]
@@ -122,8 +148,7 @@ def test_a_shared_template_joins_no_different_questions() -> None:
     things = ["lamp", "scarf", "clock", "pillow", "candle", "window", "bicycle", "garden", "violin", "teapot"]
     prompts = [f"{PREAMBLE}Write a slogan for a shop in {town} that sells a {a} and a {b}."
                for a in things for b in things for town in ("Lisbon", "Athens", "Dublin")]  # fmt: skip
-    counts = np.unique(leaks.clusters(prompts), return_counts=True)[1]
-    assert counts.max() == 2  # "a lamp and a scarf" is "a scarf and a lamp"
+    assert len(set(leaks.clusters(prompts))) == len(prompts)
 
 
 def slowly(prompts: list[str]) -> list[int]:

@@ -11,6 +11,7 @@ Shape suffixes: U prompts, C characters, B bands, S cells of a sketch, P pairs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
@@ -97,12 +98,12 @@ def _signatures(prompts: Sequence[str]) -> tuple[Hashes, NDArray[np.uint8]]:
 
 def _number(words: wording.Words) -> int:
     """A hash of the numbers in any order."""
-    return crc32(" ".join(sorted(number for line in words.numbers for number in line)).encode())
+    return crc32(" ".join(sorted(word for line in words for word in line if word[-1].isdigit())).encode())
 
 
 def _sketch(prompts: Sequence[wording.Words]) -> NDArray[np.uint8]:
-    """Counts of the letters and of the words of each prompt, without those that are light or look so."""
-    heavy = [[word for word in words.counts.elements() if not wording.looks_light(word)] for words in prompts]
+    """Counts of the letters and of the words of each prompt."""
+    heavy = [list(chain(*lines)) for lines in prompts]
     texts = ["".join(words) for words in heavy]
     letters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32) % _LETTERS
     words = np.array([crc32(w.encode(errors="surrogatepass")) % _WORDS for ws in heavy for w in ws], dtype=np.uint32)

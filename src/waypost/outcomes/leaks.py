@@ -4,13 +4,14 @@ Two prompts are exact duplicates when they are equal but for case, white space a
 duplicates when they are worded alike and nothing that differs could make them another question:
 
 - their sets of four-character shingles, punctuation aside, have a Jaccard similarity of at least `THRESHOLD`;
-- their numbers are the same, in the same order within each line or option (lines and options may change places);
-- every other word that only one of them has is a slip of the keyboard away from a word that only the other has
-  (``capitol``, ``capital``), or says nothing (``the``, ``please``).
+- their numbers and the words that say something are the same and in the same order, within each line or option
+  (lines and options may change places);
+- a word that differs is a slip of the keyboard (``capitol``, ``capital``).
 
 The last two are what tells "What is 17 plus 26?" from "What is 17 plus 28?", and the many questions of one template,
-few-shot preamble or passage from each other: their similarity alone is often above 0.9.  A paraphrase in other words
-is not found.
+few-shot preamble or passage from each other: their similarity alone is often above 0.9.  What is not found: a
+paraphrase in other words or in another order, a slip in a short word or a script without case, and a question to which
+an instruction was added ("Answer the following question.").
 
 Each pair that `waypost.outcomes.candidates` proposes is verified by these rules, so what is named is one.  A pair of
 similarity 0.5 is not proposed in about 4 cases of 100, one of 0.6 in 4 of 1,000; where hundreds of prompts share
@@ -19,7 +20,8 @@ almost all their words, in more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -37,14 +39,15 @@ Mask = NDArray[np.bool_]
 Pairs = NDArray[np.intp]
 
 THRESHOLD = 0.5
+_REACH = 40  # of a cluster of thousands, a prompt is compared with so many of the nearest
 
 
 @dataclass(frozen=True, eq=False)
 class Leaks:
     """Which test prompts are also in training: ``exact_N``, and ``near_N`` of the others.
 
-    ``pairs`` names one training prompt for each leaked test prompt, the most similar: (test index, training index,
-    Jaccard similarity of their four-character shingles, 0..1).
+    ``pairs`` names one training prompt for each leaked test prompt, the most similar found: (test index, training
+    index, Jaccard similarity of their four-character shingles, 0..1).
 
     >>> leaks = find(["2 + 2?", "Name the capital of France."], ["Name the captial of France", "3 + 2?"])
     >>> leaks.exact_N.tolist(), leaks.near_N.tolist(), [pair[:2] for pair in leaks.pairs]
@@ -101,21 +104,41 @@ def find(test: Sequence[str], train: Sequence[str]) -> Leaks:
     first: dict[int, int] = {}
     for row, key in enumerate(texts.key_N[n:].tolist()):
         first.setdefault(key, row)
-    found = {row: (1.0, -first[key]) for row, key in enumerate(texts.key_N[:n].tolist()) if key in first}
+    keys = texts.key_N[:n].tolist()
+    found = {row: (1.0, -first[key]) for row, key in enumerate(keys) if key in first}
     exact_N, near_N = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
     exact_N[list(found)] = True
-    label_N = _joined(np.concatenate([texts.equal(), texts.near()]), len(texts.prompts))
-    trained: dict[int, list[int]] = {}
-    for row in first.values():
-        trained.setdefault(int(label_N[n + row]), []).append(row)
+    linked = _linked(texts.near(), texts.key_N)
     for row in np.flatnonzero(~exact_N).tolist():
-        for other in trained.get(int(label_N[row]), ()):
+        for other in (first[key] for key in _around(keys[row], linked) if key in first):
             similarity = texts.similarity(row, n + other)
             if similarity is not None:
                 near_N[row] = True
                 found[row] = max(found.get(row, (0.0, 0)), (similarity, -other))
     pairs = tuple((row, -other, similarity) for row, (similarity, other) in sorted(found.items()))
     return Leaks(exact_N, near_N, pairs)
+
+
+def _linked(links: Pairs, key_N: NDArray[np.uint64]) -> dict[int, list[int]]:
+    """The keys of the prompts that each is linked to."""
+    linked: dict[int, list[int]] = {}
+    for a, b in key_N[links].tolist():
+        linked.setdefault(a, []).append(b)
+        linked.setdefault(b, []).append(a)
+    return linked
+
+
+def _around(key: int, linked: dict[int, list[int]]) -> Iterator[int]:
+    """The first few that links lead to, in fewest steps; a candidate may have been a link's neighbour only."""
+    seen, line = {key}, deque([key])
+    while line:
+        for other in linked.get(line.popleft(), ()):
+            if other not in seen:
+                if len(seen) > _REACH:
+                    return
+                yield other
+                seen.add(other)
+                line.append(other)
 
 
 class _Texts:
