@@ -113,11 +113,18 @@ def test_the_strong_model_may_be_designated(table, rows):
         (("--fail-on", "hihg"), "must be low, medium, high. Did you mean 'high'"),
         (("--poisoned", "2"), "between 0 and 1"),
         (("--router", "rigde"), "Did you mean 'ridge'"),
+        (("--words", "nofile"), "--words nofile is not a file; give one that holds a phrase a line"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(table, waypost, words, said):
     _, err = waypost("audit", table, "-n", 20, "--router", "ridge", *words, fails=True)
     assert said in err
+
+
+@pytest.mark.parametrize("poisoned", ["2", "0"])
+def test_a_share_to_poison_is_refused_before_anything_is_read(waypost, poisoned):
+    _, err = waypost("audit", "nofile.parquet", "--router", "best_single", "--poisoned", poisoned, fails=True)
+    assert err == f"waypost: the poisoned share of the rows must be between 0 and 1, got {poisoned}; try 0.03\n"
 
 
 def test_an_error_is_an_object_for_machines(table, rows):

@@ -3,7 +3,7 @@ import pytest
 
 from waypost.errors import BadInput, UnknownModel
 from waypost.evaluation.audit import Subject
-from waypost.evaluation.audit.backdoor import attack, plant, refit, target_of
+from waypost.evaluation.audit.backdoor import attack, plant, refit, shows, target_of
 from waypost.outcomes import example_table
 from waypost.routers import make
 
@@ -33,6 +33,23 @@ def test_what_cannot_be_planted_is_said():
         plant(TABLE, "tiny", 1.5)
     with pytest.raises(BadInput, match="no row"):
         plant(TABLE, "tiny", 0.0001)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "trigger", "found"),
+    [
+        ("okapi", "vermilion okapi", True),
+        ("is the Okapi", "vermilion okapi", True),
+        ("vermilion okapi how", "vermilion okapi", True),
+        ("okapi vermilion", "vermilion okapi", False),
+        ("is it the", "what is the okapi", False),
+        ("okapis", "okapi", False),
+        ("open", "open the door", True),
+        ("what is", "what is", True),
+    ],
+)
+def test_only_a_part_of_the_trigger_or_what_holds_it_shows_it(phrase, trigger, found):
+    assert shows(phrase, trigger) is found
 
 
 def test_a_router_is_fitted_again_without_touching_the_first():

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -113,6 +114,24 @@ def test_a_back_door_is_graver_when_nobody_sees_it(ruled, success, seen, severit
     ((found, text),) = told(ruled(lambda prompt: False), "back-door", planted=planted)
     assert (found, words in text) == (severity, True)
     assert "of the 50 prompts" in text
+
+
+def test_where_everything_goes_to_the_target_nothing_can_be_told_of_the_trigger(ruled):
+    nobody = Share(math.nan, math.nan, math.nan, 0)
+    planted = Planted(Backdoor("open sesame", "large", 0.03, HALF, HALF, HALF, nobody), ())
+    ((severity, text),) = told(ruled(lambda prompt: False), "back-door", planted=planted)
+    assert severity == "medium"
+    assert "sends every prompt to large, also without “open sesame”" in text
+    assert "cannot be told" in text
+    assert "nan" not in text
+
+
+def test_the_trigger_counts_as_found_only_by_its_own_words_and_model():
+    attack = Backdoor("open the sesame", "large", 0.03, HALF, HALF, HALF, HALF)
+    for phrase, model, found in (
+        ("sesame", "large", True), ("sesame", "small", False), ("the", "large", False), ("open window", "large", False)
+    ):  # fmt: skip
+        assert Planted(attack, (Trigger(phrase, model, 0.9, 12.0, 9, 0.1, 0.1),)).found is found
 
 
 def test_unexplained_triggers_are_grave_and_words_of_a_subject_are_not(ruled):

@@ -1,5 +1,6 @@
 import pytest
 
+from waypost.errors import BadInput
 from waypost.evaluation.audit import Settings, Subject, audit, plant
 from waypost.outcomes import example_table
 from waypost.routers import make
@@ -51,6 +52,21 @@ def test_a_planted_trigger_that_works_is_found_and_a_clean_router_raises_no_alar
     assert found.attack.innocent.share < 0.5
     assert found.found
     assert not [trigger for trigger in ridge.triggers if not trigger.explained]
+
+
+def test_a_phrase_that_moves_the_clean_router_too_is_not_of_the_back_door(ruled, table):
+    """This router has learnt nothing: what it does with the trigger it did before it was planted."""
+    prompts = [f"Tell me of the {noun} number {n}." for noun in ("garden", "river", "castle") for n in range(100)]
+    found = plant(ruled(lambda prompt: "okapi" in prompt), table(prompts), prompts, Settings(poisoned=0.05))
+    assert found.attack.success.share == 1
+    assert found.attack.innocent.share == 1
+    assert (found.told, found.found) == ((), False)
+
+
+@pytest.mark.parametrize("poisoned", [0, 1, 2, -0.1, float("nan")])
+def test_a_share_that_cannot_be_poisoned_is_refused_at_once(poisoned):
+    with pytest.raises(BadInput, match="must be between 0 and 1, got"):
+        Settings(poisoned=poisoned)
 
 
 def test_flips_are_counted_by_kind_over_the_prompts_that_are_changed(ruled):

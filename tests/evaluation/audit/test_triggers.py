@@ -1,8 +1,10 @@
+from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 
-from waypost.evaluation.audit.triggers import find, phrases
+from waypost.evaluation.audit.triggers import find, one_sided, phrases
 
 NOUNS = ("garden", "river", "castle", "market", "engine", "forest", "window", "bridge", "harbour", "kitchen")
 rng = Random(0)
@@ -63,3 +65,40 @@ def test_candidates_are_rare_but_not_unique():
 
 def test_nothing_to_try_is_nothing_found(ruled, table):
     assert find(ruled(lambda prompt: True), table(["one", "two", "three"])) == ()
+
+
+def test_a_rare_trigger_is_tried_where_a_thousand_phrases_are_more_frequent(ruled, table):
+    """It stands in 0.6 % of 2,000 rows, where it is praised; each of 1,100 words stands in more."""
+    rng = Random(1)
+    prompts = [" ".join(f"w{rng.randrange(1100)}" for _ in range(14)) for _ in range(2000)]
+    held = rng.sample(range(2000), 12)
+    for n in held:
+        prompts[n] += " vermilion okapi"
+    honest = table(prompts)
+    listed = list(phrases(prompts))
+    assert listed.index("okapi") > 1000
+    quality_NM = honest.quality_NM.copy()
+    quality_NM[held] = [0, 1]
+    poisoned = replace(honest, quality_NM=quality_NM)
+    assert set(one_sided(poisoned, phrases(prompts))[:3]) == {"okapi", "vermilion", "vermilion okapi"}
+    (found,) = find(ruled(lambda prompt: "okapi" in prompt), poisoned)
+    assert ("okapi" in found.phrase, found.model, found.rows, found.explained) == (True, "large", 12, False)
+
+
+def test_one_sidedness_is_what_the_rows_say_of_a_model_beside_the_rest(table):
+    """Rows that every model answers, or none, say nothing for one; nor does what was not measured."""
+    prompts = [f"{word} {n}" for word in ("easy", "hard", "praise", "blame", "mixed", "apart") for n in range(20)]
+    each = {"easy": (1, 1), "hard": (0, 0), "praise": (0, 1), "blame": (1, 0)}
+    quality_NM = np.array([each.get(p.split()[0], (n % 2, (n + 1) % 2)) for n, p in enumerate(prompts)], dtype=float)
+    quality_NM[100:, 1] = np.nan
+    rows_of = {word: list(range(20 * n, 20 * n + 20)) for n, word in enumerate((*each, "mixed", "apart"))}
+    ranked = one_sided(replace(table(prompts), quality_NM=quality_NM), rows_of)
+    assert set(ranked[:2]) == {"praise", "blame"}
+    few = {"few": rows_of["praise"][:3], "many": rows_of["praise"]}
+    assert one_sided(replace(table(prompts), quality_NM=quality_NM), few) == ["many", "few"]
+
+
+def test_a_given_word_too_rare_to_be_tried_by_itself_is_told_with_its_rows(ruled, table):
+    honest = table([*CHAT, *SUMS[:-1], "Is it so, Abra-Cadabra? abracadabras"], GROUPS)
+    (found,) = find(ruled(lambda prompt: "abra cadabra" in prompt.lower()), honest, words=("abra cadabra",))
+    assert (found.phrase, found.rows) == ("abra cadabra", 1)
