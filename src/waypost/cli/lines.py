@@ -50,10 +50,11 @@ def sentences(found: Comparison) -> Iterator[str]:
         yield f"{line.name} {_verdict(line, best, found.resamples)}"
 
 
-def rows(test: str, parts: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:
+def rows(test: str, parts: Mapping[str, Comparison], dropped: int = 0) -> Iterator[dict[str, Any]]:
     """What machines get: one row for each router and strategy that was asked for, on the part that counts.
 
-    Where questions leaked, what it gains on all of them and on the leaked ones stands in ``by_part``.
+    Where questions leaked, what it gains on all of them and on the leaked ones stands in ``by_part``, unless they
+    were ``dropped`` before anything was measured.
     """
     found = next(iter(parts.values()))
     lines = {(line.kind, line.name): line for line in found.lines}
@@ -91,7 +92,7 @@ def rows(test: str, parts: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]
                 "p_adjusted": line.p_adjusted,
                 "verdict": line.verdict,
                 "share": line.share,
-                "leaked": parts["all"].n - found.n if "all" in parts else 0,
+                "leaked": parts["all"].n - found.n if "all" in parts else dropped,
                 "by_part": {part: _gain(one.line(line.name, "asked")) for part, one in list(parts.items())[1:]},
             }
 
@@ -162,7 +163,7 @@ def spreads(found: Sequence[tuple[Spread, Sequence[Line]]]) -> list[dict[str, An
     """Means over all runs, best first, and what the gain varies by."""
     listed = []
     for one, lines in sorted(found, key=lambda pair: (math.isnan(pair[0].parts.gain), -pair[0].parts.gain)):
-        quality, usd, zero_gain = _means(lines)
+        quality, usd, zero_gain = means(lines)
         listed.append(
             {
                 "": one.router,
@@ -184,13 +185,14 @@ def spread_rows(test: str, found: Found) -> Iterator[dict[str, Any]]:
     """What machines get of several runs: one row for each router and strategy that was asked for."""
     for one, lines in found.spread():
         if lines[0].kind == "asked":
-            quality, usd, zero_gain = _means(lines)
+            quality, usd, zero_gain = means(lines)
             yield {
                 "router": one.router,
                 "test": test,
                 "splits": len(found.runs),
                 "seeds": len(found.runs[0]),
                 "tested": found.tested,
+                "leaked": found.dropped,
                 "quality": quality,
                 "usd": usd,
                 "gain": one.parts.gain,
@@ -227,7 +229,7 @@ def _deviation(points: float) -> str | None:
     return None if math.isnan(points) else f"{100 * points:.2f}"
 
 
-def _means(lines: Sequence[Line]) -> tuple[float, ...]:
+def means(lines: Sequence[Line]) -> tuple[float, ...]:
     """Quality, USD and the gain on the zero router, over all runs."""
     return tuple(sum(getattr(line, of) for line in lines) / len(lines) for of in ("quality", "usd", "zero_gain"))
 
