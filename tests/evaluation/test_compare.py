@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from waypost.evaluation import Earned, compare
+from waypost.evaluation import Earned, compare, resample
 from waypost.evaluation.baselines import chosen, single
+from waypost.evaluation.compare import p_values, verdict
 from waypost.evaluation.measures import curves, zero
 from waypost.outcomes import Outcomes, example_table
 
@@ -183,3 +184,86 @@ def test_near_duplicates_that_are_drawn_together_take_the_certainty_from_a_gain(
     assert honest.line("it").gain_ci95 == pytest.approx(plain.line("it").gain_ci95)
     assert honest.line("it").gain_se == pytest.approx(plain.line("it").gain_se)
     assert naive.line("it").gain_se < 0.5 * honest.line("it").gain_se
+
+
+def verdicts(worlds, n, models, choose, *, holes=0.0, better=0.0):
+    """How often each verdict falls in worlds of equally good models, ``choose`` giving each question's column."""
+    rng = np.random.default_rng(0)
+    count = dict.fromkeys(["beats", "matches", "loses"], 0)
+    for seed in range(worlds):
+        quality = (rng.random((n, models)) < 0.6 + better * (np.arange(models) == models - 1)).astype(float)
+        quality[rng.random(quality.shape) < holes] = NAN
+        names = tuple(map(str, range(n)))
+        unpriced = np.full_like(quality, NAN)
+        world = Outcomes(names, names, ("",) * n, tuple("abcdefghijk"[:models]), quality, unpriced)
+        found = compare(world, {"it": chosen(world, choose(rng, n, models))}, resamples=200, seed=seed)
+        count[found.line("it").verdict] += 1
+    return count
+
+
+def always_the_first(rng, n, models):
+    return np.zeros(n, dtype=int)
+
+
+def at_random(rng, n, models):
+    return rng.integers(0, models, n)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+@pytest.mark.parametrize("choose", [always_the_first, at_random])
+def test_among_equal_models_no_router_is_said_to_lose_because_one_of_them_was_lucky(choose, holes):
+    """The luckiest of eleven equal models is above any router; held fixed, it would beat one in a sixth of the worlds.
+
+    At a level of 5 % for both sides together, so of 200 worlds 10 are expected at most and 14 are bad luck.
+    """
+    count = verdicts(200, 300, 11, choose, holes=holes)
+    assert count["loses"] + count["beats"] <= 14
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+def test_a_router_that_is_worse_by_a_margin_still_loses(holes):
+    """One model is right 15 points more often than what is always asked, and ten others are as bad as that."""
+    count = verdicts(20, 600, 11, always_the_first, holes=holes, better=0.15)
+    assert count["loses"] >= 19
+
+
+@pytest.mark.parametrize("models", [2, 11])
+def test_the_best_single_model_asked_for_as_a_router_has_no_difference_that_could_be_tested(models):
+    rng = np.random.default_rng(3)
+    quality = rng.random((500, models))
+    names = tuple(map(str, range(500)))
+    world = Outcomes(names, names, ("",) * 500, tuple("abcdefghijk"[:models]), quality, np.ones_like(quality))
+    best = compare(world, {}, resamples=10).best_single
+    line = compare(world, {"it": single(world, best)}, resamples=200).line("it")
+    assert (line.gain, line.gain_ci95, line.p, line.p_adjusted, line.verdict) == (0, (0, 0), 1, 1, "matches")
+
+
+def test_differences_from_models_are_on_the_questions_that_both_have(test):
+    """A model that was asked only easy questions has a higher mean than all, and nobody loses against that."""
+    quality = np.column_stack([test.quality_NM[:, 2], test.quality_NM[:, 2]])
+    quality[quality[:, 0] == 0, 1] = NAN
+    one = Outcomes(test.ids, test.prompts, test.groups, ("all", "easy"), quality, np.ones_like(quality))
+    line = compare(one, {"it": single(one, "all")}, resamples=200).line("it")
+    assert one.means()["easy"][0] > line.quality + 0.05
+    assert (line.p_adjusted, line.verdict) == (1, "matches")
+
+
+def test_one_among_many_that_lose_is_corrected_for_all_of_them_and_all_models(test):
+    found = compare(test, {f"{k}": chosen(test, np.full(600, k)) for k in range(3)}, resamples=500)
+    for line in found.lines:
+        assert line.p <= line.p_adjusted
+    assert [found.line(f"{k}").verdict for k in range(3)] == ["loses", "loses", "matches"]
+    assert found.line("0").p_adjusted == pytest.approx(1 / 501)
+
+
+def test_a_router_as_good_as_the_best_model_on_other_questions_is_seldom_said_to_differ():
+    """No luck of a choice here, as one model is far above the other: each side has half of the level of 5 %."""
+    rng = np.random.default_rng(0)
+    said = []
+    for seed in range(1000):
+        quality_NL = (rng.random((300, 3)) < (0.6, 0.6, 0.2)).astype(float)  # the router, a good and a bad model
+        means = np.vstack([quality_NL.mean(axis=0), resample(quality_NL, resamples=200, seed=seed)])
+        apart = means[:, :1, None] - means[:, None, 1:]
+        said.append(verdict(apart[0, 0, 0], p_values(apart[:, :, 0], apart)[0]))
+    assert 0.01 < said.count("beats") / 1000 < 0.04
+    assert 0.01 < said.count("loses") / 1000 < 0.04

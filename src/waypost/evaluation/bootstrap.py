@@ -139,14 +139,16 @@ def step_down(means_K: Floats, means_BK: Floats) -> Floats:
     """
     p_K = np.full(len(means_K), np.nan)
     asked = np.flatnonzero(~np.isnan(means_K))
-    away_BK = np.nan_to_num(np.abs(means_BK[:, asked] - means_K[asked]))
-    s_K = np.nanstd(means_BK[:, asked], axis=0)
-    t_K, t_BK = _ratio(np.abs(means_K[asked]), s_K), _ratio(away_BK, s_K)
+    s_K = np.array([np.nanstd(means_BK[:, k]) for k in asked])
+    t_K = _ratio(np.abs(means_K[asked]), s_K)
     order = np.argsort(t_K, kind="stable")
-    # Column j: the largest t* of the columns whose t is no larger than the j-th.
-    largest_BK = np.maximum.accumulate(t_BK[:, order], axis=1)
-    raw_K = (1 + (largest_BK >= t_K[order]).sum(axis=0)) / (1 + len(means_BK))
-    p_K[asked[order]] = np.maximum.accumulate(raw_K[::-1])[::-1]
+    asked, s_K, t_K = asked[order], s_K[order], t_K[order]
+    count_K = np.ones(len(asked))
+    for start in range(0, len(means_BK), _BLOCK):
+        away_RK = np.nan_to_num(np.abs(means_BK[start : start + _BLOCK, asked] - means_K[asked]))
+        # Column j: the largest t* of the columns whose t is no larger than the j-th.
+        count_K += (np.maximum.accumulate(_ratio(away_RK, s_K), axis=1) >= t_K).sum(axis=0)
+    p_K[asked] = np.maximum.accumulate(count_K[::-1])[::-1] / (1 + len(means_BK))
     return p_K
 
 

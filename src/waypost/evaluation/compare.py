@@ -1,6 +1,7 @@
 """Routers and strategies side by side on one test table, with paired intervals and a plain verdict.
 
-Shape suffixes: N questions, L lines, B resamples; where a row of estimates stands before the resamples, E = 1 + B.
+Shape suffixes: N questions, L lines, A of them asked for, M models, K columns, B resamples; where a row of estimates
+stands before the resamples, E = 1 + B.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from waypost.types import Floats
 Key = tuple[str, str]
 
 LEVEL = 0.05  # a gain whose corrected p-value is below is one
+_DECIMALS = 12  # means closer than this differ by the rounding of their sums only
 
 
 def verdict(gain: float, p_adjusted: float) -> str:
@@ -48,8 +50,10 @@ class Line:
     are the intervals of quality and gain; ``vs_cheapest_ci95`` is that of the difference to the router ``cheapest``,
     where both were asked for.
 
-    ``p_beats`` is the share of the resamples in which the gain is above zero, ``p`` the two-sided p-value that there is
-    no gain, and ``p_adjusted`` that of what was asked corrected for all that was asked (`bootstrap.step_down`).
+    ``p_beats`` is the share of the resamples in which the gain is above zero.  ``p`` is the two-sided p-value of the
+    gain: above zero that there is none, below zero that no single model is better, which asks about all of them.
+    ``p_adjusted`` is that of what was asked, corrected for all that was asked (`p_values`).  Of a baseline both are
+    that its gain alone is zero, so that one of many models as good as the best may seem to lose.
     ``zero_gain`` is the quality less the zero router's at the same mean cost (`zero.quality_at`), on the questions
     that every model has; its hull is made anew in each resample.  It is NaN where a cost is unknown.
     """
@@ -79,8 +83,8 @@ class Line:
     def verdict(self) -> str:
         """Whether it beats, matches or loses against the best single model, by the corrected test at 5 %.
 
-        Where several were asked, one may match whose own interval excludes zero: with many, some intervals do so by
-        luck.
+        One may match whose own interval excludes zero: where several were asked some intervals do so by luck, and of
+        several models one always comes out best.
         """
         return verdict(self.gain, self.p_adjusted)
 
@@ -166,6 +170,29 @@ def compare(
     )
 
 
+def p_values(gain_EA: Floats, apart_EAM: Floats) -> Floats:
+    """Two-sided p-values of gains on the best single model in hindsight, (A,), corrected for all A and all M models.
+
+    The first of the E rows is the estimate, the others its resamples; ``apart`` is the quality less that of each model.
+    Whoever gains on the model that came out best gains on each, so a gain above zero needs no correction for the choice
+    of that model, and is tested beside the other gains.  One below zero is in part that choice: of equal models the
+    luckiest was taken.  So it is tested that no model is better: the differences to all models are asked about at once,
+    and the smallest p-value of a model that is above counts (`bootstrap.step_down` both times).
+
+    >>> apart_EAM = np.random.default_rng(0).normal([[[0.1, -0.2]]], 0.1, size=(1000, 1, 2))
+    >>> apart_EAM[0] = 0.1, -0.2
+    >>> gain_EA = apart_EAM[:, :, 1]
+    >>> p_values(gain_EA, apart_EAM[:, :, 1:]).round(3), p_values(gain_EA, apart_EAM).round(3)
+    (array([0.041]), array([0.078]))
+    """
+    p_A = step_down(gain_EA[0], gain_EA[1:])
+    apart_EK = apart_EAM.reshape(len(apart_EAM), -1)
+    p_AM = step_down(apart_EK[0], apart_EK[1:]).reshape(apart_EAM.shape[1:])
+    lower_A = np.where(apart_EAM[0] < 0, p_AM, 1.0).min(axis=1)
+    tested_A: Floats = np.where(gain_EA[0] < 0, lower_A, p_A)
+    return tested_A
+
+
 def _zero_at(test: Outcomes, asked: Mapping[str, Earned], best: Earned, name: str) -> tuple[str, float] | None:
     """Whose mean cost the zero router's line has, and what it is."""
     if not zero.priced(test):
@@ -191,10 +218,12 @@ def _lines(
     means_EK = np.vstack([estimate_1K, resample(listed, clusters_N=clusters_N, resamples=resamples, seed=seed)])
     ends = np.cumsum([len(group) for group in columns.values()])
     means = dict(zip(columns, np.split(means_EK, ends[:-1], axis=1), strict=True))
-    gain_EL, zero_EL = means["gain"], _zero_gain(means, earned)
+    gain_EL, zero_EL, apart_EAM = means["gain"], _zero_gain(means, earned), _apart(means, earned)
     p_L = np.array([step_down(gain_EL[0, [k]], gain_EL[1:, [k]])[0] for k in range(len(earned))])
+    for a, k in enumerate(np.flatnonzero(asked)):
+        p_L[k] = p_values(gain_EL[:, [k]], apart_EAM[:, [a]])[0]
     adjusted_L = p_L.copy()
-    adjusted_L[asked] = step_down(gain_EL[0, asked], gain_EL[1:, asked])
+    adjusted_L[asked] = p_values(gain_EL[:, asked], apart_EAM)
     bounds = {name: percentiles(values[1:]) for name, values in {**means, "zero": zero_EL}.items()}
     return tuple(
         Line(
@@ -226,16 +255,19 @@ def _lines(
 def _columns(test: Outcomes, earned: Mapping[Key, Earned], best: Earned) -> dict[str, list[Floats]]:
     """What is to be resampled of each line.
 
-    Its quality and gain; of what was asked the difference to the router ``cheapest``; and where there is a hull its
-    cost on the questions that every model has, and its quality there.
+    Its quality and gain; of what was asked the difference to the router ``cheapest``, and to each model where that is
+    not the difference of the means, as cells are missing; and where there is a hull its cost on the questions that
+    every model has, and its quality there.
     """
+    asked, models = ([value for (of, _), value in earned.items() if of == kind] for kind in ("asked", "model"))
     columns = {
         "quality": [value.quality_N for value in earned.values()],
         "gain": [value.quality_N - best.quality_N for value in earned.values()],
     }
     if frugal := earned.get(("asked", "cheapest")):
-        asked = [value for (kind, _), value in earned.items() if kind == "asked"]
         columns["frugal"] = [value.quality_N - frugal.quality_N for value in asked]
+    if asked and any(value.missing for value in (*asked, *models)):
+        columns["apart"] = [value.quality_N - model.quality_N for value in asked for model in models]
     if zero.priced(test):
         complete_N = zero.complete(test)
         columns["usd"] = [value.usd_N for value in earned.values()]
@@ -254,6 +286,15 @@ def _zero_gain(means: Mapping[str, Floats], earned: Mapping[Key, Earned]) -> Flo
     zero_EL = quality_EL - zero.quality_at(usd_EL, usd_EL[:, models], quality_EL[:, models])
     zero_EL[:, [value.unpriced > 0 for value in earned.values()]] = np.nan
     return zero_EL
+
+
+def _apart(means: Mapping[str, Floats], earned: Mapping[Key, Earned]) -> Floats:
+    """How far each line that was asked is above each model, (E, A, M), on the questions that both have."""
+    asked, models = (np.array([of == kind for of, _ in earned]) for kind in ("asked", "model"))
+    quality_EL = means["quality"]
+    apart_EK = means["apart"] if "apart" in means else quality_EL[:, asked, None] - quality_EL[:, None, models]
+    # Rounded, so that a line that always takes one model differs from it by exactly nothing.
+    return apart_EK.reshape(len(quality_EL), asked.sum(), models.sum()).round(_DECIMALS)
 
 
 def _gap_closed(value: Earned, best: Earned, oracle: Earned) -> float:
