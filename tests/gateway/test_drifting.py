@@ -163,6 +163,11 @@ def decision(rng, shift=0.0):
     return Decision("router", (max(quality, key=quality.get),), {}, quality, {}, {}, {}, {}, "")
 
 
+def prompt(rng):
+    """A text of 20 to 59 letters that is no other's."""
+    return "".join(rng.choice(list("abcdefgh"), int(rng.integers(20, 60))))
+
+
 async def look_all(watch):
     if watch._look is not None:
         await asyncio.wait([watch._look])
@@ -177,7 +182,7 @@ async def test_it_is_quiet_as_long_as_nothing_drifts_and_speaks_of_each_change_o
     watch = Drifting(reference, objective)
     for shift, n in ((0.0, 3000), (0.3, 1500), (0.0, 1500)):
         for _ in range(n):
-            watch.put(decision(rng, shift), objective, int(rng.integers(20, 60)))
+            watch.put(decision(rng, shift), objective, prompt(rng))
             await look_all(watch)
     told = [(record.levelname, record.getMessage().split(":")[0]) for record in caplog.records]
     assert told == [
@@ -192,10 +197,26 @@ def test_a_thousand_looks_at_the_same_traffic_raise_about_one_false_alarm():
     alarms = 0
     for _ in range(20):
         sample = [decision(rng) for _ in range(6000)]
-        rows = [(d.model, d.quality, int(length)) for d, length in zip(sample, rng.integers(20, 60, 6000), strict=True)]
+        lengths = rng.integers(20, 60, 6000).tolist()
+        rows = [(d.model, d.quality, length, n) for n, (d, length) in enumerate(zip(sample, lengths, strict=True))]
         before = rows[:1000]
-        quality_NM = np.array([[quality[name] for name in MODELS] for _, quality, _ in before])
+        quality_NM = np.array([[quality[name] for name in MODELS] for _, quality, *_ in before])
         reference = Reference.of(Traffic.of([row[0] for row in before], quality_NM, [row[2] for row in before]))
         looks = [drifting._looked(reference, rows[end - 1000 : end]) for end in range(2000, 6001, 100)]
         alarms += sum(look.verdict == "drifted" for look in looks)
     assert alarms <= 5  # of 820
+
+
+async def test_prompts_that_are_asked_again_and_again_raise_no_alarm(caplog):
+    """Each of the 1,000 latest stands there ten times: what 100 prompts happen to be is no drift."""
+    rng, objective = np.random.default_rng(2), Objective()
+    before = [decision(rng) for _ in range(2000)]
+    quality_NM = np.array([[d.quality[name] for name in MODELS] for d in before])
+    reference = Reference.of(Traffic.of([d.model for d in before], quality_NM, rng.integers(20, 60, 2000)))
+    for _ in range(20):
+        watch = Drifting(reference, objective)
+        for asked in [(decision(rng), prompt(rng)) for _ in range(100)] * 10:
+            watch.put(asked[0], objective, asked[1])
+            await look_all(watch)
+        assert watch.latest.verdict == "has not drifted" and watch.latest.effective == pytest.approx(100)
+    assert not warnings(caplog)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,7 +68,7 @@ def test_a_shift_too_small_to_matter_is_none_however_sure_it_is():
 def test_too_few_prompts_tell_nothing():
     rng = np.random.default_rng(0)
     found = drifted(Reference.of(traffic(rng, 500)), traffic(rng, LEAST - 1, length=1000))
-    assert found.verdict == "too few" and "199 prompts, and at least 200 are needed" in str(found)
+    assert found.verdict == "too few" and "199 prompts, and at least 200 worth 50 are needed" in str(found)
 
 
 def test_what_is_unknown_of_recent_prompts_is_not_looked_at():
@@ -101,10 +103,45 @@ def test_prompts_that_came_together_count_as_fewer():
         then, now = (Traffic([forms.choices[i] for i in rows], forms.quality_N[rows], forms.lead_N[rows],
                              forms.length_N[rows]) for rows in (clusters_N, arrived))  # fmt: skip
         for told in alarms:
-            reference = Reference.of(then, clusters_N if told else None)
+            reference = Reference.of(replace(then, same=clusters_N.tolist() if told else ()))
             assert reference.effective == pytest.approx(18 if told else 360)
             alarms[told] += drifted(reference, now).verdict == "drifted"
     assert alarms[True] <= 2 and alarms[False] > 20
+
+
+def repeated(rng, n, copies):
+    once = traffic(rng, n // copies)
+    rows = rng.permutation(np.repeat(np.arange(n // copies), copies))
+    return Traffic([once.choices[i] for i in rows], once.quality_N[rows], once.lead_N[rows], once.length_N[rows],
+                   rows.tolist())  # fmt: skip
+
+
+@pytest.mark.parametrize(("n", "copies"), [(300, 2), (300, 5), (1000, 5), (1000, 10)])
+def test_live_prompts_that_are_repeated_raise_no_more_alarms_than_stated(n, copies):
+    rng = np.random.default_rng(3)
+    rounds, level = 100, 0.05
+    reference = Reference.of(traffic(rng, 2000))
+    alarms = {True: 0, False: 0}
+    for _ in range(rounds):
+        recent = repeated(rng, n, copies)
+        assert recent.effective == pytest.approx(n / copies)
+        for told in alarms:
+            found = drifted(reference, recent if told else replace(recent, same=()), level)
+            alarms[told] += found.verdict == "drifted"
+    assert alarms[True] <= rounds * level + 4 * np.sqrt(rounds * level * (1 - level))
+    assert alarms[False] > alarms[True] or copies == 2
+
+
+def test_repeated_prompts_that_moved_are_still_called_drifted():
+    rng = np.random.default_rng(3)
+    moved = replace(repeated(rng, 1000, 5), length_N=repeated(rng, 1000, 5).length_N * 4)
+    assert drifted(Reference.of(traffic(rng, 2000)), moved).shifts[0].feature == "length"
+
+
+def test_copies_of_a_handful_tell_nothing():
+    rng = np.random.default_rng(0)
+    found = drifted(Reference.of(traffic(rng, 500)), repeated(rng, 1000, 100))
+    assert str(found) == ("too few: 1000 prompts worth 10 that are no copies, and at least 200 worth 50 are needed")
 
 
 def test_a_reference_survives_being_written():

@@ -58,8 +58,10 @@ def decided(path: Path, objective: Objective) -> Traffic:
     models = sorted({model for _, predictions, _ in kept for model in predictions})
     quality = [[predictions.get(m, {}).get("quality", np.nan) for m in models] for _, predictions, _ in kept]
     lengths = [np.nan if prompt is None else len(prompt) for _, _, prompt in kept]
+    # Of a prompt that was not kept nobody can tell whether it is a copy.
+    same = [hash(row if prompt is None else prompt) for row, (_, _, prompt) in enumerate(kept)]
     quality_NM = np.array([[np.nan if q is None else q for q in row] for row in quality], dtype=np.float64)
-    return Traffic.of([chosen for chosen, _, _ in kept], quality_NM, lengths)
+    return Traffic.of([chosen for chosen, _, _ in kept], quality_NM, lengths, same)
 
 
 def prompts(path: Path, format: str) -> tuple[str, ...]:
@@ -81,8 +83,11 @@ def prompts(path: Path, format: str) -> tuple[str, ...]:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        yield from enumerate(csv.DictReader(file), 2)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield from enumerate(csv.DictReader(file), 2)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is no CSV file in UTF-8: {error}") from error
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:

@@ -9,7 +9,7 @@ measurement on what was chosen by would show it.  The price is half the question
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -196,14 +196,22 @@ def calibrate(
     objective = goal.choose(router.predict(choosing.prompts), choosing, base, cards)
     earned = play(router, measuring, objective, cards)
     promise = _promise(earned, measuring, best_single(choosing), resamples, seed)
-    seen = traffic(router.predict(table.prompts), table.prompts, objective, cards)
-    return Calibrated(objective, len(choosing), promise, Reference.of(seen, clusters_N))
+    seen = traffic(router.predict(table.prompts), table.prompts, objective, cards, same=clusters_N.tolist())
+    return Calibrated(objective, len(choosing), promise, Reference.of(seen))
 
 
-def traffic(prediction: Prediction, prompts: tuple[str, ...], objective: Objective, cards: Cards) -> Traffic:
-    """What drift is told by: the choices, expectations and lengths of some prompts."""
+def traffic(
+    prediction: Prediction,
+    prompts: Sequence[str],
+    objective: Objective,
+    cards: Cards,
+    *,
+    same: Sequence[int] | None = None,
+) -> Traffic:
+    """What drift is told by: the choices, expectations and lengths of some prompts; ``same`` for those that are."""
     choices = [prediction.models[m] for m in objective.choose_many(prediction, cards)]
-    return Traffic.of(choices, prediction.quality_NM, [len(prompt) for prompt in prompts])
+    same = [hash(prompt) for prompt in prompts] if same is None else same
+    return Traffic.of(choices, prediction.quality_NM, [len(prompt) for prompt in prompts], same)
 
 
 def words(objective: Objective) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class App:
                 asked = replace(asked, objective=self.budgets.solved(asked.objective))
             exchange = Exchange.begin(asked, self.strategy, self.models)
             if self.drifting is not None:
-                self.drifting.put(exchange.decision, asked.objective, len(asked.query.text))
+                self.drifting.put(exchange.decision, asked.objective, asked.query.text)
         except WaypostError as error:
             self.metrics.count(error_status(error), None)
             raise

@@ -14,6 +14,8 @@ from waypost.objective import Objective
 from waypost.outcomes.drift import LEAST, Drift, Reference, Traffic, drifted
 from waypost.types import Decision
 
+Row = tuple[str, Mapping[str, float], int, int]
+
 _log = logging.getLogger(__name__)
 
 _WINDOW = 1000  # the latest prompts, of which each look takes all
@@ -26,21 +28,22 @@ _LEVEL = 0.001
 class Drifting:
     """Keeps the latest 1,000 decisions of a calibrated trade-off, and looks at them after every 100.
 
-    A decision costs one append; the look is made in a thread.  ``latest`` is what the last look found.
+    A decision costs a hash of the prompt, by which copies are told, and one append; the look is made in a thread.
+    ``latest`` is what the last look found.
     """
 
     reference: Reference
     objective: Objective
     latest: Drift | None = None
-    _recent: deque[tuple[str, Mapping[str, float], int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _recent: deque[Row] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _since: int = 0
     _look: asyncio.Future[Drift] | None = None
 
-    def put(self, decision: Decision, objective: Objective | None, length: int) -> None:
-        """Count a decision and the length of its prompt, if it was made by the calibrated trade-off and no other."""
+    def put(self, decision: Decision, objective: Objective | None, prompt: str) -> None:
+        """Count a decision if it was made by the calibrated trade-off and no other; the text is not kept."""
         if objective is not self.objective:
             return
-        self._recent.append((decision.model, decision.quality, length))
+        self._recent.append((decision.model, decision.quality, len(prompt), hash(prompt)))
         self._since += 1
         looking = self._look is not None and not self._look.done()
         if self._since >= _EVERY and len(self._recent) >= LEAST and not looking:
@@ -67,8 +70,8 @@ class Drifting:
             _log.info("traffic looks again like what was calibrated on: %s", self.latest)
 
 
-def _looked(reference: Reference, rows: list[tuple[str, Mapping[str, float], int]]) -> Drift:
-    models = sorted({model for _, quality, _ in rows for model in quality})
-    quality_NM = np.array([[quality.get(model, np.nan) for model in models] for _, quality, _ in rows])
-    traffic = Traffic.of([choice for choice, _, _ in rows], quality_NM, [length for _, _, length in rows])
-    return drifted(reference, traffic, _LEVEL)
+def _looked(reference: Reference, rows: list[Row]) -> Drift:
+    choices, qualities, lengths, same = zip(*rows, strict=True)
+    models = sorted({model for quality in qualities for model in quality})
+    quality_NM = np.array([[quality.get(model, np.nan) for model in models] for quality in qualities])
+    return drifted(reference, Traffic.of(choices, quality_NM, lengths, same), _LEVEL)

@@ -21,6 +21,7 @@ from waypost.types import Floats
 Counts = NDArray[np.float64]
 
 LEAST = 200  # prompts below which nothing is said
+_WORTH = 50  # and independent prompts that they must be worth
 MODERATE = 0.1  # a population stability index from which a shift matters
 _BINS = 10
 _EXPECTED = 5.0  # the chi-square approximation holds where each bin expects as many
@@ -32,16 +33,24 @@ class Traffic:
     """What is looked at of some prompts: the model chosen, and three numbers that are NaN where unknown.
 
     ``quality_N`` is the best expected quality (0..1), ``lead_N`` by how much it exceeds the second best, ``length_N``
-    the number of characters.
+    the number of characters.  ``same`` is equal for prompts that come together, as copies of one do; without it each
+    is taken to be alone.
     """
 
     choices: Sequence[str]
     quality_N: Floats
     lead_N: Floats
     length_N: Floats
+    same: Sequence[int] = ()
 
     @classmethod
-    def of(cls, choices: Sequence[str], quality_NM: Floats, lengths: Sequence[float] | Floats) -> Self:
+    def of(
+        cls,
+        choices: Sequence[str],
+        quality_NM: Floats,
+        lengths: Sequence[float] | Floats,
+        same: Sequence[int] = (),
+    ) -> Self:
         """Of the models chosen, the qualities expected of each (NaN: unknown) and the lengths of the prompts.
 
         >>> traffic = Traffic.of(["a"], np.array([[0.9, 0.75, np.nan]]), [17])
@@ -52,18 +61,28 @@ class Traffic:
         best_N, second_N = known_NM[:, 0], known_NM[:, 1] if quality_NM.shape[1] > 1 else known_NM[:, 0]
         quality_N = np.where(np.isfinite(best_N), best_N, np.nan)
         lead_N = quality_N - np.where(np.isfinite(second_N), second_N, np.nan)
-        return cls(choices, quality_N, lead_N, np.asarray(lengths, dtype=np.float64))
+        return cls(choices, quality_N, lead_N, np.asarray(lengths, dtype=np.float64), same)
 
     def __len__(self) -> int:
         """How many prompts."""
         return len(self.choices)
+
+    @property
+    def effective(self) -> float:
+        """How many independent prompts these are worth: n² / Σ m² for m that come together (Kish 1965).
+
+        >>> Traffic.of(["a"] * 4, np.zeros((4, 1)), [1] * 4, same=[7, 7, 9, 9]).effective
+        2.0
+        """
+        sizes = np.array(list(Counter(self.same).values()) or [1] * len(self), dtype=np.float64)
+        return len(self) ** 2 / max(1.0, float((sizes**2).sum()))
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What traffic looked like when it was calibrated on: counts of choices, and of each number between edges.
 
-    ``effective`` is how many independent prompts these are worth: n² / Σ m² for clusters of m prompts (Kish 1965).
+    ``effective`` is how many independent prompts these are worth.
     """
 
     choices: Mapping[str, int]
@@ -72,10 +91,8 @@ class Reference:
     effective: float
 
     @classmethod
-    def of(cls, traffic: Traffic, clusters_N: NDArray[np.intp] | None = None) -> Self:
+    def of(cls, traffic: Traffic) -> Self:
         """Of some prompts; each number is cut into ten bins of as many prompts, fewer where values repeat.
-
-        ``clusters_N`` numbers the prompts that came into the sample together, as duplicates do.
 
         >>> reference = Reference.of(Traffic(["a", "b", "a"], np.zeros(3), np.zeros(3), np.array([5.0, 7.0, 9.0])))
         >>> reference.choices, reference.counts["length"]
@@ -88,9 +105,7 @@ class Reference:
                 cuts = np.unique(np.quantile(values, np.arange(1, _BINS) / _BINS, method="inverted_cdf"))
                 edges[name] = tuple(cuts[cuts < values.max()].tolist())
                 counts[name] = tuple(_binned(values, edges[name]).astype(int).tolist())
-        sizes = np.ones(len(traffic)) if clusters_N is None else np.unique(clusters_N, return_counts=True)[1]
-        effective = len(traffic) ** 2 / max(1.0, float((sizes**2).sum()))
-        return cls(dict(Counter(traffic.choices)), edges, counts, effective)
+        return cls(dict(Counter(traffic.choices)), edges, counts, traffic.effective)
 
     @classmethod
     def read(cls, given: Any) -> Self:
@@ -129,15 +144,17 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Whether ``n`` prompts have drifted, and by which features, the most moved first."""
+    """Whether ``n`` prompts, worth ``effective`` independent ones, have drifted; the most moved feature first."""
 
     n: int
+    effective: float
     verdict: Literal["drifted", "has not drifted", "too few"]
     shifts: tuple[Shift, ...] = ()
 
     def __str__(self) -> str:
         if self.verdict == "too few":
-            return f"too few: {self.n} prompts, and at least {LEAST} are needed"
+            copies = f" worth {self.effective:.0f} that are no copies" if self.effective < self.n else ""
+            return f"too few: {self.n} prompts{copies}, and at least {LEAST} worth {_WORTH} are needed"
         moved = [f"{shift.feature} (PSI {shift.psi:.2f}, p {shift.p:.1g})" for shift in self.shifts if shift.drifted]
         return f"{self.verdict}: {self.n} prompts" + (f", by {', '.join(moved)}" if moved else "")
 
@@ -148,7 +165,7 @@ def drifted(reference: Reference, recent: Traffic, level: float = 0.01) -> Drift
     A feature has drifted when both hold: its chi-square test of homogeneity gives p × features ≤ ``level``, and its
     population stability index, Σ (p − q) ln(p / q) over the bins with p and q the shares now and then, is at least
     0.1.  The test keeps chance from being called drift, the index what is too small to matter.  Rare bins are joined
-    until each expects five prompts, and a reference of clusters counts as the number of independent prompts that it is
+    until each expects five prompts, and on both sides copies count as the number of independent prompts that they are
     worth.  A number that is unknown of recent prompts is not looked at.
 
     >>> rng = np.random.default_rng(0)
@@ -162,9 +179,9 @@ def drifted(reference: Reference, recent: Traffic, level: float = 0.01) -> Drift
 
     Source: Siddiqi, Credit Risk Scorecards (2006), chapter 9, for the index and its customary limits of 0.1 and 0.25.
     """
-    n = len(recent)
-    if n < LEAST:
-        return Drift(n, "too few")
+    n, effective = len(recent), recent.effective
+    if n < LEAST or effective < _WORTH:
+        return Drift(n, effective, "too few")
     pairs = {"choice": _choices(reference, recent)}
     for name in reference.edges:
         values = _known(recent, name)
@@ -173,12 +190,12 @@ def drifted(reference: Reference, recent: Traffic, level: float = 0.01) -> Drift
             pairs[name] = then_B, _binned(values, reference.edges[name])
     worth = reference.effective / max(1, sum(reference.choices.values()))
     shifts = [
-        _shift(name, *_pooled(then_B * worth, now_B), features=len(pairs), level=level)
+        _shift(name, *_pooled(then_B * worth, now_B * effective / n), features=len(pairs), level=level)
         for name, (then_B, now_B) in pairs.items()
     ]
     shifts.sort(key=lambda shift: -shift.psi)
     any_ = any(shift.drifted for shift in shifts)
-    return Drift(n, "drifted" if any_ else "has not drifted", tuple(shifts))
+    return Drift(n, effective, "drifted" if any_ else "has not drifted", tuple(shifts))
 
 
 def _choices(reference: Reference, recent: Traffic) -> tuple[Counts, Counts]:
