@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -136,3 +137,57 @@ def test_each_test_file_has_its_rows(waypost, routerdc, tmp_path):
     assert err.count("fitting domain") == 1
     assert {(row["test"], row["split"]) for row in kept(tmp_path)} == {("a_test", None), ("b_test", None)}
     assert "mean of 2 test files" in out
+
+
+@pytest.mark.parametrize("name", ["declined", "answer", "source"])
+def test_other_answers_and_sources_are_other_rows(own, waypost, tmp_path, name):
+    """They leave the fingerprint as it is, and yet change what a strategy earns and what is resampled together."""
+    waypost(*own, "--router", "domain")
+    path = tmp_path / "own.parquet"
+    before = parquet.read(path)
+    parquet.write(path, [replace(row, **{name: True if name == "declined" else row.id}) for row in before.rows()])
+    assert parquet.read(path).fingerprint == before.fingerprint
+    assert "12 rows, 6 of them new" in waypost(*own, "--router", "domain")[1]
+
+
+def test_a_changed_helper_of_a_class_is_another_row(own, waypost, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "my_runs_helper", raising=False)
+    (tmp_path / "my_runs_helper.py").write_text("SHIFT = 0\n")
+    (tmp_path / "my_runs.py").write_text("from my_runs_helper import SHIFT\n" + MINE)
+    words = (*own, "--router", "my_runs:Mine")
+    waypost(*words)
+    assert "6 rows, 0 of them new" in waypost(*words)[1]
+    (tmp_path / "my_runs_helper.py").write_text("SHIFT = 1\n")
+    assert "7 rows, 1 of them new" in waypost(*words)[1]
+
+
+def test_rows_of_an_experiment_say_how_many_questions_leaked(routerdc, rows, tmp_path):
+    train, test = routerdc("a_train", 200), routerdc("a_test", 60, seed=2)
+    both = tmp_path / "both.json"
+    both.write_text(json.dumps(json.loads(train.read_text())[:30] + json.loads(test.read_text())))
+    words = ("eval", "--format", "routerdc", "--train", train, "--test", both, "--router", "domain,random")
+    words = (*words, "--resamples", "60")
+    plain = rows(*words)
+    assert plain[0]["leaked"] >= 30
+    kept = rows(*words, "--out", tmp_path / "rows.jsonl")
+    assert [row["leaked"] for row in kept] == [row["leaked"] for row in plain]
+    assert rows(*words, "--out", tmp_path / "rows.jsonl") == kept
+    assert [row["leaked"] for row in rows(*words, "--seeds", "2")] == [row["leaked"] for row in plain]
+
+
+def test_several_runs_name_what_paid_more_than_the_budget(waypost):
+    words = ("eval", "--router", "best_single,domain", "--resamples", "50", "--splits", "2", "--objective")
+    assert "domain paid $" in waypost(*words, "budget=0.000003")[1]
+    assert "over the budget" not in waypost(*words, "budget=1")[1]
+
+
+def test_what_cannot_be_fitted_is_left_out_unless_it_was_asked_for(waypost, routerdc, tmp_path):
+    """One training question makes no two kinds of questions."""
+    train = tmp_path / "one.json"
+    train.write_text(json.dumps([{"question": "Hi", "scores": {"tiny": 1, "maths-expert": 1, "large": 0}}]))
+    words = ("eval", "--format", "routerdc", "--train", train, "--test", routerdc("a_test", 60), "--resamples", "60")
+    for more in ((), ("--out", tmp_path / "rows.jsonl"), ("--seeds", "2")):
+        out, err = waypost(*words, *more)
+        assert "domain is left out: the domain router needs prompts of at least two kinds" in err
+        assert "ridge" in out and "domain" not in out
+        assert "the domain router needs" in waypost(*words, *more, "--router", "domain", fails=True)[1]
