@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_cut_off_and_computed_again(path):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("{nonsense", r"rows.jsonl:1: this line is no row: .*; remove it to go on"),
+        ("{nonsense", r"rows.jsonl:1: this line is no row: .*; mend it, or choose another --out file"),
         ('{"router": "knn"}', r"rows.jsonl:1: a row of an experiment has a 'kind'; choose another --out file"),
         ("[1, 2]", r"rows.jsonl:1: a row of an experiment has a 'kind'; choose another --out file"),
     ],
