@@ -174,10 +174,11 @@ def p_values(gain_EA: Floats, apart_EAM: Floats) -> Floats:
     """Two-sided p-values of gains on the best single model in hindsight, (A,), corrected for all A and all M models.
 
     The first of the E rows is the estimate, the others its resamples; ``apart`` is the quality less that of each model.
-    Whoever gains on the model that came out best gains on each, so a gain above zero needs no correction for the choice
-    of that model, and is tested beside the other gains.  One below zero is in part that choice: of equal models the
-    luckiest was taken.  So it is tested that no model is better: the differences to all models are asked about at once,
-    and the smallest p-value of a model that is above counts (`bootstrap.step_down` both times).
+    Whoever gains on the model that came out best gains on each (nearly, where cells are missing), so a gain above zero
+    needs no correction for the choice of that model, and is tested beside the other gains.  One below zero is in part
+    that choice: of equal models the luckiest was taken.  So it is tested that no model is better: the differences to
+    all models are asked about at once, and the smallest p-value of a model that is above counts (`step_down` both
+    times).
 
     >>> apart_EAM = np.random.default_rng(0).normal([[[0.1, -0.2]]], 0.1, size=(1000, 1, 2))
     >>> apart_EAM[0] = 0.1, -0.2
