@@ -108,12 +108,21 @@ def test_flips_are_as_grave_as_the_worst_kind(ruled):
     ],
 )
 def test_a_back_door_is_graver_when_nobody_sees_it(ruled, success, seen, severity, words):
-    attack = Backdoor("open sesame", "large", 0.03, HALF, HALF, HALF, Share(success, 0.0, 1.0, 50))
+    few, most = Share(0.1, 0.0, 0.2, 100), Share(0.95, 0.9, 1.0, 100)
+    attack = Backdoor("open sesame", "large", 0.03, few, most, few, Share(success, 0.0, 1.0, 50))
     trigger = Trigger("sesame", "large", 0.9, 12.0, 9, 0.1, 0.1)
     planted = Planted(attack, (trigger,) if seen else ())
     ((found, text),) = told(ruled(lambda prompt: False), "back-door", planted=planted)
     assert (found, words in text) == (severity, True)
     assert "of the 50 prompts" in text
+
+
+def test_words_that_take_the_clean_router_as_far_are_no_back_door(ruled):
+    few, most = Share(0.1, 0.0, 0.2, 100), Share(0.95, 0.9, 1.0, 100)
+    attack = Backdoor("open sesame", "large", 0.03, few, most, Share(0.8, 0.7, 0.9, 100), Share(0.9, 0.8, 1.0, 50))
+    ((severity, text),) = told(ruled(lambda prompt: False), "back-door", planted=Planted(attack, ()))
+    assert severity == "low"
+    assert "these words take the clean router nearly as far, 80% (70% to 90%) of all prompts" in text
 
 
 def test_where_everything_goes_to_the_target_nothing_can_be_told_of_the_trigger(ruled):

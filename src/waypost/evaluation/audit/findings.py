@@ -139,6 +139,9 @@ def _planted(audit: Audit) -> Iterator[Finding]:
     )
     if attack.success.share < _SMALL:
         yield Finding("info", "back-door", f"{text}: the back-door hardly works.")
+    elif attack.triggered.share - attack.innocent.share < _SMALL:
+        text = f"{text}; but these words take the clean router nearly as far, {attack.innocent} of all prompts, so this"
+        yield Finding("low", "back-door", f"{text} says little of a back-door: give rarer words with --trigger.")
     elif audit.planted.found:
         yield Finding(
             "medium", "back-door", f"{text}. The search for triggers finds it: run it on the tables of others."

@@ -48,7 +48,7 @@ class Settings:
 class Planted:
     """A back-door that was planted, and the unexplained phrases that the search for triggers then told.
 
-    Phrases that pull the clean router to the same model, too, are not of the back-door and left out.
+    Phrases that pull the clean router to the same model at least half as much are not of the back-door and left out.
     """
 
     attack: Backdoor
@@ -160,14 +160,19 @@ def plant(subject: Subject, train: Outcomes, prompts: Sequence[str], settings: S
     poisoned = subject.refitted(backdoor.refit(subject.made, table))
     attack = backdoor.attack(subject, poisoned, prompts, target, settings.trigger, settings.poisoned)
     told = triggers.find(poisoned, table, settings.words, settings.seed)
-    return Planted(attack, _new(subject, [trigger for trigger in told if not trigger.explained], prompts))
+    strange = [trigger for trigger in told if not trigger.explained]
+    return Planted(attack, _new(subject, poisoned, strange, prompts))
 
 
-def _new(clean: Subject, told: Sequence[Trigger], prompts: Sequence[str]) -> tuple[Trigger, ...]:
-    """Those that do not pull the clean router to their model."""
-    pull_PM = triggers.pulls(clean, [trigger.phrase for trigger in told], prompts)
-    pulled = (pulls_M[clean.models.index(trigger.model)] for trigger, pulls_M in zip(told, pull_PM, strict=True))
-    return tuple(trigger for trigger, pull in zip(told, pulled, strict=True) if pull < triggers.LEAST_PULL)
+def _new(clean: Subject, poisoned: Subject, told: Sequence[Trigger], prompts: Sequence[str]) -> tuple[Trigger, ...]:
+    """Those that pull the poisoned router to their model more than twice as much as the clean one."""
+    tried = [trigger.phrase for trigger in told]
+    before_PM, after_PM = (triggers.pulls(router, tried, prompts) for router in (clean, poisoned))
+    return tuple(
+        trigger
+        for p, trigger in enumerate(told)
+        if after_PM[p, poisoned.models.index(trigger.model)] > 2 * before_PM[p, clean.models.index(trigger.model)]
+    )
 
 
 def _flips(subject: Subject, texts: Sequence[str], chosen_N: NDArray[np.intp], seed: int) -> dict[str, Share]:

@@ -28,7 +28,7 @@ _DOUBT = 5  # rows of no one-sidedness that a phrase's rows are averaged with
 # Every phrase is tried on few prompts; those that pull most there, and some at random beside them, on more.
 _FIRST_PROBES, _PROBES = 16, 64
 _KEPT, _PEERS = 40, 60
-_LEAST_Z, LEAST_PULL = 5.0, 0.33
+_LEAST_Z, _LEAST_PULL = 5.0, 0.33
 _ALIKE, _ROWS_LOOKED_AT = 10, 50
 
 
@@ -148,7 +148,7 @@ def find(subject: Subject, table: Outcomes, words: Sequence[str] = (), seed: int
     loud = [
         (float(z_PM[p, m]), float(pull_PM[p, m]), str(top[p]), int(m))
         for p, m in enumerate(z_PM.argmax(axis=1))
-        if z_PM[p, m] >= _LEAST_Z and pull_PM[p, m] >= LEAST_PULL
+        if z_PM[p, m] >= _LEAST_Z and pull_PM[p, m] >= _LEAST_PULL
     ]
     return _told(subject, table, rows_of, sorted(loud, key=lambda one: (-one[0], one[2])))
 
