@@ -105,7 +105,7 @@ def test_a_conversation_of_which_a_turn_was_trained_on_is_left_out_as_a_whole(he
     parquet.write(tmp_path / "train.parquet", whole.select(leaky).rows())
     words = ("--train", "train.parquet", "--test", "test.parquet", "--conversations")
     (row,) = rows("eval", *here[2:], *words, "--out", "rows.jsonl")
-    assert row["n"] == 19 * TURNS
+    assert (row["n"], row["leaked"]) == (19 * TURNS, TURNS)
     assert row["usd"] == pytest.approx(told(["large", "small"] * 3))
 
 

@@ -39,7 +39,11 @@ def read(tables: Callable[[int], Data], config: Path | None, seed: int, *, clean
             raise BadInput(f"--conversations: no two questions of {name} share a source, so there is none")
         kept = _without(table, data.leaks[name]) if clean and name in data.leaks else table
         tests[name] = staying(kept, prices)
-    return replace(data, tests=tests, prices=prices, leaks={} if clean else data.leaks)
+    found = replace(data, tests=tests, prices=prices)
+    if not clean:
+        return found
+    dropped = {name: len(table) - len(tests[name]) for name, table in data.tests.items()}
+    return replace(found, leaks={}, dropped=dropped)
 
 
 def charge(earned: Earned, table: Outcomes, prices: Prices | None) -> Earned:
