@@ -132,7 +132,6 @@ def find(subject: Subject, table: Outcomes, words: Sequence[str] = (), seed: int
     table = table.select(np.sort(rng.permutation(len(table))[:_SEARCHED_ROWS]))
     rows_of = phrases(table.prompts)
     tried = np.array(list(dict.fromkeys([*words, *one_sided(table, rows_of)[:_MOST_PHRASES]])))
-    peers = rng.permutation(np.array([*words, *rows_of]))[:_PEERS]
     if not len(tried):
         return ()
     rows_of |= {word: _holding(table.prompts, word) for word in words}
@@ -141,7 +140,7 @@ def find(subject: Subject, table: Outcomes, words: Sequence[str] = (), seed: int
     first_P = pulls(subject, tried, probes[:_FIRST_PROBES]).max(axis=1)
     top = tried[np.argsort(-first_P, kind="stable")[:_KEPT]]
     pull_PM = pulls(subject, top, probes)
-    peers_PM = pulls(subject, peers, probes)
+    peers_PM = pulls(subject, rng.permutation(list(rows_of))[:_PEERS], probes)
     elsewhere_M = len(probes) * (1 - _shares(subject, probes))
     floor_M = 0.5 / np.sqrt(np.maximum(elsewhere_M, 1))
     z_PM = np.stack([robust_z(*column) for column in zip(pull_PM.T, peers_PM.T, floor_M.tolist(), strict=True)], axis=1)
