@@ -73,6 +73,36 @@ def test_json_says_all_of_it(folder, rows):
     assert set(promise["share"]) == {"tiny", "maths-expert", "large"}
 
 
+@pytest.mark.parametrize(
+    ("goal", "asked"),
+    [(["--keep", 0.95], "asked 95.0%, measured "), (["--share", "large=0.3"], "asked 30.0%, measured "),
+     (["--usd-per-query", 1e-4], "asked $0.0001, measured $"),
+     (["--usd-per-day", 5, "--requests-per-day", 50_000], "asked $5, measured $")],
+)  # fmt: skip
+def test_whether_the_goal_was_met_on_other_questions_is_said(folder, waypost, rows, goal, asked):
+    words = ("calibrate", "own.parquet", "--router", "ridge", "--resamples", 100, *goal)
+    (line,) = (line for line in waypost(*words)[0].splitlines() if line.startswith("asked "))
+    assert line.startswith(asked)
+    (row,) = rows(*words)
+    reached = row["promise"]["reached"]
+    assert line.endswith(f": {reached['verdict']}") and set(reached) == {"asked", "measured", "verdict"}
+
+
+def test_calls_that_fall_through_to_a_model_are_told(tmp_path, monkeypatch, waypost, rows):
+    monkeypatch.chdir(tmp_path)
+    words = ("calibrate", "--router", "ridge", "--share", "smollm2-135m=0.3", "--resamples", 50)
+    err = waypost(*words)[1]
+    assert "smollm2-135m is the first choice for " in err and "what others decline falls to it" in err
+    promise = rows(*words)[0]["promise"]
+    assert promise["share"]["smollm2-135m"]["value"] > promise["first"]["smollm2-135m"]["value"] + 0.3
+
+
+def test_where_to_write_is_looked_at_before_anything_is_computed(folder, waypost):
+    goal = ("calibrate", "none.parquet", "--router", "ridge", "--keep", 0.9, "--out")
+    assert "there is no folder nodir; name a file" in waypost(*goal, "nodir/cal.json", fails=True)[1]
+    assert "--out router cannot be written: it is a folder" in waypost(*goal, "router", fails=True)[1]
+
+
 def test_a_share_is_sent_to_a_model(folder, rows):
     (row,) = rows("calibrate", "own.parquet", "--router", "ridge", "--share", "large=0.3", "--resamples", 100)
     assert set(row["objective"]["bias"]) == {"large"}
@@ -193,6 +223,12 @@ def test_a_table_is_a_log_too(folder, waypost):
 def test_a_log_that_cannot_be_read_is_told_by_line(folder, waypost, content, problem):
     (folder / "log.jsonl").write_text(content)
     assert problem in waypost("calibrate", "log.jsonl", "--check", "calibration.json", fails=True)[1]
+
+
+def test_a_log_in_another_encoding_is_one_sentence(folder, waypost):
+    (folder / "log.csv").write_bytes("prompt\nGrüße\n".encode("latin-1"))
+    said = waypost("calibrate", "log.csv", "--check", "calibration.json", fails=True)[1]
+    assert "log.csv is no CSV file in UTF-8" in said and "Traceback" not in said
 
 
 def test_lines_may_be_texts_or_conversations(tmp_path):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from waypost.errors import BadInput, BadTable, UnknownModel
-from waypost.evaluation.calibrate import Keep, Send, Spend, calibrate, words
+from waypost.evaluation.calibrate import Figure, Keep, Reached, Send, Spend, calibrate, words
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
-from waypost.types import ModelCard, Prediction
+from waypost.types import ModelCard, Outcome, Prediction
 
 MODELS = ("small", "large")
 CARDS = {name: ModelCard(name) for name in MODELS}
@@ -86,17 +87,38 @@ def test_a_share_of_the_best_quality_is_kept_at_the_least_cost():
     assert some.promise.usd.high < most.promise.usd.low and some.promise.saved.low > most.promise.saved.high
 
 
-def test_no_more_is_spent_than_allowed():
-    for usd in (0.002, 0.005, 0.009):
-        found = calibrate(Knowing(), table(n=3000), Spend(usd))
-        assert found.promise.usd.value == pytest.approx(usd, rel=0.1)
-        assert found.promise.usd.low < usd
+@pytest.mark.parametrize("usd", [0.002, 0.005, 0.009])
+def test_no_more_is_spent_than_allowed_or_it_is_said(usd):
+    found = [calibrate(Knowing(), table(seed, n=1500), Spend(usd), resamples=300) for seed in range(12)]
+    spent = [truth(each.objective)[1] for each in found]
+    assert np.mean(spent) <= 1.03 * usd
+    assert all(really <= 1.03 * usd for really, each in zip(spent, found, strict=True) if each.reached.verdict == "met")
+    assert all(each.reached.verdict != "met" for each in found if each.promise.usd.high > usd)
+    assert {each.reached.asked for each in found} == {usd}
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [((0.96, 0.951, 0.97), "met"), ((0.96, 0.94, 0.98), "not shown to be met"), ((0.9, 0.88, 0.94), "missed"),
+     ((np.nan, np.nan, np.nan), "not shown to be met")],
+)  # fmt: skip
+def test_a_goal_is_met_only_when_the_whole_interval_shows_it(interval, verdict):
+    promise = replace(calibrate(Knowing(), table(), Keep(0.95), resamples=50).promise, kept=Figure(*interval))
+    assert Keep(0.95).reached(promise) == Reached(0.95, Figure(*interval), verdict)
+
+
+def test_a_goal_is_reached_on_questions_that_it_was_not_chosen_by():
+    """Chosen to just reach it on one half, it is missed on the other about as often as not, and never called met."""
+    found = [calibrate(Knowing(), table(seed), Keep(0.95), resamples=200, seed=seed) for seed in range(20)]
+    assert any(each.promise.kept.value < 0.95 for each in found)
+    assert all((each.reached.verdict == "met") == (each.promise.kept.low >= 0.95) for each in found)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
 def test_the_share_is_sent_and_it_is_the_one_that_needs_it(share):
     found = calibrate(Knowing(), table(n=3000), Send("large", share))
     assert set(words(found.objective)) == {"bias"}
+    assert found.reached.verdict == "met" and found.promise.first == found.promise.share
     assert found.promise.share["large"].low < share < found.promise.share["large"].high
     easy, hard = Knowing().predict(["hardness 1"]), Knowing().predict(["hardness 999"])
     assert found.objective.choose(easy, CARDS).model == "small"
@@ -148,6 +170,19 @@ def test_money_needs_prices_and_a_share_does_not():
         calibrate(Unpriced(), free, Keep(0.95))
     promise = calibrate(Unpriced(), free, Send("large", 0.3)).promise
     assert np.isnan([*promise.usd, *promise.saved]).all() and promise.quality.low > 0
+
+
+def test_calls_are_told_apart_from_choices_where_models_decline():
+    asked = table(n=900)
+    kept = Outcomes.from_rows([
+        Outcome(id=asked.ids[n], prompt=prompt, group="", model=model, quality=asked.quality_NM[n, m],
+                usd=USD[m], seconds=1.0, answer="yes", declined=model == "small" and n % 3 == 0)
+        for n, prompt in enumerate(asked.prompts) for m, model in enumerate(MODELS)
+    ])  # fmt: skip
+    found = calibrate(Knowing(), kept, Send("large", 0.3), resamples=100)
+    first, calls = found.promise.first["large"], found.promise.share["large"]
+    assert first.value == pytest.approx(0.3, abs=0.05) and calls.value > first.value + 0.1
+    assert found.reached.measured == first
 
 
 def test_a_table_too_small_to_be_halved_is_refused():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from waypost.outcomes.drift import Traffic
 
 DRIFTED, TOO_FEW = 1, 3
+_APART = 0.05  # calls and first choices that differ by more are told
 
 
 def calibrate(
@@ -62,6 +63,9 @@ def calibrate(
     goal = _goal(asked, requests_per_day)
     if router is None:
         raise BadInput("--router: name the router to calibrate, best a folder saved by waypost train")
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        problem = "it is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise BadInput(f"--out {out} cannot be written: {problem}; name a file in a folder that is there")
     base = named.objective(objective or [])
     if base.budget is not None or base.usd:
         raise BadInput("--objective usd or budget is what is to be found; say --usd-per-query instead")
@@ -75,8 +79,12 @@ def calibrate(
         _write(out, found, router, made, asked)
     if json:
         output.emit([_row(found, router, asked, requests_per_day)], json=True)
+    for sentence in _apart(found):
+        output.say(sentence)
+    if json:
         return
     output.emit(_figures(found, requests_per_day), json=False, title=_title(found))
+    typer.echo("\n" + _said(found, asked, requests_per_day))
     typer.echo(_paste(found, router, out))
 
 
@@ -122,8 +130,16 @@ def _write(out: Path, found: Calibrated, router: str, made: Any, goal: Mapping[s
 def _promise(found: Calibrated) -> dict[str, Any]:
     promise = found.promise
     figures = {name: _figure(getattr(promise, name)) for name in ("quality", "kept", "usd", "saved")}
-    shares = {model: _figure(figure) for model, figure in promise.share.items()}
-    return {"n": promise.n, "chosen_on": found.n, "best_single": promise.best_single, **figures, "share": shares}
+    first, share = (
+        {model: _figure(figure) for model, figure in each.items()} for each in (promise.first, promise.share)
+    )
+    reached = {
+        "asked": found.reached.asked,
+        "measured": _figure(found.reached.measured),
+        "verdict": found.reached.verdict,
+    }
+    facts = {"n": promise.n, "chosen_on": found.n, "best_single": promise.best_single, "reached": reached}
+    return {**facts, **figures, "first": first, "share": share}
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
@@ -151,10 +167,30 @@ def _figures(found: Calibrated, requests_per_day: float | None) -> Iterator[dict
     if requests_per_day is not None:
         daily = type(promise.usd)(*(requests_per_day * each for each in promise.usd))
         lines.insert(3, (f"USD per day of {requests_per_day:,.0f} requests", daily, "{:.4g}"))
+    lines += [(f"first choices of {model}", figure, "{:.1%}") for model, figure in promise.first.items()]
     lines += [(f"calls of {model} per query", figure, "{:.1%}") for model, figure in promise.share.items()]
     for what, figure, form in lines:
         value, low, high = ("–" if each != each else form.format(each) for each in figure)
         yield {"what it will do": what, "": value, "from": low, "to (95 %)": high}
+
+
+def _said(found: Calibrated, goal: Mapping[str, Any], requests_per_day: float | None) -> str:
+    """Whether the goal holds on the questions that the trade-off was not chosen by, in the unit in which it was set."""
+    form = "${:.3g}" if "usd_per_query" in goal or "usd_per_day" in goal else "{:.1%}"
+    scale = requests_per_day or 1.0 if "usd_per_day" in goal else 1.0
+    asked, value, low, high = (form.format(scale * each) for each in (found.reached.asked, *found.reached.measured))
+    return f"asked {asked}, measured {value} ({low} to {high}): {found.reached.verdict}"
+
+
+def _apart(found: Calibrated) -> Iterator[str]:
+    """The models that are called much more often than they are chosen."""
+    for model, calls in found.promise.share.items():
+        first = found.promise.first[model]
+        if abs(calls.value - first.value) > _APART:
+            yield (
+                f"{model} is the first choice for {first.value:.1%} of the queries and called for {calls.value:.1%}: "
+                f"what others decline falls to it, and both calls are paid"
+            )
 
 
 def _title(found: Calibrated) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class Promise:
     """What a trade-off did on ``n`` questions that it was not chosen by.
 
     ``kept`` is the quality as a share of that of ``best_single``, the best model of the questions it was chosen by;
-    ``saved`` the part of that model's cost that is not spent; ``share`` the calls of each model a question.
+    ``saved`` the part of that model's cost that is not spent; ``first`` the share of the questions for which each model
+    is chosen, and ``share`` its calls a question: more where others decline and the question falls to it.
     """
 
     n: int
@@ -56,16 +57,39 @@ class Promise:
     kept: Figure
     usd: Figure
     saved: Figure
+    first: Mapping[str, Figure]
     share: Mapping[str, Figure]
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """Whether what was ``asked`` is what was ``measured``: shown by the whole interval, refuted by it, or neither."""
+
+    asked: float
+    measured: Figure
+    verdict: Literal["met", "not shown to be met", "missed"]
+
+    @classmethod
+    def between(cls, asked: float, measured: Figure, least: float, most: float) -> Self:
+        """Met when the whole interval lies from ``least`` to ``most``, missed when all of it lies outside.
+
+        >>> Reached.between(0.95, Figure(0.93, 0.89, 0.97), 0.95, math.inf).verdict
+        'not shown to be met'
+        """
+        if least <= measured.low and measured.high <= most:
+            return cls(asked, measured, "met")
+        outside = measured.high < least or measured.low > most
+        return cls(asked, measured, "missed" if outside else "not shown to be met")
+
+
+@dataclass(frozen=True, slots=True)
 class Calibrated:
-    """A trade-off, chosen on ``n`` questions; what it promises; and what the traffic looked like."""
+    """A trade-off, chosen on ``n`` questions; what it promises, also of the goal; and what the traffic looked like."""
 
     objective: Objective
     n: int
     promise: Promise
+    reached: Reached
     reference: Reference
 
 
@@ -78,6 +102,10 @@ class Goal(Protocol):
         Raises:
             BadInput: none does; the sentence says what is nearest.
         """
+        ...
+
+    def reached(self, promise: Promise) -> Reached:
+        """Whether it holds on the questions that the trade-off was not chosen by."""
         ...
 
 
@@ -102,6 +130,10 @@ class Keep:
         usd_P = np.where(enough_P, curve.usd_P, np.inf)
         return _weighing(base, curve.weight_P[usd_P.argmin()])
 
+    def reached(self, promise: Promise) -> Reached:
+        """Whether so much quality is kept, or more."""
+        return Reached.between(self.share, promise.kept, self.share, math.inf)
+
 
 @dataclass(frozen=True, slots=True)
 class Spend:
@@ -122,6 +154,10 @@ class Spend:
                 f"allow that much, or add a cheaper model"
             )
         return _weighing(base, curve.weight_P[np.where(within_P, curve.quality_P, -np.inf).argmax()])
+
+    def reached(self, promise: Promise) -> Reached:
+        """Whether so much is spent, or less."""
+        return Reached.between(self.usd, promise.usd, -math.inf, self.usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +184,10 @@ class Send:
                 f"or a constraint decides; nearest are {' and '.join(f'{share:.1%}' for share in possible)}"
             )
         return found
+
+    def reached(self, promise: Promise) -> Reached:
+        """Whether the model is chosen that often, to five points."""
+        return Reached.between(self.share, promise.first[self.model], self.share - _OFF, self.share + _OFF)
 
 
 def _thresholds(behind_N: Floats, share: float) -> tuple[float, list[float]]:
@@ -195,9 +235,10 @@ def calibrate(
     choosing, measuring = table.split(0.5, seed + 1_000_003, clusters_N)
     objective = goal.choose(router.predict(choosing.prompts), choosing, base, cards)
     earned = play(router, measuring, objective, cards)
-    promise = _promise(earned, measuring, best_single(choosing), resamples, seed)
+    seen = traffic(router.predict(measuring.prompts), measuring.prompts, objective, cards)
+    promise = _promise(earned, measuring, seen.choices, best_single(choosing), resamples, seed)
     seen = traffic(router.predict(table.prompts), table.prompts, objective, cards, same=clusters_N.tolist())
-    return Calibrated(objective, len(choosing), promise, Reference.of(seen))
+    return Calibrated(objective, len(choosing), promise, goal.reached(promise), Reference.of(seen))
 
 
 def traffic(
@@ -224,7 +265,7 @@ def words(objective: Objective) -> dict[str, Any]:
     return {name: list(value) if name == "allowed" else value for name, value in found.items()}
 
 
-def _promise(earned: Earned, table: Outcomes, best: str, resamples: int, seed: int) -> Promise:
+def _promise(earned: Earned, table: Outcomes, choices: Sequence[str], best: str, resamples: int, seed: int) -> Promise:
     """The figures and their intervals; the two ratios on the questions that both sides have."""
     alone = single(table, best)
     both_N = ~np.isnan(earned.quality_N + alone.quality_N)
@@ -232,10 +273,11 @@ def _promise(earned: Earned, table: Outcomes, best: str, resamples: int, seed: i
     usd_N, alone_usd_N = (each.usd_N if priced else np.full(len(table), np.nan) for each in (earned, alone))
     shared = [np.where(both_N, each, np.nan) for each in (earned.quality_N, alone.quality_N, usd_N, alone_usd_N)]
     calls_NM = np.where(np.isnan(earned.quality_N)[:, None], np.nan, earned.calls_NM)
-    values_NK = np.column_stack([earned.quality_N, usd_N, *shared, calls_NM])
+    first_NM = np.array(choices)[:, None] == np.array(table.models)
+    values_NK = np.column_stack([earned.quality_N, usd_N, *shared, first_NM, calls_NM])
     clusters_N = clusters(table.prompts, table.sources)
     means_BK = resample(values_NK, clusters_N=clusters_N, resamples=resamples, seed=seed)
-    quality, usd, *_ = figures = _figures(values_NK, means_BK)
+    quality, usd, _, _, _, _, *shares = _figures(values_NK, means_BK)
     kept, spent = (_ratio(values_NK[:, pair], means_BK[:, pair]) for pair in (slice(2, 4), slice(4, 6)))
     return Promise(
         n=earned.n,
@@ -244,7 +286,8 @@ def _promise(earned: Earned, table: Outcomes, best: str, resamples: int, seed: i
         kept=kept,
         usd=usd,
         saved=Figure(1 - spent.value, 1 - spent.high, 1 - spent.low),
-        share=dict(zip(table.models, figures[6:], strict=True)),
+        first=dict(zip(table.models, shares, strict=False)),
+        share=dict(zip(table.models, shares[len(table.models) :], strict=True)),
     )
 
 
