@@ -174,7 +174,9 @@ def _row(path: Path, number: int, line: bytes) -> Row:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"{path}:{number}: this line is no row: {error}; mend it, or choose another --out file") from error
+        raise BadInput(
+            f"{path}:{number}: this line is no row: {error}; mend it, or choose another --out file"
+        ) from error
     if lacking := [name for name in KEY if not isinstance(row, dict) or name not in row]:
         raise BadInput(f"{path}:{number}: a row of an experiment has a '{lacking[0]}'; choose another --out file")
     return dict(row)
