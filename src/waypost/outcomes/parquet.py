@@ -32,7 +32,7 @@ _CREATE = "CREATE TABLE rows (" + ", ".join(f'"{name}" {type_}' for name, type_ 
 _LISTS = ", ".join(f"unnest(?::{type_}[])" for type_ in COLUMNS.values())
 _VALUES = ", ".join(f"nullif({name}, 'nan')" if name in OPTIONAL else f'"{name}"' for name in COLUMNS)
 _TEXT = "SELECT avg(strlen(prompt) + strlen(answer) + strlen(reference)) FROM rows"
-_WRITE = "COPY rows TO ? (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE {size})"
+_WRITE = "COPY rows TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE {size})"
 # A group of rows is packed, and unpacked, in memory as a whole: as many as DuckDB's own, fewer where texts are long.
 _GROUP_ROWS, _GROUP_BYTES = (2048, 122_880), 1 << 25
 # What waits to be written lies on disk, so that memory holds little of it however long it gets.
@@ -93,7 +93,7 @@ def write(path: Path | str, table: Outcomes | Iterable[Outcome]) -> None:
                 raise BadTable(f"{path} cannot be written: {str(error).splitlines()[0]}; mend that text") from error
             ((text,),) = db.execute(_TEXT).fetchall()
             size = int(np.clip(_GROUP_BYTES / (text or 1), *_GROUP_ROWS))
-            db.execute(_WRITE.format(size=size), [str(draft)])
+            db.execute(_WRITE.format(path=str(draft).replace("'", "''"), size=size))
         _sync(draft)
         draft.replace(path)
 

@@ -52,13 +52,15 @@ _CHUNK = 122_880  # rows at once: a group of DuckDB's, where the file's own are 
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _ROWS = f"SELECT {_NAMES} FROM stored ORDER BY number"  # noqa: S608 - made of constants
 _GROUP = "SELECT max(row_group_num_rows) FROM parquet_metadata(?)"
-_TAKE = "CREATE OR REPLACE TEMP TABLE chunk AS FROM stored WHERE number >= ? AND number < ?"
+_TAKE = """
+    CREATE OR REPLACE TEMP TABLE chunk AS
+    SELECT *, dense_rank() OVER (ORDER BY id) - 1 AS n FROM stored WHERE number >= ? AND number < ?"""
 _PROMPTS = """
     SELECT min(number), id, prompt, arg_min("group", number), arg_min(source, number)
-    FROM chunk GROUP BY id, prompt ORDER BY id, min(number)"""
+    FROM chunk GROUP BY n, id, prompt ORDER BY n, min(number)"""
 # Of two rows of one cell the later counts.
 _CELLS = """
-    SELECT dense_rank() OVER (ORDER BY id) - 1 AS n, list_position(?, model) - 1 AS m, {columns}
+    SELECT n, list_position(?, model) - 1 AS m, {columns}
     FROM chunk QUALIFY row_number() OVER (PARTITION BY id, model ORDER BY number DESC) = 1"""
 
 
