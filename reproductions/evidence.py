@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "evidence.md"
 HEAD = """\
 # Evidence
 
-What the papers claim, and what we find when we test it: one section a system, written by `reproductions/evidence.py` from the last full run of each script (of a quick one where there is no other). A claim that does not hold here is reported as such, and one that too few questions leave open, or that nothing can test, as undecided. The rows, with all numbers, are in `reproductions/results`.
+What the papers claim, and what we find when we test it: one section a system, written by `reproductions/evidence.py` from the last full run of each script (of a quick one where there is no other). A claim that does not hold here is reported as such, and one that too few questions leave open as undecided. The rows, with all numbers, are in `reproductions/results`.
 """  # noqa: E501 - a paragraph of the page
 VERDICT = {True: "holds here", False: "**does not hold here**", None: "undecided"}
 
@@ -26,9 +26,7 @@ def page() -> str:
     """The whole page."""
     rows = [_last(file) for file in sorted(RESULTS.glob("*.jsonl"))]
     table = ["| system | verdict | in one sentence |", "|---|---|---|"]
-    table += [
-        f"| [{row['system']}](#{_anchor(row['system'])}) | {VERDICT[row['holds']]} | {row['note']} |" for row in rows
-    ]
+    table += [f"| [{row['system']}](#{_anchor(row['system'])}) | {_verdict(row)} | {row['note']} |" for row in rows]
     return "\n".join([HEAD, *table, "", *map(_section, rows)])
 
 
@@ -47,7 +45,7 @@ def _section(row: Mapping[str, Any]) -> str:
         "",
         f"**Paper.** {row['paper']}",
         "",
-        f"**Here.** {row['note']} Verdict: {VERDICT[row['holds']]}.",
+        f"**Here.** {row['note']} Verdict: {_verdict(row)}.",
         "",
     ]
     if row["measured"] or row["baselines"]:
@@ -60,6 +58,11 @@ def _section(row: Mapping[str, Any]) -> str:
     seeds = f"; {len(row['seeds'])} seeds" if len(row["seeds"]) > 1 else ""
     lines += [f"From `reproductions/{row['script']}.py` at {row['commit']}, {row['date'][:10]}{quick}{seeds}.", ""]
     return "\n".join(lines)
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """In a word; what has no interval was not measured, so there was nothing to test."""
+    return "nothing to test" if row["holds"] is None and not row["ci95"] else VERDICT[row["holds"]]
 
 
 def _shown(value: Any) -> str:
