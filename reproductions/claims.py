@@ -70,8 +70,11 @@ def stated(doc: str) -> dict[str, str]:
     return found
 
 
-def run(doc: str, measure: Callable[[Options], Finding], system: str = "") -> None:
-    """Measure a claim as the command line asks, print it, and append it to the results."""
+def run(doc: str, measure: Callable[[Options], Finding], system: str = "", routers: Sequence[str] = ()) -> None:
+    """Measure a claim as the command line asks, print it, and append it to the results.
+
+    ``routers`` are those of the registry that the claim is about, beside which ``waypost systems`` shows the verdict.
+    """
     script = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="in under three minutes on two cores")
@@ -83,6 +86,7 @@ def run(doc: str, measure: Callable[[Options], Finding], system: str = "") -> No
     found = measure(Options(asked.quick, asked.data))
     row = {
         "system": system or script,
+        "routers": list(routers),
         "claim": parts["Claim"],
         "paper": parts["Paper"],
         **asdict(found),

@@ -99,4 +99,4 @@ def _judge(error: float) -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__, limited(measure), system="RouterBench: cascade")
+    run(__doc__, limited(measure), system="RouterBench: cascade", routers=("cascade",))

@@ -151,6 +151,81 @@ def promise_missing_cells_are_not_zeros(make: Make) -> None:
     _require((gap < 0.1).all(), f"missing cells pulled the expected quality down by {gap.max():.2f}")
 
 
+def promise_two_models_or_two_hundred(make: Make) -> None:
+    """Any number of models from two on."""
+    _sound(make().fit(_table().only(_table().models[:2])), "two models")
+    few = example_table(60, seed=5)
+    many = tuple(f"{name}-{copy}" for copy in range(67) for name in few.models)[:200]
+    quality_NM, usd_NM, seconds_NM = (
+        np.tile(array, 67)[:, :200] for array in (few.quality_NM, few.usd_NM, few.seconds_NM)
+    )
+    wide = replace(few, models=many, quality_NM=quality_NM, usd_NM=usd_NM, seconds_NM=seconds_NM)
+    _sound(make().fit(wide), "two hundred models")
+
+
+def promise_a_model_with_five_rows(make: Make) -> None:
+    """A model that was measured five times is predicted like any other, and its five rows do not shout."""
+    table = _table()
+    quality_NM = np.array(table.quality_NM)
+    quality_NM[5:, 1] = np.nan
+    expected = _sound(make().fit(replace(table, quality_NM=quality_NM)), "a model with five rows")
+    _require(np.isfinite(expected.quality_NM[:, 1]).all(), "nothing is expected of a model with five rows")
+
+
+def promise_equal_scores(make: Make) -> None:
+    """Where every model always did the same, that is what is expected, and of all models alike."""
+    table = _table()
+    for score in (0.0, 1.0):
+        equal = replace(table, quality_NM=np.full(table.quality_NM.shape, score))
+        expected = _sound(make().fit(equal), f"scores that are all {score:g}")
+        # What looks at nothing, or at prices, need not know the scores either.
+        if not {getattr(make(), "looks_at", "")} & {"nothing", "prices"}:
+            worst = float(np.abs(expected.quality_NM - score).max())
+            _require(worst < 0.35, f"all scores are {score:g}, yet it is {worst:.2f} off")
+
+
+def promise_one_group(make: Make) -> None:
+    """A table whose rows have one group, or none, is enough."""
+    for group in ("", "all"):
+        _sound(make().fit(replace(_table(), groups=(group,) * len(_table()))), "one group")
+
+
+def promise_any_text(make: Make) -> None:
+    """Other scripts, symbols, half a surrogate pair and 100,000 characters are predicted, and in reasonable time."""
+    router = make().fit(_table())
+    texts = (
+        "日本の首都はどこですか",
+        "ما هي عاصمة فرنسا؟",
+        "🙂🙃",
+        "?",
+        "\ud83d",
+        "a" * 100_000,
+        "2 + 2 = 5, " * 9_000,
+    )
+    expected = router.predict(texts)
+    _require(all(np.isfinite(array).all() for array in expected[1:]), "a prediction for unusual text is not a number")
+
+
+def promise_contradictory_labels(make: Make) -> None:
+    """Rows of one prompt that say the contrary of each other are averaged, not followed."""
+    table = _table()
+    both = Outcomes.concat(
+        [table, replace(table, quality_NM=1 - table.quality_NM, ids=tuple(f"{i}-not" for i in table.ids))]
+    )
+    _sound(make().fit(both), "labels that contradict")
+
+
+def _sound(router: Router, table: str) -> Prediction:
+    """What a router predicts, which must be in range whatever it was fitted on."""
+    expected = router.predict(_PROMPTS)
+    _require(
+        all(np.isfinite(array).all() for array in expected[1:]), f"fitted on {table}, a prediction is not a number"
+    )
+    inside = ((expected.quality_NM >= 0) & (expected.quality_NM <= 1)).all() and (expected.spread_NM >= 0).all()
+    _require(inside, f"fitted on {table}, quality or spread is out of range")
+    return expected
+
+
 def _require(kept: object, broken: str) -> None:
     # Not an assert statement: the promises must hold under `python -O` too.
     if not kept:

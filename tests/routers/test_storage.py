@@ -1,12 +1,16 @@
 """Saved routers: plain files, clear refusals."""
 
 import json
+from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
+from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, NotFitted, NotInstalled
 from waypost.outcomes import example_table
-from waypost.routers import Ridge, load, make, save
+from waypost.routers import Ridge, load, make, save, storage
+from waypost.routers.fingerprint import fingerprint
 
 
 @pytest.fixture
@@ -58,3 +62,49 @@ def test_a_mistyped_name_or_setting_is_met_with_the_nearest():
         make("rigde")
     with pytest.raises(BadInput, match=r"has no setting 'alhpa'; it has alpha, encoder\. Did you mean 'alpha'"):
         make("ridge", alhpa=1)
+
+
+@dataclass
+class _Part:
+    alpha_K: np.ndarray = field(default_factory=lambda: np.empty(0))
+    note: str = ""
+
+
+@dataclass
+class _Whole:
+    k: int = 3
+    encoder: object = field(default_factory=StaticEncoder)
+    models: tuple = field(default=(), init=False)
+    part: _Part = field(default_factory=_Part, init=False)
+    layers: dict = field(default_factory=dict, init=False)
+    inner: Ridge = field(default_factory=Ridge, init=False)
+
+
+def test_parts_dicts_of_arrays_and_routers_within_routers_make_the_trip(tmp_path):
+    whole = _Whole(k=5)
+    whole.models, whole.part, whole.layers = (
+        ("a", "b"),
+        _Part(np.arange(3.0), "hi"),
+        {"w0": np.eye(2), "b0": np.ones(2)},
+    )
+    whole.inner = Ridge(alpha=3.0).fit(example_table(60))
+    storage.save(whole, tmp_path, kind="whole")
+    back = storage.load(tmp_path, {"whole": _Whole})
+    assert (back.k, back.models, back.part.note) == (5, ("a", "b"), "hi")
+    assert (back.part.alpha_K == whole.part.alpha_K).all()
+    assert set(back.layers) == {"w0", "b0"} and (back.layers["w0"] == np.eye(2)).all()
+    assert (back.inner.predict(["Hi"]).quality_NM == whole.inner.predict(["Hi"]).quality_NM).all()
+    assert fingerprint(back) == fingerprint(whole)
+    back.part.alpha_K[0] = 9
+    assert fingerprint(back) != fingerprint(whole)
+
+
+def test_a_missing_array_of_a_part_is_refused(tmp_path):
+    whole = _Whole()
+    whole.models = ("a", "b")
+    storage.save(whole, tmp_path, kind="whole")
+    facts = json.loads((tmp_path / "router.json").read_text())
+    del facts["learned"]["part.note"]
+    (tmp_path / "router.json").write_text(json.dumps(facts))
+    with pytest.raises(BadInput, match=r"part\.note"):
+        storage.load(tmp_path, {"whole": _Whole})

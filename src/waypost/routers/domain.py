@@ -9,9 +9,10 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.encoders import StaticEncoder, surface
+from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
+from waypost.routers._features import features
 from waypost.routers._targets import check_prompts, column_means, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
@@ -65,7 +66,7 @@ class Domain:
         names, group_N = np.unique(self._groups(table.groups, table.prompts), return_inverse=True)
         rows = _few(group_N)
         prompts = [table.prompts[n] for n in rows]
-        features_ND = np.hstack([self.encoder.encode(prompts), surface(prompts)])
+        features_ND = features(self.encoder, prompts)
         self.center_D = table.weight_N[rows] @ features_ND / table.weight_N[rows].sum()
         self.scale_D = np.ones_like(self.center_D)
         self.scale_D[self.encoder.dim :] = 16 * np.maximum(features_ND[:, self.encoder.dim :].std(axis=0), 1e-9)
@@ -117,7 +118,7 @@ class Domain:
     def probabilities(self, prompts: Sequence[str]) -> Floats:
         """Probability of each of ``domains`` for each prompt, (N, G)."""
         check_prompts(self.models, prompts)
-        features_ND = np.hstack([self.encoder.encode(prompts), surface(prompts)])
+        features_ND = features(self.encoder, prompts)
         logits_NG = ((features_ND - self.center_D) / self.scale_D) @ self.weights_DG + self.bias_G
         odds_NG = np.exp(logits_NG - logits_NG.max(axis=1, keepdims=True))
         return np.asarray(odds_NG / odds_NG.sum(axis=1, keepdims=True))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import orjson
 
+from waypost.routers.storage import leaves
+
 
 def fingerprint(router: Any) -> str:
     """SHA-256 of a router's class, settings and all that it learned; saving and loading leave it as it is.
@@ -22,9 +24,8 @@ def fingerprint(router: Any) -> str:
     (True, False)
     """
     digest = hashlib.sha256(type(router).__qualname__.encode())
-    for field in dataclasses.fields(router) if dataclasses.is_dataclass(router) else ():
-        value = getattr(router, field.name)
-        digest.update(f"\0{field.name}\0".encode())
+    for name, value in leaves(router) if dataclasses.is_dataclass(router) else ():
+        digest.update(f"\0{name}\0".encode())
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())
             digest.update(np.ascontiguousarray(value).tobytes())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.encoders import StaticEncoder, surface
+from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
+from waypost.routers._features import features
 from waypost.routers._linear import features_of, fit_heads
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
@@ -54,7 +56,7 @@ class Ridge:
         """Fit all heads."""
         table = targets(outcomes)
         m = len(table.models)
-        features_ND = features_of(table.prompts, self._features)
+        features_ND = features_of(table.prompts, partial(features, self.encoder))
         fit = fit_heads(features_ND, table.values_NK, table.weight_N, dim=self.encoder.dim, alpha=self.alpha)
         self.models, self.trained_on = table.models, outcomes.fingerprint
         self.center_D, self.scale_D, self.heads_DK, self.bias_K = fit[:4]
@@ -67,13 +69,10 @@ class Ridge:
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """One matrix product for all models."""
         check_prompts(self.models, prompts)
-        x_ND = ((self._features(prompts) - self.center_D) / self.scale_D).astype(np.float32)
+        x_ND = ((features(self.encoder, prompts) - self.center_D) / self.scale_D).astype(np.float32)
         leverage_N = np.square(x_ND @ self.roots_DD).sum(axis=1)
         spread_NM = np.sqrt(leverage_N)[:, None] * self.sigma_M
         return prediction(self.models, x_ND @ self.heads_DK + self.bias_K, spread_NM)
-
-    def _features(self, prompts: Sequence[str]) -> Floats:
-        return np.hstack([self.encoder.encode(prompts), surface(prompts)])
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:

@@ -2,14 +2,15 @@
 
 Beside them may lie ``sample.safetensors``: what the router predicts for some prompts, on which budgets are solved.
 
-A router is a dataclass: the fields of its constructor are its settings, the others are what it learned.  Nothing
-is ever unpickled.
+A router is a dataclass: the fields of its constructor are its settings, the others are what it learned: arrays, dicts
+of arrays, JSON values, and parts that are dataclasses of these (``costs.heads_DK`` is the array of a part).  Nothing is
+ever unpickled.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,16 @@ def save(router: Any, folder: Path, *, kind: str) -> None:
 
     if not router.models:
         raise NotFitted(f"router '{kind}'")
-    settings, learned, arrays = {}, {}, {}
-    for field in dataclasses.fields(router):
-        value = getattr(router, field.name)
-        if field.name == "encoder":
-            settings["encoder"] = value.name
-        elif field.init:
-            settings[field.name] = value
-        elif isinstance(value, np.ndarray):
-            arrays[field.name] = np.ascontiguousarray(value)
+    made_of = [field.name for field in dataclasses.fields(router) if field.init]
+    settings = {name: _plain(getattr(router, name)) for name in made_of}
+    learned, arrays = {}, {}
+    for name, value in leaves(router):
+        if name in settings:
+            continue
+        if isinstance(value, np.ndarray):
+            arrays[name] = np.ascontiguousarray(value)
         else:
-            learned[field.name] = value
+            learned[name] = _plain(value)
     folder.mkdir(parents=True, exist_ok=True)
     # Not by safetensors itself, which makes files that only their owner can read.
     (folder / "weights.safetensors").write_bytes(serialise(arrays))
@@ -67,14 +67,55 @@ def load(folder: Path, kinds: Mapping[str, type]) -> Any:
         arrays = load_file(folder / "weights.safetensors")
     except (TypeError, ValueError, SafetensorError) as error:
         raise BadInput(f"{folder} is not a saved '{kind}' that this version can read: {error}") from error
-    fields = {field.name for field in dataclasses.fields(router) if not field.init}
-    if unknown := (learned.keys() | arrays.keys()) ^ fields:
+    learns = {name for name, _ in leaves(router)} - {field.name for field in dataclasses.fields(router) if field.init}
+    found = {name for name in learned.keys() | arrays.keys() if not _in_dict(router, name)}
+    if unknown := found ^ learns:
         raise BadInput(f"{folder} does not hold what a '{kind}' learns ({', '.join(sorted(unknown))}); train it again")
-    for name, value in learned.items():
-        setattr(router, name, tuple(value) if isinstance(value, list) else value)
-    for name, array in arrays.items():
-        setattr(router, name, array)
+    for name, value in (learned | arrays).items():
+        _put(router, name, value)
     return router
+
+
+def leaves(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of all that a router, or a part of one, is made of: parts of parts have dotted names.
+
+    A dict of arrays is one leaf an array, and none when it is empty.
+    """
+    for field in dataclasses.fields(part):
+        name, value = f"{prefix}{field.name}", getattr(part, field.name)
+        if dataclasses.is_dataclass(value) and not hasattr(value, "encode"):
+            yield from leaves(value, f"{name}.")
+        elif isinstance(value, dict) and all(isinstance(one, np.ndarray) for one in value.values()):
+            yield from ((f"{name}.{key}", one) for key, one in sorted(value.items()))
+        else:
+            yield name, value
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it: an encoder by its name."""
+    return value.name if hasattr(value, "encode") and hasattr(value, "name") else value
+
+
+def _owner(router: Any, name: str) -> tuple[Any, str]:
+    """The part, or the dict of arrays, that holds a leaf, and the leaf's name in it."""
+    *path, last = name.split(".")
+    for step in path:
+        router = getattr(router, step, None)
+    return router, last
+
+
+def _in_dict(router: Any, name: str) -> bool:
+    return isinstance(_owner(router, name)[0], dict)
+
+
+def _put(router: Any, name: str, value: Any) -> None:
+    owner, last = _owner(router, name)
+    if isinstance(owner, dict):
+        owner[last] = value
+    elif hasattr(getattr(owner, last), "encode") and not isinstance(getattr(owner, last), str):
+        setattr(owner, last, named(value))
+    else:
+        setattr(owner, last, tuple(value) if isinstance(value, list) else value)
 
 
 def _facts(folder: Path, kinds: Mapping[str, type]) -> tuple[str, dict[str, Any], dict[str, Any]]:
