@@ -1,4 +1,6 @@
-"""Write ``docs/evidence.md`` from ``reproductions/results``; ``--check`` only says whether it is up to date.
+"""Write ``docs/evidence.md``, and what ``waypost systems`` says of it, from ``reproductions/results``.
+
+``--check`` only says whether both are up to date:
 
 python reproductions/evidence.py
 """
@@ -14,6 +16,7 @@ from typing import Any
 from claims import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "evidence.md"
+SHORT = ROOT / "src" / "waypost" / "routers" / "evidence.json"
 HEAD = """\
 # Evidence
 
@@ -28,6 +31,17 @@ def page() -> str:
     table = ["| system | verdict | in one sentence |", "|---|---|---|"]
     table += [f"| [{row['system']}](#{_anchor(row['system'])}) | {_verdict(row)} | {row['note']} |" for row in rows]
     return "\n".join([HEAD, *table, "", *map(_section, rows)])
+
+
+def short() -> str:
+    """Of each claim that is about routers of the registry: which, the verdict and one sentence, as JSON."""
+    rows = [_last(file) for file in sorted(RESULTS.glob("*.jsonl"))]
+    kept = [
+        {**{name: row[name] for name in ("system", "routers", "note", "commit")}, "verdict": _verdict(row).strip("*")}
+        for row in rows
+        if row.get("routers")
+    ]
+    return json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
 
 
 def _last(file: Path) -> dict[str, Any]:
@@ -83,6 +97,8 @@ def _anchor(heading: str) -> str:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv[1:]:
-        sys.exit(0 if PAGE.read_text() == page() else f"{PAGE.name} is older than its rows: run {Path(__file__).name}")
-    PAGE.write_text(page())
+    for file, text in ((PAGE, page()), (SHORT, short())):
+        if "--check" not in sys.argv[1:]:
+            file.write_text(text)
+        elif not file.is_file() or file.read_text() != text:
+            sys.exit(f"{file.name} is older than its rows: run {Path(__file__).name}")

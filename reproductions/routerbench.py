@@ -204,4 +204,4 @@ def limited(measured: Callable[[Options], Finding]) -> Callable[[Options], Findi
 
 
 if __name__ == "__main__":
-    run(__doc__, limited(measure), system="RouterBench: routers that predict", routers=("knn",))
+    run(__doc__, limited(measure), system="RouterBench: routers that predict", routers=ROUTERS)

@@ -38,6 +38,25 @@ def test_settings_reach_the_router(table, rows, tmp_path):
     assert json.loads((tmp_path / "r" / "router.json").read_text())["settings"]["k"] == 7
 
 
+def test_tune_tries_settings_within_training_and_keeps_the_best(table, rows, waypost, tmp_path):
+    words = ("train", table, "--format", "routerbench", "--router", "ridge", "--out", tmp_path / "r", "--tune")
+    (report,) = rows(*words)
+    tried = [trial["settings"] for trial in report["trials"]]
+    assert {} in tried and {"alpha": 10.0} in tried
+    assert report["trials"][0]["score"] == max(trial["score"] for trial in report["trials"])
+    saved = json.loads((tmp_path / "r" / "router.json").read_text())["settings"]
+    assert saved["alpha"] == report["settings"].get("alpha")
+    out, err = waypost(*words)
+    assert "five folds of the" in out and "the defaults" in out
+    assert "trying alpha=10.0 (" in err
+
+
+def test_tune_of_a_router_without_settings_is_a_sentence(table, waypost, tmp_path):
+    words = ("train", table, "--format", "routerbench", "--router", "best_single", "--out", tmp_path / "r", "--tune")
+    _, err = waypost(*words, fails=True)
+    assert "router 'best_single' has no settings to try" in err
+
+
 def test_the_seed_reaches_a_router_that_draws(table, rows, tmp_path):
     words = ("train", table, "--format", "routerbench", "--router", "random", "--out", tmp_path / "r", "--seed", "5")
     rows(*words)

@@ -71,6 +71,32 @@ def step(what: str) -> Iterator[None]:
     say(f"{what} ({perf_counter() - started:.1f} s)")
 
 
+@contextmanager
+def fitting(what: str) -> Iterator[None]:
+    """As `step`, with a bar of how far the fit has come where it says so, and how it ended."""
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    from waypost.routers import progress
+
+    console = _console(sys.stderr)
+    started, last = perf_counter(), ""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    shown_as = Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    )
+
+    def watcher(done: int, total: int, note: str) -> None:
+        nonlocal last
+        last = f", {done} of at most {total} rounds, {note}" if note else ""
+        shown_as.update(task, completed=done, total=total, note=note)
+
+    with shown_as, progress.watch(watcher):
+        task = shown_as.add_task(escape(what), total=None, note="")
+        yield
+    say(f"{what} ({perf_counter() - started:.1f} s{last})")
+
+
 def fail(error: Exception, json: bool) -> None:
     """Say on stderr what went wrong; with ``json`` also as an error object on stdout."""
     if json:

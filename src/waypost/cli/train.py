@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from waypost.cli import measured, named, output
+from waypost.cli import measured, named, output, tuned
 
 if TYPE_CHECKING:
     from waypost.outcomes import Outcomes
 
 
 def train(
-    router: Annotated[str, typer.Option(help="cheapest, best_single, random, knn, ridge, domain or cascade.")],
+    router: Annotated[str, typer.Option(help="knn, ridge, domain … (waypost systems lists them), or cascade.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     table: Annotated[Path | None, typer.Argument(help="An outcomes table; default: the shipped one.")] = None,
     format: Annotated[str, typer.Option(help="waypost, routerbench, routerdc … (see waypost import).")] = "waypost",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting of the router, as name=value.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split and the router.")] = 0,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Try the settings worth trying, by cross-validation within training.")
+    ] = False,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="What --tune weighs, such as usd=100; default: quality alone.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the folds and the router.")] = 0,
     all_: Annotated[
         bool, typer.Option("--all", help="Fit on every row; without it 30 in 100 prompts are held out and measured.")
     ] = False,
@@ -30,12 +36,20 @@ def train(
     """Fit a router on a table, save it, and say what it learned and how it does on the part held out."""
     from waypost import routers
 
+    settings = named.pairs(set_ or [])
+    named.new_router(router, settings, seed)  # what cannot be made is said before any work
     name, whole = named.table(table, format)
     fitted_on, held_out = (whole, None) if all_ else measured.apart(whole, seed)
-    made = named.new_router(router, named.pairs(set_ or []), seed)
     report: dict[str, Any] = {"router": router, "out": str(out), "table": name, "rows": len(fitted_on)}
     with named.one_thread(fits=True):
-        with output.step(f"fitting {router} on {len(fitted_on):,} prompts × {len(fitted_on.models)} models of {name}"):
+        if tune:
+            trials = tuned.trials(router, settings, fitted_on, named.objective(objective or []), seed)
+            settings = {**settings, **trials[0].settings}
+            report |= {"settings": settings, "trials": tuned.rows(trials)}
+        made = named.new_router(router, settings, seed)
+        with output.fitting(
+            f"fitting {router} on {len(fitted_on):,} prompts × {len(fitted_on.models)} models of {name}"
+        ):
             made.fit(fitted_on)
         routers.save(made, out, sample=named.few(fitted_on.prompts))
         if held_out is not None:
@@ -44,6 +58,8 @@ def train(
     if json:
         output.emit([{**report, "models": models}], json=True)
         return
+    if tune:
+        output.emit(tuned.people(report["trials"]), json=False, title=tuned.title(fitted_on))
     output.emit(models, json=False, title=f"\nmeans of the {len(fitted_on):,} prompts it was fitted on")
     typer.echo(f"\nsaved in {out}; try it with: waypost route --router {out} 'your prompt'")
     if held_out is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -38,6 +38,7 @@ class Domain:
     when: ClassVar[str] = "before the answer"
     looks_at: ClassVar[str] = "prompt vector"
     learns: ClassVar[str] = "supervised"
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"c": (1.0, 30.0), "prior": (5.0, 20.0, 80.0)}
 
     c: float = 30.0
     prior: float = 20.0

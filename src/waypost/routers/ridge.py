@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Self
@@ -36,6 +36,7 @@ class Ridge:
     when: ClassVar[str] = "before the answer"
     looks_at: ClassVar[str] = "prompt vector, surface"
     learns: ClassVar[str] = "supervised"
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"alpha": (1.0, 10.0, 100.0)}
 
     alpha: float | None = None
     encoder: Encoder = field(default_factory=StaticEncoder)
