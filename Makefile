@@ -52,7 +52,7 @@ bench: .venv/.dev
 # Shows one line a package, so that a long download is seen to move; what goes wrong comes through on stderr.
 define install
 @echo "$(1)"; set -o pipefail; \
-$(BIN)/python -m pip install --disable-pip-version-check --editable "$(2)" | while read -r line; do \
+$(BIN)/python -m pip install --disable-pip-version-check $(2) | while read -r line; do \
   case "$$line" in \
     Downloading*.whl\ \(* | "Using cached "*.whl\ \(*) \
       file="$${line#Downloading }"; file="$${file#Using cached }"; echo "  $${file%%-*} ($${line##*\(}" ;; \
@@ -63,10 +63,17 @@ done
 endef
 
 .venv/.local: .venv/.made pyproject.toml
-	$(call install,Installing Waypost and its packages (about 350 MB; a minute or two the first time),.[local])
+	$(call install,Installing Waypost and its packages (about 350 MB; a minute or two the first time),--editable ".[local]")
 
-.venv/.dev: .venv/.local
-	$(call install,Installing the tools for developing,.[dev$(comma)local$(comma)report])
+# The build of torch for processors: the usual one for Linux brings gigabytes of CUDA. Where its index cannot be reached,
+# pip goes on with what it finds elsewhere; TORCH="torch" takes the usual build.
+TORCH ?= torch==2.13.0 --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
+
+.venv/.torch: .venv/.local
+	$(call install,Installing torch (about 190 MB),$(TORCH))
+
+.venv/.dev: .venv/.torch
+	$(call install,Installing the tools for developing,--editable ".[dev$(comma)local$(comma)report$(comma)train]")
 
 # Does nothing when the model is there.
 model: .venv/.local

@@ -1,4 +1,4 @@
-"""Settings chosen by cross-validation: each question is judged by a fit that has not seen it, the defaults stay first."""
+"""Settings by cross-validation: each question is judged by a fit that has not seen it, and the defaults come first."""
 
 from dataclasses import replace
 
