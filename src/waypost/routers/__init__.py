@@ -15,6 +15,7 @@ from waypost.routers.cheapest import Cheapest
 from waypost.routers.domain import Domain
 from waypost.routers.escalation import Escalation
 from waypost.routers.knn import KNN
+from waypost.routers.preference_similarity import PreferenceSimilarity
 from waypost.routers.random import Random
 from waypost.routers.ridge import Ridge
 from waypost.types import Prediction
@@ -26,6 +27,7 @@ ROUTERS: Mapping[str, type] = {
     "knn": KNN,
     "ridge": Ridge,
     "domain": Domain,
+    "preference_similarity": PreferenceSimilarity,
 }
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
@@ -121,6 +123,6 @@ def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | Non
 
 
 __all__ = [
-    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "Random", "Ridge", "Router",
-    "load", "load_sample", "make", "name_of", "save",
+    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "PreferenceSimilarity", "Random",
+    "Ridge", "Router", "load", "load_sample", "make", "name_of", "save",
 ]  # fmt: skip
