@@ -144,8 +144,10 @@ class Objective:
         """
         return self.ranked(prediction, cards).order_NM[:, 0]
 
-    def ranked(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> Ranked:
+    def ranked(self, prediction: Prediction, cards: Mapping[str, ModelCard], query: Query | None = None) -> Ranked:
         """The score of every model for every prompt, and the models' columns best first.
+
+        ``query`` is the one request that all rows are of, where its needs and its length are to count.
 
         Raises:
             NoModelLeft: no model is left to choose from for some prompt; the sentence is that of the first one.
@@ -154,12 +156,12 @@ class Objective:
         >>> Objective(usd=30).ranked(one, {name: ModelCard(name) for name in one.models}).order_NM
         array([[1, 0]])
         """
-        found = self._rank(prediction, cards, self._removed(prediction.models, cards, None))
+        found = self._rank(prediction, cards, self._removed(prediction.models, cards, query))
         nobody_N = np.isneginf(found.score_NM).all(axis=1)
         if nobody_N.any():
             # One choice of the first such prompt raises, and says what removed each model.
             first = slice(nobody_N.argmax(), None)
-            self.choose(Prediction(prediction.models, *(array[first] for array in prediction[1:])), cards)
+            self.choose(Prediction(prediction.models, *(array[first] for array in prediction[1:])), cards, query)
         return found
 
     def solved(self, sample: Prediction, cards: Mapping[str, ModelCard]) -> Self:

@@ -15,9 +15,12 @@ from waypost.routers.cheapest import Cheapest
 from waypost.routers.domain import Domain
 from waypost.routers.escalation import Escalation
 from waypost.routers.knn import KNN
+from waypost.routers.lin_ucb import LinUCB
+from waypost.routers.online import Online
 from waypost.routers.preference_similarity import PreferenceSimilarity
 from waypost.routers.random import Random
 from waypost.routers.ridge import Ridge
+from waypost.routers.thompson import Thompson
 from waypost.types import Prediction
 
 ROUTERS: Mapping[str, type] = {
@@ -28,6 +31,8 @@ ROUTERS: Mapping[str, type] = {
     "ridge": Ridge,
     "domain": Domain,
     "preference_similarity": PreferenceSimilarity,
+    "lin_ucb": LinUCB,
+    "thompson": Thompson,
 }
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
@@ -123,6 +128,6 @@ def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | Non
 
 
 __all__ = [
-    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "PreferenceSimilarity", "Random",
-    "Ridge", "Router", "load", "load_sample", "make", "name_of", "save",
+    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "LinUCB", "Online",
+    "PreferenceSimilarity", "Random", "Ridge", "Router", "Thompson", "load", "load_sample", "make", "name_of", "save",
 ]  # fmt: skip
