@@ -283,3 +283,10 @@ def test_errors_are_sentences():
         LinUCB(memory=1)
     with pytest.raises(ValueError, match="draws"):
         Thompson(draws=0)
+
+
+def test_a_snapshot_stays_as_it_was():
+    router = LinUCB().fit(example_table())
+    before, still = router.predict(PROMPTS), router.snapshot()
+    router.update(PROMPTS[0], "tiny", 1.0)
+    assert all(np.array_equal(a, b) for a, b in zip(before[1:], still.predict(PROMPTS)[1:], strict=True))

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from waypost.encoders import StaticEncoder, surface
+from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, UnknownModel
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
+from waypost.routers._features import features
 from waypost.routers._targets import Targets, check_prompts, column_means, prediction, targets
 from waypost.routers.cheapest import Cheapest
 from waypost.types import Encoder, Floats, ModelCard, Prediction, Query
@@ -217,7 +219,7 @@ class Bandit:
         """Start warm: the context is fixed by the table's prompts, and every cell is an outcome already seen."""
         table = targets(outcomes)
         m = len(table.models)
-        features_NF = self._features(table.prompts)
+        features_NF = features(self.encoder, table.prompts)
         self.map_FD, self.shift_D = _components(features_NF, table.weight_N, self.encoder.dim, self.dims)
         center_MT = column_means(table.values_NK, table.weight_N).reshape(3, m).T
         # A model that was never scored is expected to be like the others, and very doubtful.
@@ -287,7 +289,7 @@ class Bandit:
     def context(self, prompts: Sequence[str]) -> Floats:
         """The numbers (N, D) that an outcome is learnt from: all that has to be kept of a prompt until then."""
         check_prompts(self.models, prompts)
-        return self._context(self._features(prompts))
+        return self._context(features(self.encoder, prompts))
 
     def learn(
         self, context: Sequence[float] | Floats, model: str, quality: float, propensity: float = 1.0,
@@ -323,6 +325,13 @@ class Bandit:
         """`learn` from a prompt's own text."""
         self.learn(self.context([prompt])[0], model, quality, propensity, usd, seconds)
 
+    def snapshot(self) -> Self:
+        """A router that stays as this one is now, to be saved while others go on telling."""
+        with _LOCK:
+            still = copy(self)
+            still.arms = deepcopy(self.arms)
+        return still
+
     @property
     def _draws(self) -> int:
         return 1
@@ -330,9 +339,6 @@ class Bandit:
     def _drawn(self, known: Known, rng: np.random.Generator, draws: int) -> Floats:
         """Qualities to believe, (S, N, M)."""
         raise NotImplementedError
-
-    def _features(self, prompts: Sequence[str]) -> Floats:
-        return np.hstack([self.encoder.encode(prompts), surface(prompts)])
 
     def _context(self, features_NF: Floats) -> Floats:
         return np.clip(features_NF @ self.map_FD + self.shift_D, -_FARTHEST, _FARTHEST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Online(Protocol):
 
     models: tuple[str, ...]
 
-    def fit(self, outcomes: Outcomes) -> Online:
+    def fit(self, outcomes: Outcomes) -> Self:
         """Start warm from a table."""
         ...
 
@@ -62,4 +62,8 @@ class Online(Protocol):
         usd: float | None = None, seconds: float | None = None,
     ) -> None:  # fmt: skip
         """The outcome of a model on this prompt."""
+        ...
+
+    def snapshot(self) -> Self:
+        """A router that stays as this one is now, to be saved while others go on telling."""
         ...
