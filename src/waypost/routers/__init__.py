@@ -11,6 +11,7 @@ from waypost.errors import BadInput, nearest
 from waypost.outcomes import Outcomes
 from waypost.routers import storage
 from waypost.routers.best_single import BestSingle
+from waypost.routers.carrot_encoder import CarrotEncoder
 from waypost.routers.cheapest import Cheapest
 from waypost.routers.domain import Domain
 from waypost.routers.escalation import Escalation
@@ -21,6 +22,7 @@ from waypost.routers.preference_similarity import PreferenceSimilarity
 from waypost.routers.random import Random
 from waypost.routers.ridge import Ridge
 from waypost.routers.thompson import Thompson
+from waypost.routers.tryage import Tryage
 from waypost.types import Prediction
 
 ROUTERS: Mapping[str, type] = {
@@ -33,6 +35,8 @@ ROUTERS: Mapping[str, type] = {
     "preference_similarity": PreferenceSimilarity,
     "lin_ucb": LinUCB,
     "thompson": Thompson,
+    "carrot_encoder": CarrotEncoder,
+    "tryage": Tryage,
 }
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
@@ -128,6 +132,7 @@ def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | Non
 
 
 __all__ = [
-    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Domain", "Escalation", "LinUCB", "Online",
-    "PreferenceSimilarity", "Random", "Ridge", "Router", "Thompson", "load", "load_sample", "make", "name_of", "save",
+    "KINDS", "KNN", "ROUTERS", "BestSingle", "CarrotEncoder", "Cheapest", "Domain", "Escalation", "LinUCB", "Online",
+    "PreferenceSimilarity", "Random", "Ridge", "Router", "Thompson", "Tryage", "load", "load_sample", "make", "name_of",
+    "save",
 ]  # fmt: skip

@@ -1,0 +1,127 @@
+"""Tryage: a network that predicts what each expert would lose on the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+
+from waypost.encoders import StaticEncoder
+from waypost.outcomes import Outcomes
+from waypost.routers._costs import Costs
+from waypost.routers._doubt import Doubt
+from waypost.routers._features import features
+from waypost.routers._perceptron import DIVERGENCES, Descent, Perceptron, check_descent
+from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.types import Encoder, Floats, Prediction
+
+
+@dataclass
+class Tryage:
+    """Predicts each expert's loss from the prompt, so that the least expected loss decides.
+
+    Named after triage in medicine: a router that perceives looks at the prompt before any expert does, predicts the
+    loss L_m of every expert m, and is trained to lower the divergence between predicted and true losses. The choice is
+    argmin_m L_m + sum_j lambda_j C_j(m), with C_j the size, recency, openness ... that a user's flags ask for.  The
+    first term is what this router predicts; the second is the objective's: ``Objective(flags={"smaller": 0.2})``.
+
+    Loss is 1 − quality. Where experts are language models, let quality be 1 − bits per byte / 8 (1 is certainty, 0 a
+    guess that knows nothing): as that is linear, expected loss and expected quality are the same thing, and flags weigh
+    against the loss itself, as in the paper.
+
+    ``divergence`` is ``squared``, or ``kl``, which takes a loss as the chance of failing.  ``hidden`` units
+    stand in each of ``layers``; ``dropout``, ``lr``, ``weight_decay``, ``batch``, ``epochs`` and ``patience`` are those
+    of the training.  Torch is needed to fit, not to predict.
+
+    Raises:
+        ValueError: a setting is out of range.
+
+    >>> from waypost.objective import Objective
+    >>> from waypost.outcomes import example_table
+    >>> from waypost.types import ModelCard
+    >>> router = Tryage(hidden=16, epochs=15).fit(example_table(300))
+    >>> cards = {"tiny": ModelCard("tiny", parameters=0.1), "maths-expert": ModelCard("maths-expert", parameters=7),
+    ...          "large": ModelCard("large", parameters=70)}
+    >>> expected = router.predict(["What is 17 plus 26?"])
+    >>> [Objective(flags={"smaller": weight}).choose(expected, cards).model for weight in (0, 2)]
+    ['maths-expert', 'tiny']
+
+    Source: Hari and Thomson 2023, arXiv 2308.11601.  The paper fine-tunes a small BERT as router; here the encoder is
+    frozen and the layers above it are trained.  The paper does not price calls: USD and seconds come from
+    ridge heads, and the spread from the last hidden layer and prompts that were held out.
+    """
+
+    when: ClassVar[str] = "before the answer"
+    looks_at: ClassVar[str] = "prompt vector, surface"
+    learns: ClassVar[str] = "supervised"
+    needs: ClassVar[tuple[str, ...]] = ("train",)
+    independent_heads: ClassVar[bool] = False  # the hidden layers are shared
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"hidden": (32, 128), "divergence": DIVERGENCES}
+
+    divergence: str = "squared"
+    hidden: int = 64
+    layers: int = 1
+    dropout: float = 0.1
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    batch: int = 64
+    epochs: int = 60
+    patience: int = 8
+    seed: int = 0
+    encoder: Encoder = field(default_factory=StaticEncoder)
+    models: tuple[str, ...] = field(default=(), init=False)
+    trained_on: str = field(default="", init=False)
+    losses: Perceptron = field(default_factory=Perceptron, init=False)
+    costs: Costs = field(default_factory=Costs, init=False)
+    doubt: Doubt = field(default_factory=Doubt, init=False)
+
+    def __post_init__(self) -> None:
+        check_descent(self._descent)
+        if self.divergence not in DIVERGENCES:
+            raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}, got {self.divergence!r}")
+
+    @property
+    def _descent(self) -> Descent:
+        return Descent(*(getattr(self, name) for name in Descent._fields))
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Train the network of losses, and fit the heads of costs."""
+        table = targets(outcomes)
+        x_ND = features(self.encoder, table.prompts)
+        loss_NM = 1 - table.values_NK[:, : len(table.models)]
+        self.losses, trained = Perceptron.fitted(
+            x_ND,
+            loss_NM,
+            table.weight_N,
+            table.prompts,
+            dim=self.encoder.dim,
+            divergence=self.divergence,
+            descent=self._descent,
+            router="tryage",
+        )
+        hidden_NH = self.losses.hidden(x_ND)
+        residual_RM = (loss_NM - self._expected(hidden_NH))[trained.held_N]
+        self.doubt = Doubt.fitted(hidden_NH, residual_RM, table.weight_N)
+        self.costs = Costs.fitted(x_ND, table, dim=self.encoder.dim)
+        self.models, self.trained_on = table.models, outcomes.fingerprint
+        return self
+
+    def _expected(self, hidden_NH: Floats) -> Floats:
+        """The loss of each expert, (N, M), in 0..1."""
+        return np.clip(self.losses.heads(hidden_NH), 0, 1)
+
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """One small network, in numpy."""
+        check_prompts(self.models, prompts)
+        x_ND = features(self.encoder, prompts)
+        hidden_NH = self.losses.hidden(x_ND)
+        values_NK = np.hstack([1 - self._expected(hidden_NH), self.costs(x_ND)])
+        return prediction(self.models, values_NK, self.doubt(hidden_NH))
+
+    @classmethod
+    def examples(cls) -> list[dict[str, object]]:
+        """Settings to try in `waypost.checks`."""
+        small: dict[str, object] = {"hidden": 8, "epochs": 4, "batch": 80}
+        return [small, {**small, "divergence": "kl", "layers": 2, "epochs": 2}]
