@@ -18,6 +18,7 @@ from waypost.routers.escalation import Escalation
 from waypost.routers.knn import KNN
 from waypost.routers.lin_ucb import LinUCB
 from waypost.routers.online import Online
+from waypost.routers.preference_factors import PreferenceFactors
 from waypost.routers.preference_similarity import PreferenceSimilarity
 from waypost.routers.random import Random
 from waypost.routers.ridge import Ridge
@@ -32,6 +33,7 @@ ROUTERS: Mapping[str, type] = {
     "knn": KNN,
     "ridge": Ridge,
     "domain": Domain,
+    "preference_factors": PreferenceFactors,
     "preference_similarity": PreferenceSimilarity,
     "lin_ucb": LinUCB,
     "thompson": Thompson,
@@ -132,7 +134,7 @@ def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | Non
 
 
 __all__ = [
-    "KINDS", "KNN", "ROUTERS", "BestSingle", "CarrotEncoder", "Cheapest", "Domain", "Escalation", "LinUCB", "Online",
-    "PreferenceSimilarity", "Random", "Ridge", "Router", "Thompson", "Tryage", "load", "load_sample", "make", "name_of",
-    "save",
+    "KINDS", "KNN", "ROUTERS", "BestSingle", "CarrotEncoder", "Cheapest", "Domain", "Escalation", "LinUCB",
+    "Online", "PreferenceFactors", "PreferenceSimilarity", "Random", "Ridge", "Router", "Thompson", "Tryage",
+    "load", "load_sample", "make", "name_of", "save",
 ]  # fmt: skip
