@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import rows
@@ -27,6 +30,7 @@ import rows
 PAGE = rows.ROOT / "docs" / "results.md"
 FIGURES = rows.ROOT / "docs" / "figures"
 FIGURES_SHOWN = {"curves": "cost and quality", "quality": "quality", "shares": "who gets which questions"}
+_ASKED = 205  # prompts, of which the first five only warm up
 KEPT = rows.ROOT / "benchmarks" / "results" / "results.jsonl"
 
 
@@ -35,7 +39,7 @@ HEAD = """\
 
 Every router on the shipped table and on five public ones, made by `python benchmarks/results.py --data FOLDER` (`make bench DATA=FOLDER`); the rows are in `benchmarks/results/results.jsonl`, with more figures than fit here. How to read them: [evaluation](evaluation.md).
 
-Each table is split 70 to 30 with near duplicates on one side. A verdict is on the paired difference to the best single model *in hindsight*, corrected for all that was asked; "a mix of equal cost" tosses a coin between single models. Where money has a weight, losing quality to the dearest model is what was asked for: read that column.
+Each table is split 70 to 30 with near duplicates on one side. A verdict is on the paired difference to the best single model *in hindsight*, corrected for all that was asked; "a mix of equal cost" tosses a coin between single models. Where money has a weight, losing quality to the dearest model is what was asked for: read that column. AIQ is the mean height of a router's cost–quality hull over the costs that all curves of the table share ([measures](metrics.md)). The last columns are what a router takes: seconds to fit it on the 70 %, the median time of one prompt asked by itself, its encoder included, and the megabytes that it is saved in; all on the machine that the rows name, one thread.
 """  # noqa: E501 - a paragraph of the page
 
 
@@ -75,7 +79,7 @@ SOURCES = {
         "llmrouter/train.json",
         "llmrouter",
         "llmrouter/test.json",
-        routers="cheapest,best_single,random,knn,ridge,domain,nearest:Nearest",
+        routers="all,nearest:Nearest",
     ),
     "routellm": Source(
         "RouteLLM, MMLU",
@@ -109,16 +113,12 @@ def main() -> None:
 
 
 def measure(name: str, source: Source, data: Path | None) -> None:
-    """Run ``waypost eval`` and ``waypost report`` on a table, and keep the rows and figures."""
+    """Fit every router on a table, measure it and what it costs to train, keep and ask; keep the rows and figures."""
     run = datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as folder:
         table = list(_tables(source, data, Path(folder)))
-        table += ["--router", source.routers] if source.routers else []
-        for objective in source.objectives:
-            weighed = ["--objective", objective] if objective else []
-            found = _waypost("eval", *table, *weighed, "--json")
-            for line in found.splitlines():
-                rows.append("results", {"source": name, "objective": objective, "run": run, **json.loads(line)})
+        for objective, row in _measured(table, source):
+            rows.append("results", {"source": name, "objective": objective, "run": run, **row})
         figures = Path(folder) / "figures"
         weighed = ["--objective", source.objectives[-1]] if source.objectives[-1] else []
         _waypost("report", str(Path(folder) / "report.html"), *table, *weighed, "--figures", str(figures))
@@ -126,6 +126,80 @@ def measure(name: str, source: Source, data: Path | None) -> None:
         for figure in FIGURES_SHOWN:
             if (figures / f"{figure}.svg").exists():
                 shutil.copy(figures / f"{figure}.svg", FIGURES / f"{name}-{figure}.svg")
+
+
+def _measured(words: Sequence[str], source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows by objective, as ``waypost eval --json`` has them, with what each router costs beside its AIQ."""
+    from waypost.cli import lines, measured, named
+    from waypost.evaluation.report.measure import Measuring
+    from waypost.outcomes.leaks import clusters
+
+    options = dict(zip(words[:-1:2], words[1::2], strict=True)) if len(words) > 1 else {}
+    table = Path(words[0]) if len(words) == 1 else None
+    train, test = ([options[option]] if options else [] for option in ("--train", "--test"))
+    data = measured.read(table, "waypost", train, test, seed=0)
+    ((name, tested),) = data.tests.items()
+    with named.one_thread(fits=True):
+        made, costs = _fitted(data, source)
+        for objective in source.objectives:
+            asked = named.objective([objective] if objective else [])
+            cards = measured.cards(data, None, asked)
+            measuring = Measuring(made, dict.fromkeys(made, asked), cards, data.train, asked.weights)
+            found = measuring.tested(name, tested, data.leaks.get(name), clusters(tested.prompts, tested.sources))
+            parts = {"clean": found.found, "all": found.with_leaks, "leaked": found.on_leaks}
+            known = {part: one for part, one in parts.items() if one is not None}
+            for row in lines.rows(name, known):
+                spec = row["router"]
+                aiq = {"aiq": _number(found.method(spec).aiq), "zero_aiq": _number(found.aiq)}
+                yield objective, {**row, **aiq, **costs[spec]}
+
+
+def _fitted(data: Any, source: Source) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Each router, fitted on the training table alone, and what that took: seconds, bytes, microseconds a prompt."""
+    from waypost.cli import measured
+    from waypost.routers import KINDS, ROUTERS
+
+    (tested,) = data.tests.values()
+    specs = source.routers.split(",") if source.routers else list(ROUTERS)
+    heads = [name for name in KINDS if name not in ROUTERS] if tested.keeps_answers and not source.routers else []
+    found = measured.made(data, specs, heads, seed=0)
+    made, costs = {}, {}
+    for spec, router in found.items():
+        started = perf_counter()
+        fitted = measured.tried(spec, router, data.train, [])
+        if fitted is not None:
+            made[spec], seconds = fitted, perf_counter() - started
+            costs[spec] = {
+                "trained_on": len(data.train),
+                "fit_seconds": round(seconds, 3),
+                "bytes": _size(fitted) if spec in KINDS else None,
+                "predict_us": round(1e6 * _asked(fitted, tested.prompts[:_ASKED])),
+            }
+    return made, costs
+
+
+def _size(router: Any) -> int:
+    """Bytes of a saved router."""
+    from waypost.routers import save
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(router, folder)
+        return sum(file.stat().st_size for file in Path(folder).iterdir())
+
+
+def _asked(router: Any, prompts: Sequence[str]) -> float:
+    """The median of the seconds that one prompt takes, each asked once and by itself, after a few to warm up."""
+    router.predict(prompts[:5])
+    taken = []
+    for prompt in prompts[5:]:
+        started = perf_counter()
+        router.predict([prompt])
+        taken.append(perf_counter() - started)
+    return statistics.median(taken)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _tables(source: Source, data: Path | None, folder: Path) -> Iterator[str]:
@@ -183,8 +257,9 @@ def _section(found: Sequence[Mapping[str, Any]], objective: str) -> list[str]:
         f"{100 * one['best_single']:.1f} %{_paid(one['best_single_usd'])}; oracle {100 * one['oracle']:.1f} %, "
         f"a model by chance {100 * one['chance']:.1f} %.",
         "",
-        "| | quality % | less the best single model's, 95 % | less a mix's of equal cost, 95 % | $ / 1,000 | verdict |",
-        "|---|---|---|---|---|---|",
+        "| | quality % | less the best single model's, 95 % | less a mix's of equal cost, 95 % | $ / 1,000 | AIQ "
+        "| verdict | fit s | one prompt µs | MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(found, key=lambda row: -row["quality"]):
         cells = [
@@ -193,7 +268,11 @@ def _section(found: Sequence[Mapping[str, Any]], objective: str) -> list[str]:
             _points(row["gain_ci95"]),
             _points(row["zero_gain_ci95"]),
             "–" if row["usd"] is None else f"{1000 * row['usd']:.3g}",
+            _shown(row.get("aiq"), 1, ".3f"),
             row["verdict"],
+            _shown(row.get("fit_seconds"), 1, ".2g"),
+            _shown(row.get("predict_us"), 1, ".0f"),
+            _shown(row.get("bytes"), 1e-6, ".2g"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", *(_leaks(found) if one["leaked"] else [])]
@@ -217,6 +296,10 @@ def _leaks(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _points(bounds: Sequence[float | None]) -> str:
     return "–" if bounds[0] is None else " … ".join(f"{100 * bound:+.1f}" for bound in bounds)
+
+
+def _shown(value: float | None, scale: float, form: str) -> str:
+    return "–" if value is None else format(scale * value, form)
 
 
 def _paid(usd: float | None) -> str:

@@ -13,6 +13,7 @@ from waypost.cli.calibrate import calibrate
 from waypost.cli.collect import collect
 from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
+from waypost.cli.extend import extend
 from waypost.cli.import_ import import_
 from waypost.cli.init import init
 from waypost.cli.report import report
@@ -35,6 +36,7 @@ app.add_typer(models.app, name="models")
 app.command("collect")(collect)
 app.command("import")(import_)
 app.command("train")(train)
+app.command("extend")(extend)
 app.command("eval")(eval_)
 app.command("audit")(audit)
 app.command("estimate")(estimate)

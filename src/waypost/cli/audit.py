@@ -29,9 +29,7 @@ def audit(
     test: Annotated[list[str] | None, typer.Option(help="Files of prompts that the routers have not seen.")] = None,
     router: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Such as knn,ridge; also folders saved by train, or package.module:Class; default: all of ours."
-        ),
+        typer.Option(help="As of waypost eval: names, folders, package.module:Class, or all."),
     ] = None,
     strategy: Annotated[
         list[str] | None, typer.Option(help="cascade, or a folder saved by train; its first choice is audited.")

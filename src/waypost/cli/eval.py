@@ -28,7 +28,7 @@ def eval_(
     router: Annotated[
         list[str] | None,
         typer.Option(
-            help="Such as knn,ridge; also folders saved by train, or package.module:Class; default: all of ours."
+            help="Such as knn,ridge; folders saved by train; package.module:Class; or all; default: the usual ones."
         ),
     ] = None,
     strategy: Annotated[

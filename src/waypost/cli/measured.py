@@ -193,11 +193,13 @@ def made(data: Data, routers: list[str], strategies: list[str], seed: int) -> di
         BadInput: a name that is not known, or not of its kind.
     """
     from waypost.evaluation import cheapest
-    from waypost.routers import ROUTERS
+    from waypost.routers import ROUTERS, USUAL
 
+    if "all" in routers:
+        routers = [*dict.fromkeys(name for spec in routers for name in (ROUTERS if spec == "all" else [spec]))]
     if not routers and not strategies and all(table.keeps_answers for table in data.tests.values()):
         strategies = ["cascade"]
-    found = {spec: _router(spec, seed) for spec in routers or ROUTERS}
+    found = {spec: _router(spec, seed) for spec in routers or USUAL}
     found |= {spec: _strategy(spec, seed) for spec in strategies}
     if "cheapest" in found and all(cheapest(table) is None for table in data.tests.values()):
         output.say("the tables have no costs, so 'cheapest' is only the first model by name")

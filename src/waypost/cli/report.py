@@ -28,7 +28,7 @@ def report(
     test: Annotated[list[str] | None, typer.Option(help="Test files, measured one by one.")] = None,
     router: Annotated[
         list[str] | None,
-        typer.Option(help="As of waypost eval: names, folders or package.module:Class; default: all of ours."),
+        typer.Option(help="As of waypost eval: names, folders, package.module:Class, or all."),
     ] = None,
     strategy: Annotated[list[str] | None, typer.Option(help="As of waypost eval: cascade, or a saved folder.")] = None,
     objective: Annotated[

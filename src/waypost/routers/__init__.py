@@ -1,4 +1,4 @@
-"""Routers predict quality, USD and seconds of each model for a prompt; this list is the only registry."""
+"""Routers predict quality, USD and seconds of each model for a prompt; this list of imports is the only registry."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from typing import Any, Protocol, Self, get_args, get_type_hints, runtime_checka
 from waypost.errors import BadInput, nearest
 from waypost.outcomes import Outcomes
 from waypost.routers import storage
-from waypost.routers.best_single import BestSingle
-from waypost.routers.carrot_encoder import CarrotEncoder
-from waypost.routers.cheapest import Cheapest
-from waypost.routers.domain import Domain
-from waypost.routers.escalation import Escalation
-from waypost.routers.knn import KNN
-from waypost.routers.lin_ucb import LinUCB
-from waypost.routers.online import Online
-from waypost.routers.preference_factors import PreferenceFactors
-from waypost.routers.preference_similarity import PreferenceSimilarity
-from waypost.routers.random import Random
-from waypost.routers.ridge import Ridge
-from waypost.routers.thompson import Thompson
-from waypost.routers.tryage import Tryage
+from waypost.routers.best_single import BestSingle as BestSingle
+from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
+from waypost.routers.cheapest import Cheapest as Cheapest
+from waypost.routers.domain import Domain as Domain
+from waypost.routers.escalation import Escalation as Escalation
+from waypost.routers.knn import KNN as KNN
+from waypost.routers.lin_ucb import LinUCB as LinUCB
+from waypost.routers.online import Online as Online
+from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
+from waypost.routers.preference_similarity import PreferenceSimilarity as PreferenceSimilarity
+from waypost.routers.random import Random as Random
+from waypost.routers.ridge import Ridge as Ridge
+from waypost.routers.taxonomy import LEARNS, WHEN, labels
+from waypost.routers.thompson import Thompson as Thompson
+from waypost.routers.tryage import Tryage as Tryage
 from waypost.types import Prediction
 
-ROUTERS: Mapping[str, type] = {
-    "cheapest": Cheapest,
-    "best_single": BestSingle,
-    "random": Random,
-    "knn": KNN,
-    "ridge": Ridge,
-    "domain": Domain,
-    "preference_factors": PreferenceFactors,
-    "preference_similarity": PreferenceSimilarity,
-    "lin_ucb": LinUCB,
-    "thompson": Thompson,
-    "carrot_encoder": CarrotEncoder,
-    "tryage": Tryage,
-}
+
+def _registered(found: Mapping[str, object]) -> dict[str, type]:
+    """The routers among some names, by the names of their modules: by how they learn, means first."""
+    kinds = [kind for kind in found.values() if isinstance(kind, type) and getattr(kind, "when", "") == WHEN[0]]
+    kinds.sort(key=lambda kind: LEARNS.index(labels(kind).learns))
+    return {kind.__module__.rpartition(".")[2]: kind for kind in kinds}
+
+
+# To import a router above is to register it: it is known by the name of its module.
+ROUTERS: Mapping[str, type] = _registered(globals())
+# What is measured when nobody names a router: quick ones, of every kind.
+USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
 
@@ -131,10 +130,3 @@ def load(folder: str | Path) -> Any:
 def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | None:
     """What a saved router of these models expects of the sample that it was saved with, or None."""
     return storage.load_sample(Path(folder), models)
-
-
-__all__ = [
-    "KINDS", "KNN", "ROUTERS", "BestSingle", "CarrotEncoder", "Cheapest", "Domain", "Escalation", "LinUCB",
-    "Online", "PreferenceFactors", "PreferenceSimilarity", "Random", "Ridge", "Router", "Thompson", "Tryage",
-    "load", "load_sample", "make", "name_of", "save",
-]  # fmt: skip
