@@ -1,11 +1,13 @@
 """How long is one decision on one core, and how many prompts a second go through in a batch?
 
-One decision is: encode a prompt of 500 characters, predict for 10 models, choose.  Prompts come from the project's
+One decision is: encode a prompt of 500 characters, predict for 10 models, choose; ``predict_p50_ms`` is without the
+choice.  Prompts come from the project's
 own generators and none occurs twice; the outcomes that the routers are fitted on follow a law by group, so that
 what a router chooses by itself (the neighbours of `knn`) is as with real ones.  Everything runs in one thread.
 
-    python benchmarks/decision.py            # a minute; appends to results/decision.jsonl
-    python benchmarks/decision.py --quick    # seconds; only prints
+    python benchmarks/decision.py                                   # appends to results/decision.jsonl
+    python benchmarks/decision.py --quick                           # only prints
+    python benchmarks/decision.py --rows 20000 --router knn,ridge   # fitted on more rows; some routers only
 """
 
 from __future__ import annotations
@@ -13,22 +15,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import rows
-from waypost import ModelCard, Query, routers
+from waypost import ModelCard, Query, encoders, routers
 from waypost.embedded.prompts import generate
+from waypost.errors import NotInstalled
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
 
 MODELS = tuple(f"model-{m}" for m in range(10))
 CARDS = {name: ModelCard(name, 0.1 * (m + 1), 0.4 * (m + 1)) for m, name in enumerate(MODELS)}
 OBJECTIVE = Objective(usd=100)
-TRAINING = 2000
 
 
 def table(prompts: Sequence[str], groups: Sequence[str]) -> Outcomes:
@@ -55,14 +60,14 @@ def decide(router: routers.Router, prompt: str) -> str:
     return OBJECTIVE.choose(router.predict([prompt]), CARDS, Query.of(prompt), "bench").model
 
 
-def milliseconds(router: routers.Router, prompts: Sequence[str]) -> list[float]:
-    """The time of each decision, after a few to warm up."""
+def milliseconds(ask: Callable[[str], object], prompts: Sequence[str]) -> list[float]:
+    """The time of asking each prompt by itself, after a few to warm up."""
     for prompt in prompts[:50]:
-        decide(router, prompt)
+        ask(prompt)
     times = []
     for prompt in prompts[50:]:
         start = perf_counter()
-        decide(router, prompt)
+        ask(prompt)
         times.append((perf_counter() - start) * 1e3)
     return times
 
@@ -78,32 +83,48 @@ def per_second(router: routers.Router, prompts: Sequence[str]) -> float:
 
 
 def main() -> None:
-    """Measure every router of the registry."""
+    """Measure routers of the registry: those asked for, or all that can be fitted here."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the prompts, and no row is kept")
-    quick = parser.parse_args().quick
+    parser.add_argument("--rows", type=int, default=2000, help="to fit on; default: 2000")
+    parser.add_argument("--router", default=",".join(routers.ROUTERS), help="default: all")
+    parser.add_argument("--encoder", default="static-256", help="of the routers that have one")
+    asked = parser.parse_args()
     threadpool_limits(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    batch, decisions = (1000, 300) if quick else (10_000, 2000)
-    known = generate(TRAINING, seed=0)
+    batch, decisions = (1000, 300) if asked.quick else (10_000, 2000)
+    known = generate(asked.rows, seed=0)
     trained_on = table([sample.prompt for sample in known], [sample.group for sample in known])
     own = [sample.prompt for sample in generate(batch, seed=1)]
     long = long_prompts(own, batch)
-    for name in routers.ROUTERS:
-        router = routers.make(name).fit(trained_on)
-        times = milliseconds(router, long[: decisions + 50])
+    for name in asked.router.split(","):
+        try:
+            router = made(name, asked.encoder).fit(trained_on)
+        except NotInstalled as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
+        times = milliseconds(partial(decide, router), long[: decisions + 50])
+        predicting = milliseconds(lambda prompt, router=router: router.predict([prompt]), long[-decisions - 50 :])
         figures = {
             "router": name,
+            "encoder": asked.encoder,
             "models": len(MODELS),
-            "trained_on": TRAINING,
+            "trained_on": asked.rows,
             "p50_ms": round(float(np.percentile(times, 50)), 4),
             "p95_ms": round(float(np.percentile(times, 95)), 4),
+            "predict_p50_ms": round(float(np.percentile(predicting, 50)), 4),
             "batch": len(long),
             "own_prompts_per_s": round(per_second(router, own)),
             "500_chars_per_s": round(per_second(router, long)),
         }
-        print(json.dumps(figures)) if quick else rows.append("decision", figures)
+        print(json.dumps(figures)) if asked.quick else rows.append("decision", figures)
+
+
+def made(name: str, encoder: str) -> routers.Router:
+    """A router to be fitted, with this encoder where it has one."""
+    has_one = any(field.name == "encoder" for field in fields(routers.ROUTERS[name]))
+    return routers.make(name, **({"encoder": encoders.named(encoder)} if has_one else {}))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,16 @@ def promise_input_is_not_mutated(make: Make) -> None:
         _equal(router.predict(prompts), first, 0.0)
     _require(prompts == list(_PROMPTS), "the list of prompts was changed")
     _require(Outcomes.concat([table]).fingerprint == before, "the table was changed")
+
+
+def promise_many_threads_get_what_one_gets(make: Make) -> None:
+    """A fitted router may be asked from many threads at once."""
+    router = make().fit(_table())
+    prompts = [f"{prompt} {number}" for number in range(10) for prompt in _PROMPTS]
+    expected = router.predict(prompts)
+    with ThreadPoolExecutor(8) as threads:
+        for n, one in enumerate(threads.map(lambda prompt: router.predict([prompt]), prompts)):
+            _equal(one, Prediction(expected.models, *(a[n : n + 1] for a in expected[1:])), _TOLERANCE)
 
 
 def promise_saved_and_loaded_is_equal(make: Make) -> None:
