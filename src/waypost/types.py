@@ -294,7 +294,11 @@ class Encoder(Protocol):
     """Text to vectors."""
 
     name: str
-    dim: int
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, dim); a text without any token gets the zero vector."""
