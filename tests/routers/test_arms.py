@@ -290,3 +290,13 @@ def test_a_snapshot_stays_as_it_was():
     before, still = router.predict(PROMPTS), router.snapshot()
     router.update(PROMPTS[0], "tiny", 1.0)
     assert all(np.array_equal(a, b) for a, b in zip(before[1:], still.predict(PROMPTS)[1:], strict=True))
+
+
+@BOTH
+def test_a_cost_that_nobody_has_told_yet_keeps_no_model_from_being_asked(kind):
+    """Money has a weight and one model's cost is known: the others must still have a chance to show theirs."""
+    router = kind.from_cards(CARDS)
+    router.update(PROMPTS[0], "large", 0.2, usd=0.01, seconds=1.0)
+    assert np.isnan(router.predict(PROMPTS).usd_NM[:, :2]).all()
+    chance_NM = router.propensities(PROMPTS, Objective(usd=50, seconds=0.1), CARDS)
+    assert (chance_NM > 0).all() and (chance_NM[:, 2] < 0.5).all()

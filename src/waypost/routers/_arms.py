@@ -255,10 +255,8 @@ class Bandit:
 
     def explore(self, prompts: Sequence[str], rng: np.random.Generator | int = 0) -> Prediction:
         """One draw of what to believe for the sake of learning; its quality may lie outside 0..1."""
-        known = self.arms(self.context(prompts))
-        drawn_SNM = self._drawn(known, np.random.default_rng(rng), 1)
-        costs = prediction(self.models, np.hstack(known[:2]), known.error_NM)
-        return costs._replace(quality_NM=drawn_SNM[0])
+        hoped, known = self._hoped(prompts)
+        return hoped._replace(quality_NM=self._drawn(known, np.random.default_rng(rng), 1)[0])
 
     def propensities(
         self,
@@ -273,14 +271,12 @@ class Bandit:
         A share of ``epsilon`` goes to all models that the objective leaves, the rest to the best of each draw.  What
         the objective demands (its constraints, ``min_quality`` of the expected quality) holds while exploring.
         """
-        check_prompts(self.models, prompts)
-        known = self.arms(self.context(prompts))
-        expected = prediction(self.models, np.hstack(known[:2]), known.error_NM)
-        left_NM = np.isfinite(objective.ranked(expected, cards, query).score_NM)
+        hoped, known = self._hoped(prompts)
+        left_NM = np.isfinite(objective.ranked(hoped, cards, query).score_NM)
         drawn_SNM = self._drawn(known, np.random.default_rng(rng), self._draws)
         s, n, m = drawn_SNM.shape
         drawn_RM = np.where(left_NM, drawn_SNM, np.nan).reshape(s * n, m)
-        each = Prediction(self.models, drawn_RM, *(np.tile(array_NM, (s, 1)) for array_NM in expected[2:]))
+        each = Prediction(self.models, drawn_RM, *(np.tile(array_NM, (s, 1)) for array_NM in hoped[2:]))
         best_SN = replace(objective, min_quality=0.0).ranked(each, cards, query).order_NM[:, 0].reshape(s, n)
         share_NM = (best_SN[:, :, None] == np.arange(m)).mean(axis=0)
         chance_NM: Floats = (1 - self.epsilon) * share_NM + self.epsilon * left_NM / left_NM.sum(axis=1, keepdims=True)
@@ -331,6 +327,19 @@ class Bandit:
             still = copy(self)
             still.arms = deepcopy(self.arms)
         return still
+
+    def _hoped(self, prompts: Sequence[str]) -> tuple[Prediction, Known]:
+        """What is expected, but a cost that no outcome has told yet is hoped to be as low as the lowest known.
+
+        With a weight on costs an unknown one would keep a model from ever being asked, and so from becoming known.
+        """
+        known = self.arms(self.context(prompts))
+        expected = prediction(self.models, np.hstack(known[:2]), known.error_NM)
+        usd_NM, seconds_NM = (
+            np.where(np.isnan(cost_NM), np.fmin.reduce(cost_NM, axis=1, keepdims=True), cost_NM)
+            for cost_NM in (expected.usd_NM, expected.seconds_NM)
+        )
+        return expected._replace(usd_NM=usd_NM, seconds_NM=seconds_NM), known
 
     @property
     def _draws(self) -> int:
