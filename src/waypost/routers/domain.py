@@ -13,7 +13,8 @@ from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
 from waypost.routers._features import features
-from waypost.routers._targets import check_prompts, column_means, prediction, targets
+from waypost.routers._groups import group_means
+from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
 _ROWS = 65_536  # from which the classifier and the clusters learn, and which are encoded at once
@@ -82,7 +83,9 @@ class Domain:
         self.domains = tuple(map(str, names))
         self.weights_DG, self.bias_G = coef_GD.T.astype(np.float32), bias_G
         self.models, self.trained_on = table.models, outcomes.fingerprint
-        self._fit_means(table.values_NK, weight_N, group_N)
+        self.means_GK, self.errors_GM = group_means(
+            table.values_NK, weight_N, group_N, groups=len(names), prior=self.prior
+        )
         return self
 
     def _groups(self, groups: Sequence[str], prompts: Sequence[str]) -> NDArray[np.object_]:
@@ -100,21 +103,6 @@ class Domain:
         blocks = (prompts[start : start + _ROWS] for start in range(0, len(prompts), _ROWS))
         labels = np.concatenate([means.predict(self.encoder.encode(block).astype(np.float64)) for block in blocks])
         return np.array([f"cluster-{label}" for label in labels], dtype=object)
-
-    def _fit_means(self, values_NK: Floats, weight_N: Floats, group_N: NDArray[np.intp]) -> None:
-        m, overall_K = len(self.models), column_means(values_NK, weight_N)
-        count_GK, total_GK = np.empty((2, len(self.domains), values_NK.shape[1]))
-        for g in range(len(self.domains)):
-            rows = np.flatnonzero(group_N == g)
-            known_nK = ~np.isnan(values_NK[rows])
-            # Rows of one group may weigh differently (several files); the prior counts rows, so weights mean 1 in it.
-            share_n = weight_N[rows] / max(weight_N[rows].mean(), 1e-12)
-            count_GK[g] = share_n @ known_nK + self.prior
-            total_GK[g] = share_n @ np.where(known_nK, values_NK[rows], 0)
-        self.means_GK = (total_GK + self.prior * np.nan_to_num(overall_K)) / count_GK
-        self.means_GK[:, np.isnan(overall_K)] = np.nan
-        mean_GM = np.clip(self.means_GK[:, :m], 0, 1)
-        self.errors_GM = np.sqrt(mean_GM * (1 - mean_GM) / count_GK[:, :m])
 
     def probabilities(self, prompts: Sequence[str]) -> Floats:
         """Probability of each of ``domains`` for each prompt, (N, G)."""

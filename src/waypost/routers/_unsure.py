@@ -1,0 +1,60 @@
+"""Below which probability of its category a prompt is better sent to a generalist: chosen by cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waypost.outcomes import Outcomes
+from waypost.routers._groups import group_means
+from waypost.routers._targets import Targets
+from waypost.routers.domain import Domain
+from waypost.types import Floats
+
+_FOLDS = 3
+_SHARES = (0.0, 0.05, 0.1, 0.2, 0.4)  # of the training prompts, sent to the generalist: what is tried
+
+
+def held_out(make: Callable[[], Domain], fitted: Domain, outcomes: Outcomes) -> Floats:
+    """Probabilities (N, G) of the domains of ``fitted``, by classifiers that have not seen the prompt."""
+    odds_NG, fold_N = fitted.probabilities(outcomes.prompts), _folds(outcomes.prompts)
+    for fold in range(_FOLDS):
+        rest = outcomes.select(fold_N != fold)
+        if len(set(rest.groups)) < 2:
+            continue  # too few rows to tell: the classifier that has seen them stands in
+        found = make().fit(rest)
+        rows = np.flatnonzero(fold_N == fold)
+        odds_NG[rows] = 0
+        columns = np.searchsorted(fitted.domains, found.domains)
+        odds_NG[np.ix_(rows, columns)] = found.probabilities([outcomes.prompts[n] for n in rows])
+    return odds_NG
+
+
+def threshold(table: Targets, group_N: NDArray[np.intp], odds_NG: Floats, prior: float) -> float:
+    """The threshold that earned most on held-out prompts with every model at hand; of equals the least used.
+
+    The generalist is the model that did best on the other folds' prompts below the threshold.
+    """
+    sure_N, guess_N, fold_N = odds_NG.max(axis=1), odds_NG.argmax(axis=1), _folds(table.prompts)
+    m, unsure = len(table.models), odds_NG.shape[1]
+    thresholds = [float(np.quantile(sure_N, share)) if share else 0.0 for share in _SHARES]
+    earned = []
+    for least in thresholds:
+        category_N, asked_N = (np.where(sure_N < least, unsure, some_N) for some_N in (group_N, guess_N))
+        got_N = np.empty(len(sure_N))
+        for fold in range(_FOLDS):
+            rest_N, rows = fold_N != fold, np.flatnonzero(fold_N == fold)
+            rest = (table.values_NK[rest_N], table.weight_N[rest_N], category_N[rest_N])
+            means_CM = group_means(*rest, groups=unsure + 1, prior=prior).means_GK[:, :m]
+            expert_C = np.nan_to_num(means_CM, nan=-1).argmax(axis=1)
+            got_N[rows] = table.values_NK[rows, expert_C[asked_N[rows]]]
+        known_N = ~np.isnan(got_N) & (table.weight_N > 0)
+        earned.append(np.average(got_N[known_N], weights=table.weight_N[known_N]) if known_N.any() else 0.0)
+    return thresholds[int(np.argmax(np.round(earned, 12)))]
+
+
+def _folds(prompts: Sequence[str]) -> NDArray[np.intp]:
+    """The fold of each row; all rows of one prompt are in one."""
+    return np.asarray(np.unique(np.array(prompts, dtype=object), return_inverse=True)[1] % _FOLDS)
