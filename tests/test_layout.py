@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strategies": NOUNS | FACTS | {"routers"},
     "evaluation": NOUNS | FACTS | {"routers", "strategies"},
     "store": NOUNS,
+    "control": NOUNS,
     "gateway": NOUNS | FACTS | {"routers", "strategies", "store"},
     "embedded": NOUNS | {"outcomes"},
     "cli": NOUNS | FACTS | {"routers", "strategies", "evaluation", "store", "gateway", "embedded"},

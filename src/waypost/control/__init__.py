@@ -1,0 +1,1 @@
+"""What is decided for many requests at once: which models are kept in memory."""
