@@ -13,6 +13,7 @@ from waypost.routers import storage
 from waypost.routers.best_single import BestSingle as BestSingle
 from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
 from waypost.routers.cheapest import Cheapest as Cheapest
+from waypost.routers.composition import Composition as Composition
 from waypost.routers.domain import Domain as Domain
 from waypost.routers.escalation import Escalation as Escalation
 from waypost.routers.knn import KNN as KNN
@@ -39,25 +40,6 @@ def _registered(found: Mapping[str, object]) -> dict[str, type]:
 ROUTERS: Mapping[str, type] = _registered(globals())
 # What is measured when nobody names a router: quick ones, of every kind.
 USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
-from waypost.routers.best_single import BestSingle
-from waypost.routers.cheapest import Cheapest
-from waypost.routers.composition import Composition
-from waypost.routers.domain import Domain
-from waypost.routers.escalation import Escalation
-from waypost.routers.knn import KNN
-from waypost.routers.preference_similarity import PreferenceSimilarity
-from waypost.routers.random import Random
-from waypost.routers.ridge import Ridge
-ROUTERS: Mapping[str, type] = {
-    "cheapest": Cheapest,
-    "best_single": BestSingle,
-    "random": Random,
-    "knn": KNN,
-    "ridge": Ridge,
-    "domain": Domain,
-    "preference_similarity": PreferenceSimilarity,
-    "composition": Composition,
-}
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
 
@@ -149,9 +131,3 @@ def load(folder: str | Path) -> Any:
 def load_sample(folder: str | Path, models: tuple[str, ...]) -> Prediction | None:
     """What a saved router of these models expects of the sample that it was saved with, or None."""
     return storage.load_sample(Path(folder), models)
-
-
-__all__ = [
-    "KINDS", "KNN", "ROUTERS", "BestSingle", "Cheapest", "Composition", "Domain", "Escalation", "PreferenceSimilarity",
-    "Random", "Ridge", "Router", "load", "load_sample", "make", "name_of", "save",
-]  # fmt: skip
