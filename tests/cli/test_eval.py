@@ -192,7 +192,8 @@ def test_when_every_question_leaked_there_is_no_verdict(routerdc, waypost):
     [
         (("--router", "rigde"), "no router 'rigde'; .* Did you mean 'ridge'"),
         (("--router", "cascade"), "it is a strategy: --strategy cascade"),
-        (("--strategy", "casacde"), "no strategy 'casacde'"),
+        (("--router", "safe_route"), "it is a strategy: --strategy safe_route"),
+        (("--strategy", "casacde"), "no strategy 'casacde'; there are cascade and safe_route"),
         (("--router", "os.path:join"), "must be a class with fit and predict"),
         (("--router", "no_such_module:Router"), "cannot import 'no_such_module'"),
         (("--objective", "usd"), "'usd' must be written name=value"),

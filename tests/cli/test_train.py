@@ -63,10 +63,14 @@ def test_the_seed_reaches_a_router_that_draws(table, rows, tmp_path):
     assert routers.load(tmp_path / "r").seed == 5
 
 
-def test_the_head_of_a_cascade_is_trained_alike(table, rows, tmp_path):
-    (report,) = rows("train", table, "--format", "routerbench", "--router", "cascade", "--out", tmp_path / "r")
+@pytest.mark.parametrize(("head", "settings"), [("cascade", ()), ("safe_route", ("--set", "units=4,epochs=2"))])
+def test_the_head_of_a_cascade_is_trained_and_measured_alike(table, rows, tmp_path, head, settings):
+    words = (table, "--format", "routerbench")
+    (report,) = rows("train", *words, "--router", head, "--out", tmp_path / "r", *settings)
     assert 0 < report["quality"] <= 1
-    assert isinstance(routers.load(tmp_path / "r"), routers.Escalation)
+    assert isinstance(routers.load(tmp_path / "r"), routers.HEADS[head])
+    found = rows("eval", *words, "--router", "cheapest", "--strategy", tmp_path / "r")
+    assert found[-1]["quality"] == report["quality"]
 
 
 def test_people_are_told_what_was_learned_and_what_to_do_next(table, waypost, tmp_path):

@@ -39,10 +39,10 @@ def saved_router(folder: Path) -> Path:
     return folder
 
 
-def saved_head(folder: Path) -> Path:
+def saved_head(folder: Path, head: str = "cascade", **settings: object) -> Path:
     table = example_table(40)
     answered = [replace(row, answer=f"{row.model} says so", tokens_out=3) for row in table.rows()]
-    routers.save(routers.Escalation().fit(Outcomes.from_rows(answered)), folder)
+    routers.save(routers.make(head, **settings).fit(Outcomes.from_rows(answered)), folder)
     return folder
 
 
@@ -101,8 +101,9 @@ def test_a_saved_router_that_is_missing_says_what_makes_one(built, tmp_path):
         built(pool_of("a") + "router: empty")
 
 
-def test_a_cascade_is_served_from_its_head(built, tmp_path):
-    folder = saved_head(tmp_path / "head")
+@pytest.mark.parametrize(("head", "settings"), [("cascade", {}), ("safe_route", {"units": 4, "epochs": 2})])
+def test_a_cascade_is_served_from_its_head(built, tmp_path, head, settings):
+    folder = saved_head(tmp_path / "head", head, **settings)
     about = built(pool_of("tiny", "large") + f"strategy: cascade\nhead: {folder}")
     assert (about.strategy, about.unchosen) == ("cascade", ())
 

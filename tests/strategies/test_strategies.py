@@ -6,8 +6,7 @@ import pytest
 from waypost.errors import BadInput, BadTable, NoModelLeft
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
-from waypost.routers import Escalation, load, make, save
-from waypost.routers.escalation import Outlook
+from waypost.routers import Escalation, Outlook, load, make, save
 from waypost.strategies import Cascade, Single, replay
 from waypost.types import Answer, Decision, ModelCard, Outcome, Prediction, Query
 

@@ -34,7 +34,8 @@ def eval_(
     strategy: Annotated[
         list[str] | None,
         typer.Option(
-            help="cascade, or a folder saved by train; default: cascade, if no --router is named and answers were kept."
+            help="cascade, safe_route, or a folder saved by train; "
+            "default: cascade, if no --router is named and answers were kept."
         ),
     ] = None,
     objective: Annotated[

@@ -246,9 +246,9 @@ def unseen(table: Path | None, format: str, spec: str, seed: int) -> tuple[Any, 
 
 
 def _saved(spec: str) -> bool:
-    from waypost.routers import ROUTERS
+    from waypost.routers import KINDS
 
-    return spec not in (*ROUTERS, "cascade") and Path(spec).is_dir()
+    return spec not in KINDS and Path(spec).is_dir()
 
 
 def _router(spec: str, seed: int) -> Any:
@@ -256,13 +256,13 @@ def _router(spec: str, seed: int) -> Any:
 
     if _saved(spec):
         saved = routers.load(spec)
-        if isinstance(saved, routers.Escalation):
+        if isinstance(saved, routers.Head):
             raise BadInput(f"{spec} holds the head of a cascade; give it with --strategy {spec}")
         return saved
     if ":" in spec:
         return named.own_class(spec, seed)
-    if spec == "cascade":
-        raise BadInput("'cascade' looks at answers, so it is a strategy: --strategy cascade")
+    if spec in routers.HEADS:
+        raise BadInput(f"'{spec}' looks at answers, so it is a strategy: --strategy {spec}")
     return named.new_router(spec, {}, seed)
 
 
@@ -271,6 +271,7 @@ def _strategy(spec: str, seed: int) -> Any:
 
     if _saved(spec):
         return routers.load(spec)
-    if spec == "cascade":
+    if spec in routers.HEADS:
         return named.new_router(spec, {}, seed)
-    raise BadInput(f"no strategy '{spec}'; there is cascade, or a folder saved by train --router cascade")
+    known = " and ".join(routers.HEADS)
+    raise BadInput(f"no strategy '{spec}'; there are {known}, or a folder saved by train --router cascade")

@@ -14,7 +14,7 @@ from waypost.evaluation.baselines import chosen
 from waypost.evaluation.metrics import Earned
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
-from waypost.routers import Escalation, Router
+from waypost.routers import Head, Router
 from waypost.strategies import Cascade, Single, replay
 from waypost.types import Answer, Call, ModelCard, Prediction, Query, Strategy
 
@@ -38,7 +38,7 @@ def play(made: Any, table: Outcomes, objective: Objective, cards: Mapping[str, M
     (True, 0)
     """
     cards = cards or {name: ModelCard(name) for name in table.models}
-    if isinstance(made, Escalation):
+    if isinstance(made, Head):
         made = Cascade(made, cards)
     if callable(getattr(made, "predict", None)):
         return play_router(made, table, objective, cards)
@@ -63,9 +63,7 @@ def play_router(router: Router, table: Outcomes, objective: Objective, cards: Ma
     return _replayed(Single(router, cards), table, objective, declined, earned) if declined else earned
 
 
-def solved(
-    router: Router | Escalation, prompts: Sequence[str], objective: Objective, cards: Mapping[str, ModelCard]
-) -> Objective:
+def solved(router: Router, prompts: Sequence[str], objective: Objective, cards: Mapping[str, ModelCard]) -> Objective:
     """The objective with its budget turned into a weight by what a fitted router expects of some prompts.
 
     Raises:
@@ -133,9 +131,7 @@ def _declined(table: Outcomes, earned: Earned) -> list[int]:
     return declined
 
 
-def _predictions(
-    router: Router | Escalation, prompts: Sequence[str], models: Sequence[str]
-) -> Iterator[tuple[slice, Prediction]]:
+def _predictions(router: Router, prompts: Sequence[str], models: Sequence[str]) -> Iterator[tuple[slice, Prediction]]:
     """What the router expects, block by block: of a million prompts it is more than the table itself."""
     for start in range(0, max(len(prompts), 1), _BLOCK):
         rows = slice(start, start + _BLOCK)

@@ -10,7 +10,7 @@ from waypost import routers
 from waypost.errors import BadConfig, BadInput, NotInstalled
 from waypost.gateway.settings import EMBEDDED, Settings
 from waypost.objective import Objective
-from waypost.routers import Cheapest, Escalation, Router
+from waypost.routers import Cheapest, Head, Router
 from waypost.strategies import Cascade, Single
 from waypost.types import ModelCard, Prediction, Strategy
 
@@ -25,7 +25,7 @@ class Deciding:
     """
 
     strategy: Strategy
-    router: Router | Escalation
+    router: Router
     words: str
     cards: Mapping[str, ModelCard]
     sample: Prediction | None
@@ -70,7 +70,7 @@ def deciding(settings: Settings, cards: Mapping[str, ModelCard], folder: Path | 
 def _configured(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding:
     if settings.strategy == "cascade" and settings.head is not None:
         chosen = _saved(settings.head, cards, str(settings.head))
-        if not isinstance(chosen.router, Escalation):
+        if not isinstance(chosen.router, Head):
             raise BadConfig(f"{settings.file}: 'head' must hold a cascade's head, {settings.head} holds a router")
         return chosen
     if settings.router == "cheapest":
@@ -78,7 +78,7 @@ def _configured(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding:
     if settings.router is None:
         return _unsaid(cards)
     chosen = _saved(BUILTIN if settings.router == "builtin" else Path(settings.router), cards, str(settings.router))
-    if isinstance(chosen.router, Escalation):
+    if isinstance(chosen.router, Head):
         words = f"{settings.file}: {chosen.words} holds a cascade's head"
         raise BadConfig(f"{words}; say `strategy: cascade`, `head: {chosen.words}`")
     return chosen
@@ -86,7 +86,7 @@ def _configured(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding:
 
 def _saved(folder: Path, cards: Mapping[str, ModelCard], words: str) -> Deciding:
     loaded = routers.load(folder)
-    strategy = Cascade(loaded, cards) if isinstance(loaded, Escalation) else Single(loaded, cards)
+    strategy = Cascade(loaded, cards) if isinstance(loaded, Head) else Single(loaded, cards)
     return Deciding(strategy, loaded, words, cards, routers.load_sample(folder, loaded.models))
 
 

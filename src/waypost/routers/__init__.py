@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, get_args, get_type_hints, runtime_checka
 from waypost.errors import BadInput, nearest
 from waypost.outcomes import Outcomes
 from waypost.routers import storage
+from waypost.routers._answers import Outlook as Outlook
 from waypost.routers.best_single import BestSingle as BestSingle
 from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
 from waypost.routers.cheapest import Cheapest as Cheapest
@@ -23,10 +24,11 @@ from waypost.routers.preference_factors import PreferenceFactors as PreferenceFa
 from waypost.routers.preference_similarity import PreferenceSimilarity as PreferenceSimilarity
 from waypost.routers.random import Random as Random
 from waypost.routers.ridge import Ridge as Ridge
+from waypost.routers.safe_route import SafeRoute as SafeRoute
 from waypost.routers.taxonomy import LEARNS, WHEN, labels
 from waypost.routers.thompson import Thompson as Thompson
 from waypost.routers.tryage import Tryage as Tryage
-from waypost.types import Prediction
+from waypost.types import Answer, Prediction
 
 
 def _registered(found: Mapping[str, object]) -> dict[str, type]:
@@ -41,7 +43,8 @@ ROUTERS: Mapping[str, type] = _registered(globals())
 # What is measured when nobody names a router: quick ones, of every kind.
 USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
-KINDS: Mapping[str, type] = {**ROUTERS, "cascade": Escalation}
+HEADS: Mapping[str, type] = {"cascade": Escalation, "safe_route": SafeRoute}
+KINDS: Mapping[str, type] = {**ROUTERS, **HEADS}
 
 
 @runtime_checkable
@@ -56,6 +59,15 @@ class Router(Protocol):
 
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """What each model is expected to do with each prompt; pure, no I/O, no clock."""
+        ...
+
+
+@runtime_checkable
+class Head(Router, Protocol):
+    """The head of a cascade: a router that, once one model has answered, says what each is worth now."""
+
+    def revise(self, prompt: str, answer: Answer) -> Outlook:
+        """What each model is expected to do, given one model's answer; pure, no I/O, no clock."""
         ...
 
 
@@ -99,7 +111,7 @@ def name_of(router: object) -> str:
     return next((name for name, kind in KINDS.items() if type(router) is kind), type(router).__name__)
 
 
-def save(router: Router | Escalation, folder: str | Path, sample: Sequence[str] = ()) -> None:
+def save(router: Router, folder: str | Path, sample: Sequence[str] = ()) -> None:
     """Save a fitted router of the registry as JSON and safetensors.
 
     With ``sample``, some prompts of the kind that it will see, what it expects of them is kept too, so that a budget

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.encoders import StaticEncoder, surface
-from waypost.errors import BadTable, UnknownModel
+from waypost.encoders import StaticEncoder
+from waypost.errors import UnknownModel
 from waypost.outcomes import Outcomes
+from waypost.routers._answers import Outlook, answer_features, answers_of, canonical
 from waypost.routers._linear import Heads, fit_heads
 from waypost.routers._targets import check_prompts, prediction
 from waypost.types import Answer, Encoder, Floats, Prediction
-
-_REFUSAL = re.compile(
-    r"\b(sorry|cannot|can't|unable|as an ai|don't know|do not know|not sure|unclear)\b", re.IGNORECASE
-)
-_ENDS = (".", "!", "?", ")", '"', "'", "`", "”")
-
-
-class Outlook(NamedTuple):
-    """What to expect of each model: quality and costs if it answers, and the chance that it declines."""
-
-    answered: Prediction
-    declines_NM: Floats
 
 
 @dataclass
@@ -61,23 +49,16 @@ class Escalation:
 
     def fit(self, outcomes: Outcomes) -> Self:
         """Fit the head without an answer, and one for each model whose answers were kept."""
-        order = sorted(range(len(outcomes)), key=lambda n: (outcomes.prompts[n], outcomes.ids[n]))
-        table = outcomes.select(order)
+        table = canonical(outcomes)
         declined_NM = _declined(table)
         answered_NM = np.where(declined_NM == 1, np.nan, table.quality_NM)
         values_NK = np.hstack([answered_NM, table.usd_NM, table.seconds_NM, declined_NM])
         vectors_ND = self.encoder.encode(table.prompts)
         heads = []
         for model in (None, *table.models):
-            answers = [table.answer(n, model) if model else None for n in range(len(table))]
-            rows = np.array([a is not None for a in answers]) if model else np.ones(len(table), dtype=bool)
-            if not rows.any():
-                raise BadTable(f"no answers of {model!r} were kept, so nothing can be learnt from them; collect them "
-                               f"with waypost collect, or leave the model out of the cascade")  # fmt: skip
-            index = np.flatnonzero(rows)
-            features_ND = self._features(
-                [table.prompts[n] for n in index], vectors_ND[index], [answers[n] for n in index]
-            )
+            every: tuple[NDArray[np.intp], Sequence[Answer | None]] = (np.arange(len(table)), [None] * len(table))
+            index, answers = answers_of(table, model) if model else every
+            features_ND = answer_features(self.encoder, [table.prompts[n] for n in index], vectors_ND[index], answers)
             heads.append(fit_heads(features_ND, values_NK[index], table.weight_N[index],
                                    dim=self.encoder.dim, alpha=self.alpha))  # fmt: skip
         self.models, self.trained_on = table.models, outcomes.fingerprint
@@ -89,7 +70,7 @@ class Escalation:
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """What each model is expected to do before any answer."""
         check_prompts(self.models, prompts)
-        features_ND = self._features(prompts, self.encoder.encode(prompts), [None] * len(prompts))
+        features_ND = answer_features(self.encoder, prompts, self.encoder.encode(prompts), [None] * len(prompts))
         expected, declines_NM = self._outlook(0, features_ND)
         return expected._replace(quality_NM=expected.quality_NM * (1 - declines_NM))
 
@@ -102,7 +83,7 @@ class Escalation:
         check_prompts(self.models, [prompt])
         if answer.model not in self.models:
             raise UnknownModel(answer.model, self.models)
-        features_ND = self._features([prompt], self.encoder.encode([prompt]), [answer])
+        features_ND = answer_features(self.encoder, [prompt], self.encoder.encode([prompt]), [answer])
         return self._outlook(1 + self.models.index(answer.model), features_ND)
 
     def _outlook(self, h: int, features_ND: Floats) -> Outlook:
@@ -115,14 +96,6 @@ class Escalation:
         spread_NM = np.tile(np.nan_to_num(self.sigma_HK[h, :m]), (len(features_ND), 1))
         return Outlook(prediction(self.models, values_NK[:, : 3 * m], spread_NM), np.clip(values_NK[:, 3 * m :], 0, 1))
 
-    def _features(
-        self, prompts: Sequence[str], vectors_ND: NDArray[np.float32], answers: Sequence[Answer | None]
-    ) -> Floats:
-        texts = [a.text if a else "" for a in answers]
-        alike_N1 = np.einsum("nd,nd->n", vectors_ND, self.encoder.encode(texts))[:, None]
-        facts = np.array([_facts(a) if a else (0.0,) * 8 for a in answers])
-        return np.hstack([vectors_ND, surface(prompts), surface(texts), facts, alike_N1])
-
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
@@ -133,17 +106,3 @@ def _declined(table: Outcomes) -> Floats:
     """1 where a model declined, 0 where it answered, NaN where it was not asked: (N, M)."""
     known_NM = np.where(np.isnan(table.quality_NM), np.nan, 0.0)
     return known_NM if table.declined_NM is None else np.where(table.declined_NM, 1.0, known_NM)
-
-
-def _facts(answer: Answer) -> tuple[float, ...]:
-    text = answer.text.strip()
-    return (
-        float(np.log1p(answer.tokens_out)),
-        float(bool(_REFUSAL.search(text))),
-        float(answer.declined is not None),
-        float(answer.finish == "length"),
-        float(text.endswith(_ENDS)),
-        float(len(text) <= 3),
-        0.0 if answer.logprob is None else answer.logprob,
-        float(answer.logprob is not None),
-    )

@@ -8,13 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
-from waypost.routers.escalation import Outlook
+from waypost.routers import Outlook
 from waypost.strategies.calls import Predictor, ask, predict
 from waypost.types import Answer, Call, Chooser, Decision, ModelCard, Query, Run
 
 
 class Head(Predictor, Protocol):
-    """What a cascade needs to know before and after an answer (`waypost.routers.Escalation`)."""
+    """What a cascade needs to know before and after an answer (one of `waypost.routers.HEADS`)."""
 
     def revise(self, prompt: str, answer: Answer) -> Outlook:
         """What each model is expected to do, given one model's answer."""

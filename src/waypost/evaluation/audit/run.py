@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.evaluation.audit import backdoor, perturb, privacy, routes, suffixes, triggers
+from waypost.evaluation.audit import backdoor, privacy, routes, suffixes, triggers
 from waypost.evaluation.audit.backdoor import Backdoor
 from waypost.evaluation.audit.privacy import Privacy
 from waypost.evaluation.audit.prompts import Prompt, generate
@@ -17,7 +17,7 @@ from waypost.evaluation.audit.statistics import Share, Trend, share
 from waypost.evaluation.audit.subject import Subject
 from waypost.evaluation.audit.suffixes import Suffix
 from waypost.evaluation.audit.triggers import Trigger
-from waypost.outcomes import Outcomes
+from waypost.outcomes import Outcomes, perturb
 
 _HELD_OUT = 400
 

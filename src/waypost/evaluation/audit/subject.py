@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from waypost.errors import BadInput, UnknownModel
 from waypost.objective import Objective
-from waypost.routers import Escalation
+from waypost.routers import Head
 from waypost.types import ModelCard, Prediction
 
 # What some prompt looks like, to learn from one prediction which models there are.
@@ -80,7 +80,7 @@ class Subject:
     @property
     def cascade(self) -> bool:
         """Whether it is the head of a cascade, which looks at answers before it goes on."""
-        return isinstance(self.made, Escalation)
+        return isinstance(self.made, Head)
 
     def choose(self, prompts: Sequence[str]) -> NDArray[np.intp]:
         """The column in ``models`` of the model asked first for each prompt, (N,)."""

@@ -25,7 +25,7 @@ from waypost.evaluation.sweep import sweep
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
 from waypost.outcomes.leaks import Leaks
-from waypost.routers import Escalation
+from waypost.routers import Head
 from waypost.types import Floats, ModelCard, Prediction
 
 _EXAMPLES = 10
@@ -103,7 +103,7 @@ class Measuring:
     def _swept(self, spec: str, test: str, table: Outcomes, priced: bool) -> tuple[Prediction | None, Points | None]:
         """What is predicted, and what that earns at every price of quality; a strategy predicts no final answer."""
         made = self.made[spec]
-        if isinstance(made, Escalation) or not callable(getattr(made, "predict", None)):
+        if isinstance(made, Head) or not callable(getattr(made, "predict", None)):
             return None, None
         with blamed(spec, test):
             predicted: Prediction = made.predict(table.prompts)

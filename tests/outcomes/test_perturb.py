@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput
-from waypost.evaluation.audit.perturb import KINDS, perturbed
 from waypost.evaluation.audit.prompts import generate
+from waypost.outcomes.perturb import KINDS, perturbed
 
 TEXTS = [prompt.text for prompt in generate(15)]
 CODE = (
