@@ -40,14 +40,18 @@ def run(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_promise_is_tested_without_writing_a_test(checkout: Path) -> None:
-    done = run(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/routers/test_promises.py", "-k", "length")
+    done = run(
+        checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/routers/test_promises.py", "-k", "length"
+    )
     assert done.returncode == 0, done.stdout
     promises = (checkout / "src" / "waypost" / "checks.py").read_text().count("\ndef promise_")
     assert f"{2 * promises} passed" in done.stdout  # with both of its example settings
 
 
 def test_the_command_line_knows_it(checkout: Path, tmp_path: Path) -> None:
-    done = run(checkout, "-m", "waypost", "train", "--router", "length", "--set", "bins=3", "--out", str(tmp_path / "r"))
+    done = run(
+        checkout, "-m", "waypost", "train", "--router", "length", "--set", "bins=3", "--out", str(tmp_path / "r")
+    )
     assert done.returncode == 0, done.stderr
     assert '"bins": 3' in (tmp_path / "r" / "router.json").read_text()
     listed = run(checkout, "-m", "waypost", "systems", "length").stdout
