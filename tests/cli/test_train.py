@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,20 @@ def test_tune_of_a_router_without_settings_is_a_sentence(table, waypost, tmp_pat
     assert "router 'best_single' has no settings to try" in err
 
 
+def test_a_missing_extra_is_one_line_that_brings_it(table, waypost, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    words = ("train", table, "--format", "routerbench", "--router", "tryage", "--out", tmp_path / "r")
+    _, err = waypost(*words, fails=True)
+    assert err.splitlines()[-1].endswith("pip install 'waypost[train]'")
+    assert not (tmp_path / "r").exists()
+
+
+def test_how_far_a_long_fit_came_is_said_at_its_end(table, waypost, tmp_path):
+    words = ("train", table, "--format", "routerbench", "--router", "tryage", "--out", tmp_path / "r")
+    _, err = waypost(*words, "--set", "epochs=3", "hidden=4")
+    assert "3 of at most 3 rounds, held-out loss" in err
+
+
 def test_the_seed_reaches_a_router_that_draws(table, rows, tmp_path):
     words = ("train", table, "--format", "routerbench", "--router", "random", "--out", tmp_path / "r", "--seed", "5")
     rows(*words)
@@ -86,7 +101,7 @@ def test_people_are_told_what_was_learned_and_what_to_do_next(table, waypost, tm
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--router", "rigde"), "no router 'rigde'; there are cheapest"),
+        (("--router", "rigde"), "no router 'rigde'; there are best_single"),
         (("--router", "knn", "--set", "kk=3"), "'knn' has no setting 'kk'; it has"),
         (("--router", "knn", "--set", "k"), "'k' must be written name=value"),
         (("--router", "ridge", "--set", "encoder=sttic"), "encoder"),
