@@ -35,6 +35,7 @@ _BLOCKS = 20  # a memory is forgotten in so many steps
 _ROWS = 256  # prompts looked at at once, so that what is in between stays small
 _FRESH = 1000  # outcomes after which inverses are computed anew where nothing is forgotten: rounding adds up
 _FARTHEST = 6.0  # no number of a context is beyond: one strange prompt must not outweigh a hundred
+_ONE = 5.0  # the number that stands for the intercept: with the usual ridge its prior is worth four outcomes
 _PRIOR_VARIANCE, _PRIOR_WEIGHT = 0.25, 10.0  # of an outcome in 0..1, as if seen ten times
 _TOLERANCE = 0.25  # the mean error, in standard deviations, that the detector puts up with
 _SHOCK = 3.0  # no single error counts for more: one outcome is no change, however sure the router was
@@ -187,10 +188,10 @@ class Bandit:
     when: ClassVar[str] = "before the answer"
     looks_at: ClassVar[str] = "prompt vector, surface, feedback"
     learns: ClassVar[str] = "reinforcement"
-    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"ridge": (1.0, 10.0, 100.0)}
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"ridge": (10.0, 100.0)}
 
     width: float = 1.0
-    ridge: float = 10.0
+    ridge: float = 100.0
     dims: int = 32
     memory: int | None = None
     alarm: float | None = 18.0
@@ -368,10 +369,10 @@ def _components(features_NF: Floats, weight_N: Floats, dim: int, dims: int) -> t
 def _affine(
     mean_F: Floats, vectors_Ed: Floats, surface_mean: Floats, surface_deviation: Floats
 ) -> tuple[Floats, Floats]:
-    """Map and shift of: components of the vector less its mean, the surface in deviations, and a one."""
+    """Map and shift of: components of the vector less its mean, the surface in deviations, and a constant."""
     (dim, d), s = vectors_Ed.shape, len(surface_mean)
     map_FD = np.zeros((dim + s, d + s + 1))
     map_FD[:dim, :d] = vectors_Ed
     map_FD[np.arange(dim, dim + s), np.arange(d, d + s)] = 1 / surface_deviation
-    shift_D = np.concatenate([-mean_F[:dim] @ vectors_Ed, -surface_mean / surface_deviation, [1.0]])
+    shift_D = np.concatenate([-mean_F[:dim] @ vectors_Ed, -surface_mean / surface_deviation, [_ONE]])
     return map_FD, shift_D
