@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from waypost.errors import BadInput, NotFitted
 from waypost.outcomes import example_table
-from waypost.routers import KNN
+from waypost.routers import KNN, CarrotKNN, _neighbours, knn, load, save
+from waypost.types import ModelCard
 
 
 def slow(router, table, prompt, k):
@@ -56,16 +58,90 @@ def test_a_bad_k_is_refused():
 
 
 def test_k_is_chosen_on_some_rows_of_a_large_table(monkeypatch):
-    left_out, estimate = [], KNN._estimate
+    left_out, estimate = [], knn._estimate
 
-    def counted(router, similarity, k):
+    def counted(table, near, similarity):
         left_out.append(len(similarity))
-        return estimate(router, similarity, k)
+        return estimate(table, near, similarity)
 
-    monkeypatch.setattr(KNN, "_estimate", counted)
+    monkeypatch.setattr(knn, "_estimate", counted)
     KNN().fit(example_table(300))
     assert sum(left_out) == 300 * 5  # k of 10, 20, 40, 80 and 160
     left_out.clear()
-    monkeypatch.setattr("waypost.routers.knn._QUERIES", 100)
+    monkeypatch.setattr(knn, "_QUERIES", 100)
     KNN().fit(example_table(300))
     assert sum(left_out) == 100 * 5
+
+
+def test_a_table_with_an_index_is_predicted_about_as_exactly(monkeypatch):
+    table, asked = example_table(1500), example_table(200, seed=9).prompts
+    exact = KNN(k=40).fit(table).predict(asked)
+    monkeypatch.setattr(_neighbours, "EXACT", 100)
+    router = KNN(k=40).fit(table)
+    assert router.known.neighbours.index_B.size
+    found = router.predict(asked)
+    assert np.abs(found.quality_NM - exact.quality_NM).mean() < 0.01
+    assert (found.quality_NM.argmax(axis=1) == exact.quality_NM.argmax(axis=1)).mean() > 0.97
+    one_by_one = [router.predict([prompt]).quality_NM[0] for prompt in asked]
+    assert np.allclose(one_by_one, found.quality_NM, atol=1e-5)
+
+
+def test_k_of_a_table_with_an_index_is_at_most_320(monkeypatch):
+    noise = example_table(800)
+    noise = replace(noise, quality_NM=np.random.default_rng(0).uniform(0, 1, noise.quality_NM.shape))
+    assert KNN().fit(noise).chosen_k == 640
+    monkeypatch.setattr(knn, "EXACT", 100)
+    assert KNN().fit(noise).chosen_k == 320
+
+
+@pytest.mark.parametrize("kind", [KNN, CarrotKNN])
+def test_a_hidden_model_is_added_from_fifty_rows(kind):
+    """It must be better than its mean, while what is expected of the others stays as it was, to the last digit."""
+    table = example_table(900, seed=1)
+    hidden = table.models[0]
+    before = kind().fit(table.only(table.models[1:]))
+    fifty = table.select(np.arange(50))
+    after = before.with_model(ModelCard(hidden), fifty)
+    test = example_table(400, seed=2)
+    found, old = after.predict(test.prompts), before.predict(test.prompts)
+    assert found.models == (*table.models[1:], hidden)
+    assert before.models == table.models[1:]
+    for new_NM, old_NM in zip(found[1:], old[1:], strict=True):
+        assert np.array_equal(new_NM[:, :-1], old_NM)
+    truth_N = test.quality_NM[:, 0]
+    error = np.square(found.quality_NM[:, -1] - truth_N).mean()
+    assert error < 0.8 * np.square(fifty.quality_NM[:, 0].mean() - truth_N).mean()
+    assert np.allclose(found.usd_NM[:, -1].mean(), test.usd_NM[:, 0].mean(), rtol=0.5)
+
+
+@pytest.mark.parametrize("kind", [KNN, CarrotKNN])
+def test_two_added_models_are_saved_and_stand_side_by_side(kind, tmp_path):
+    table = example_table(300, seed=1)
+    doubled = replace(
+        table,
+        models=(*table.models, "twin"),
+        quality_NM=np.hstack([table.quality_NM, table.quality_NM[:, :1]]),
+        usd_NM=np.hstack([table.usd_NM, table.usd_NM[:, :1]]),
+        seconds_NM=np.hstack([table.seconds_NM, table.seconds_NM[:, :1]]),
+    )
+    first, twin = table.models[0], "twin"
+    router = kind().fit(table.only(table.models[1:]))
+    router = router.with_model(ModelCard(first), doubled).with_model(ModelCard(twin), doubled)
+    save(router, tmp_path)
+    found = load(tmp_path).predict(["What is 17 plus 26?", "Hello"])
+    assert found.models == router.models
+    for array, same in zip(found[1:], router.predict(["What is 17 plus 26?", "Hello"])[1:], strict=True):
+        assert np.array_equal(array, same)
+        assert np.array_equal(array[:, -1], array[:, -2])
+
+
+@pytest.mark.parametrize("kind", [KNN, CarrotKNN])
+def test_a_model_that_is_known_or_was_not_measured_is_not_added(kind):
+    table = example_table(60)
+    router = kind().fit(table)
+    with pytest.raises(BadInput, match="knows 'large' already"):
+        router.with_model(ModelCard("large"), table)
+    with pytest.raises(BadInput, match="no outcomes of 'other'"):
+        router.with_model(ModelCard("other"), table)
+    with pytest.raises(NotFitted):
+        kind().with_model(ModelCard("large"), table)

@@ -13,6 +13,7 @@ from waypost.routers import storage
 from waypost.routers._answers import Outlook as Outlook
 from waypost.routers.best_single import BestSingle as BestSingle
 from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
+from waypost.routers.carrot_knn import CarrotKNN as CarrotKNN
 from waypost.routers.cheapest import Cheapest as Cheapest
 from waypost.routers.composition import Composition as Composition
 from waypost.routers.domain import Domain as Domain
