@@ -58,7 +58,7 @@ def test_of_a_large_table_the_classifier_sees_some_rows_of_every_group_and_the_m
     assert router.domains == ("chat", "code", "maths", "rare")
     rows = np.array(groups) == "maths"
     expected = (table.quality_NM[rows].sum(axis=0) + 20 * table.quality_NM.mean(axis=0)) / (rows.sum() + 20)
-    np.testing.assert_allclose(router.means_GK[2, :3], expected)
+    np.testing.assert_allclose(router.means_GM[2], expected)
     assert router.domain(["What is 17 plus 26?"]) == ["maths"]
 
 
@@ -68,3 +68,13 @@ def test_clusters_of_a_large_table_are_found_on_some_of_its_rows(monkeypatch):
     router = Domain(clusters=3).fit(table)
     assert router.domains == ("cluster-0", "cluster-1", "cluster-2")
     assert len(set(router.domain(["What is 3 plus 4?", "Fix the bug in the method garden."]))) == 2
+
+
+def test_a_longer_prompt_costs_more_within_its_domain():
+    table = example_table(300)
+    length_N1 = np.array([[len(prompt)] for prompt in table.prompts])
+    router = Domain().fit(replace(table, usd_NM=1e-6 * length_N1 * np.ones((1, 3))))
+    prompts = ["Multiply 2 by 3.", "Work out 888 minus 999."]
+    short, long = router.predict(prompts).usd_NM[:, 0]
+    assert router.domain(prompts) == ["maths", "maths"]
+    assert long > 1.2 * short

@@ -1,11 +1,14 @@
 """Every router of the registry keeps every promise, with each of its example settings."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from waypost import checks, routers
+from waypost.outcomes import Outcomes, example_table
+from waypost.types import Outcome
 
 
 def _cases():
@@ -65,3 +68,21 @@ def test_a_router_that_tires_is_caught():
 
     with pytest.raises(AssertionError, match="mutated"):
         checks.check_router(Tired)
+
+
+@pytest.mark.parametrize("name", routers.KINDS)
+def test_what_was_trained_predicts_without_torch(name, tmp_path, monkeypatch):
+    kind = routers.KINDS[name]
+    table = example_table(60, seed=5)
+    if kind.when == "after an answer":
+        table = Outcomes.from_rows([
+            Outcome(f"{n}", prompt, "", model, quality, 1e-6, 0.1, answer=f"{prompt} {quality}")
+            for n, prompt in enumerate(table.prompts)
+            for model, quality in zip(table.models, table.quality_NM[n], strict=True)
+        ])  # fmt: skip
+    made = routers.make(name, **kind.examples()[0]).fit(table)
+    routers.save(made, tmp_path)
+    expected = made.predict(["What is 12 plus 30?"])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = routers.load(tmp_path).predict(["What is 12 plus 30?"])
+    np.testing.assert_array_equal(found.quality_NM, expected.quality_NM)

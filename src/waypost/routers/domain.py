@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
+from waypost.routers._costs import Costs
 from waypost.routers._features import features
 from waypost.routers._groups import group_means
+from waypost.routers._linear import features_of
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
@@ -26,7 +29,8 @@ class Domain:
 
     A group's mean leans on the model's overall mean as on ``prior`` further rows, so that small groups do not
     shout. ``c`` is the classifier's inverse penalty. A table without groups is given ``clusters`` of its own by
-    k-means on the vectors (seed 0). The spread joins the error of the means with the doubt between domains.
+    k-means on the vectors (seed 0).  The paper sends each domain to one fixed expert and has no costs: USD and seconds
+    are those of the shared cost head.  The spread joins the error of the means with the doubt between domains.
     Of a table beyond 65,536 rows the classifier and the clusters see every second, third … of each group; the means
     are those of all rows.
 
@@ -52,8 +56,9 @@ class Domain:
     scale_D: Floats = field(default_factory=lambda: np.empty(0), init=False)
     weights_DG: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32), init=False)
     bias_G: Floats = field(default_factory=lambda: np.empty(0), init=False)
-    means_GK: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+    means_GM: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
     errors_GM: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
+    costs: Costs = field(default_factory=Costs, init=False)
 
     def __post_init__(self) -> None:
         for name in ("c", "prior", "clusters"):
@@ -67,8 +72,12 @@ class Domain:
         table = targets(outcomes)
         names, group_N = np.unique(self._groups(table.groups, table.prompts), return_inverse=True)
         rows = _few(group_N)
-        prompts = [table.prompts[n] for n in rows]
-        features_ND = features(self.encoder, prompts)
+        every_ND = features_of(table.prompts, partial(features, self.encoder))
+        self.costs = Costs.fitted(every_ND, table, dim=self.encoder.dim)
+        if isinstance(every_ND, np.ndarray):
+            features_ND = every_ND[rows]
+        else:
+            features_ND = features(self.encoder, [table.prompts[n] for n in rows])
         self.center_D = table.weight_N[rows] @ features_ND / table.weight_N[rows].sum()
         self.scale_D = np.ones_like(self.center_D)
         self.scale_D[self.encoder.dim :] = 16 * np.maximum(features_ND[:, self.encoder.dim :].std(axis=0), 1e-9)
@@ -83,9 +92,8 @@ class Domain:
         self.domains = tuple(map(str, names))
         self.weights_DG, self.bias_G = coef_GD.T.astype(np.float32), bias_G
         self.models, self.trained_on = table.models, outcomes.fingerprint
-        self.means_GK, self.errors_GM = group_means(
-            table.values_NK, weight_N, group_N, groups=len(names), prior=self.prior
-        )
+        found = group_means(table.values_NK, weight_N, group_N, groups=len(names), prior=self.prior)
+        self.means_GM, self.errors_GM = found.means_GK[:, : len(table.models)], found.errors_GM
         return self
 
     def _groups(self, groups: Sequence[str], prompts: Sequence[str]) -> NDArray[np.object_]:
@@ -107,7 +115,9 @@ class Domain:
     def probabilities(self, prompts: Sequence[str]) -> Floats:
         """Probability of each of ``domains`` for each prompt, (N, G)."""
         check_prompts(self.models, prompts)
-        features_ND = features(self.encoder, prompts)
+        return self._probabilities(features(self.encoder, prompts))
+
+    def _probabilities(self, features_ND: Floats) -> Floats:
         logits_NG = ((features_ND - self.center_D) / self.scale_D) @ self.weights_DG + self.bias_G
         odds_NG = np.exp(logits_NG - logits_NG.max(axis=1, keepdims=True))
         return np.asarray(odds_NG / odds_NG.sum(axis=1, keepdims=True))
@@ -118,11 +128,13 @@ class Domain:
 
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """Mix the domains' means by their probability."""
-        share_NG = self.probabilities(prompts)
-        m = len(self.models)
-        mean_NK = share_NG @ self.means_GK
-        second_NM = share_NG @ (np.square(self.means_GK[:, :m]) + np.square(self.errors_GM))
-        return prediction(self.models, mean_NK, np.sqrt(np.maximum(second_NM - np.square(mean_NK[:, :m]), 0)))
+        check_prompts(self.models, prompts)
+        features_ND = features(self.encoder, prompts)
+        share_NG = self._probabilities(features_ND)
+        mean_NM = share_NG @ self.means_GM
+        second_NM = share_NG @ (np.square(self.means_GM) + np.square(self.errors_GM))
+        spread_NM = np.sqrt(np.maximum(second_NM - np.square(mean_NM), 0))
+        return prediction(self.models, np.hstack([mean_NM, self.costs(features_ND)]), spread_NM)
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
