@@ -24,6 +24,7 @@ from waypost.routers.online import Online as Online
 from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
 from waypost.routers.preference_similarity import PreferenceSimilarity as PreferenceSimilarity
 from waypost.routers.random import Random as Random
+from waypost.routers.retrieval import Retrieval as Retrieval
 from waypost.routers.ridge import Ridge as Ridge
 from waypost.routers.safe_route import SafeRoute as SafeRoute
 from waypost.routers.taxonomy import LEARNS, WHEN, labels
