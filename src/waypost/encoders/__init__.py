@@ -3,13 +3,18 @@
 from collections.abc import Callable, Mapping
 
 from waypost.encoders.hub import PREFIX, HubEncoder
+from waypost.encoders.language_model import LanguageModel
 from waypost.encoders.minilm import MiniLM
 from waypost.encoders.static import StaticEncoder
 from waypost.encoders.surface import surface
 from waypost.errors import BadInput, nearest
 from waypost.types import Encoder
 
-ENCODERS: Mapping[str, Callable[[], Encoder]] = {StaticEncoder.name: StaticEncoder, MiniLM.name: MiniLM}
+ENCODERS: Mapping[str, Callable[[], Encoder]] = {
+    StaticEncoder.name: StaticEncoder,
+    MiniLM.name: MiniLM,
+    LanguageModel.name: LanguageModel,
+}
 
 
 def named(name: str) -> Encoder:
@@ -31,4 +36,4 @@ def named(name: str) -> Encoder:
     return ENCODERS[name]()
 
 
-__all__ = ["ENCODERS", "HubEncoder", "MiniLM", "StaticEncoder", "named", "surface"]
+__all__ = ["ENCODERS", "HubEncoder", "LanguageModel", "MiniLM", "StaticEncoder", "named", "surface"]

@@ -19,9 +19,11 @@ from waypost.routers.composition import Composition as Composition
 from waypost.routers.domain import Domain as Domain
 from waypost.routers.escalation import Escalation as Escalation
 from waypost.routers.knn import KNN as KNN
+from waypost.routers.label import Label as Label
 from waypost.routers.lin_ucb import LinUCB as LinUCB
 from waypost.routers.online import Online as Online
 from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
+from waypost.routers.preference_judge import PreferenceJudge as PreferenceJudge
 from waypost.routers.preference_similarity import PreferenceSimilarity as PreferenceSimilarity
 from waypost.routers.random import Random as Random
 from waypost.routers.retrieval import Retrieval as Retrieval
