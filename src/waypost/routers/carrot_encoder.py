@@ -58,12 +58,12 @@ class CarrotEncoder:
 
     hidden: int = 64
     layers: int = 1
-    dropout: float = 0.1
+    dropout: float = 0.3
     lr: float = 2e-3
     weight_decay: float = 0.01
     batch: int = 64
-    epochs: int = 60
-    patience: int = 8
+    epochs: int = 200
+    patience: int = 10
     seed: int = 0
     encoder: Encoder = field(default_factory=StaticEncoder)
     models: tuple[str, ...] = field(default=(), init=False)
