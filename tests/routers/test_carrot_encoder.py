@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from waypost.errors import BadInput, NotFitted, NotInstalled
 from waypost.outcomes import example_table
-from waypost.routers import CarrotEncoder
+from waypost.routers import CarrotEncoder, save
+from waypost.types import ModelCard
 
 PROMPTS = ["What is 17 plus 26?", "Fix the bug in the method garden. " * 40, "Hi", "Tell me about the town of Elm."]
 
@@ -52,8 +54,6 @@ def test_a_model_without_any_cost_has_an_unknown_cost():
 
 
 def test_predicting_needs_no_torch(tmp_path):
-    from waypost.routers import save
-
     save(CarrotEncoder(hidden=8, epochs=2).fit(example_table(240)), tmp_path)
     code = (
         "import sys; sys.modules['torch'] = None; from pathlib import Path; from waypost.routers import load; "
@@ -64,8 +64,6 @@ def test_predicting_needs_no_torch(tmp_path):
 
 
 def test_without_torch_a_fit_says_what_to_install(monkeypatch):
-    from waypost.errors import NotInstalled
-
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(NotInstalled, match=r"carrot_encoder.*waypost\[train\]"):
         CarrotEncoder().fit(example_table(60))
@@ -74,3 +72,30 @@ def test_without_torch_a_fit_says_what_to_install(monkeypatch):
 def test_a_setting_out_of_range_is_refused():
     with pytest.raises(ValueError, match="dropout"):
         CarrotEncoder(dropout=1.5)
+
+
+def test_a_model_is_added_from_fifty_rows_and_the_others_stay():
+    train, test = example_table(900, seed=2).split()
+    hidden = "maths-expert"
+    before = CarrotEncoder(hidden=32, epochs=30).fit(train.only(["tiny", "large"]))
+    after = before.with_model(ModelCard(hidden), train.select(range(50)))
+    known, wider = before.predict(test.prompts), after.predict(test.prompts)
+    assert wider.models == ("tiny", "large", hidden)
+    for one, other in zip(known[1:], wider[1:], strict=True):
+        np.testing.assert_allclose(other[:, :2], one, rtol=1e-9)
+    true_N = test.quality_NM[:, test.models.index(hidden)]
+    error = np.square(wider.quality_NM[:, 2] - true_N).mean()
+    assert error < 0.8 * np.square(train.quality_NM[:50, 1].mean() - true_N).mean()
+    paid_N = test.usd_NM[:, 1]
+    np.testing.assert_allclose(wider.usd_NM[:, 2].mean(), paid_N.mean(), rtol=0.2)
+    assert (wider.spread_NM[:, 2] > 0).all()
+
+
+def test_a_model_that_is_known_or_never_measured_is_not_added():
+    router = CarrotEncoder(hidden=4, epochs=1).fit(example_table(60))
+    with pytest.raises(BadInput, match="knows 'large' already"):
+        router.with_model(ModelCard("large"), example_table(60))
+    with pytest.raises(BadInput, match="no outcomes of 'new'"):
+        router.with_model(ModelCard("new"), example_table(60))
+    with pytest.raises(NotFitted):
+        CarrotEncoder().with_model(ModelCard("new"), example_table(60))

@@ -81,3 +81,23 @@ def test_before_the_first_step_the_mean_is_expected_everywhere():
 def test_settings_that_train_nothing_are_refused(changed, word):
     with pytest.raises(ValueError, match=word):
         check_descent(DESCENT._replace(**changed))
+
+
+def test_a_later_head_is_the_logistic_regression_of_its_rows():
+    from sklearn.linear_model import LogisticRegression
+
+    made, _ = fitted(RNG.uniform(size=(400, 2)), "kl", epochs=3)
+    hard = (RNG.random(400) < 1 / (1 + np.exp(-4 * X[:, 0]))).astype(float)
+    wider = made.with_heads(X, hard[:, None], ONES, [2])
+    reference = LogisticRegression(C=1 / 3, tol=1e-10, max_iter=2000).fit(made.hidden(X), hard)
+    np.testing.assert_allclose(wider(X)[:, 2], reference.predict_proba(made.hidden(X))[:, 1], atol=0.01)
+    np.testing.assert_allclose(wider(X)[:, :2], made(X), rtol=1e-12)
+
+
+def test_later_heads_stand_where_they_are_put():
+    made, _ = fitted(RNG.uniform(size=(400, 4)), epochs=2)
+    later = np.column_stack([5 + X[:, 0], np.full(400, np.nan)])
+    wider = made.with_heads(X, later, ONES, [2, 4])
+    np.testing.assert_allclose(wider(X)[:, [0, 1, 3, 4]], made(X), rtol=1e-12)
+    assert np.abs(wider(X)[:, 2] - later[:, 0]).mean() < 0.3
+    assert np.isnan(wider(X)[:, 5]).all()

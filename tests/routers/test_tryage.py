@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from waypost.errors import BadInput, NotFitted
 from waypost.objective import Objective
 from waypost.outcomes import example_table
 from waypost.routers import CarrotEncoder, Tryage
@@ -67,3 +68,31 @@ def test_a_setting_out_of_range_is_refused():
         Tryage(divergence="wasserstein")
     with pytest.raises(ValueError, match="layers"):
         Tryage(layers=0)
+
+
+@pytest.mark.parametrize("divergence", ["squared", "kl"])
+def test_a_model_is_added_from_fifty_rows_and_the_others_stay(divergence):
+    train, test = losses_table(900).split()
+    hidden = "maths-expert"
+    before = Tryage(hidden=32, epochs=30, divergence=divergence).fit(train.only(["tiny", "large"]))
+    after = before.with_model(ModelCard(hidden), train.select(range(50)))
+    known, wider = before.predict(test.prompts), after.predict(test.prompts)
+    assert wider.models == ("tiny", "large", hidden)
+    for one, other in zip(known[1:], wider[1:], strict=True):
+        np.testing.assert_allclose(other[:, :2], one, rtol=1e-9)
+    true_N = test.quality_NM[:, test.models.index(hidden)]
+    error = np.square(wider.quality_NM[:, 2] - true_N).mean()
+    assert error < 0.8 * np.square(train.quality_NM[:50, 1].mean() - true_N).mean()
+    paid_N = test.usd_NM[:, 1]
+    np.testing.assert_allclose(wider.usd_NM[:, 2].mean(), paid_N.mean(), rtol=0.2)
+    assert (wider.spread_NM[:, 2] > 0).all()
+
+
+def test_a_model_that_is_known_or_never_measured_is_not_added():
+    router = Tryage(hidden=4, epochs=1).fit(example_table(60))
+    with pytest.raises(BadInput, match="knows 'large' already"):
+        router.with_model(ModelCard("large"), example_table(60))
+    with pytest.raises(BadInput, match="no outcomes of 'new'"):
+        router.with_model(ModelCard("new"), example_table(60))
+    with pytest.raises(NotFitted):
+        Tryage().with_model(ModelCard("new"), example_table(60))

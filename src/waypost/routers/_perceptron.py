@@ -6,11 +6,12 @@ Shape suffixes: N rows, D features, H hidden units, K targets, R rows that were 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from waypost.routers._linear import fit_heads
 from waypost.routers._targets import column_means
 from waypost.routers._training import Trained, torch_or_sentence, train
 from waypost.types import Floats
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DIVERGENCES = ("squared", "kl")
+_PENALTY = 3.0  # of a later head: fifty rows move it away from their mean only where they agree
+_NEWTON = 25
 _SURE = 1e-3  # a head's first guess is this far from 0 and 1 at least, where the sigmoid has a slope
 
 
@@ -89,6 +92,25 @@ class Perceptron:
         shift_K = np.where(np.isnan(means_K), np.nan, shift_K)
         return cls(center_D, scale_D, layers, shift_K, unit_K, divergence), trained
 
+    def with_heads(self, features_ND: Floats, values_NK: Floats, weight_N: Floats, places: Sequence[int]) -> Self:
+        """A network with further heads before these places, fitted on the known rows of their targets; the rest stays.
+
+        The hidden layers stay too, so a head is a ridge regression on them, or under ``kl`` a logistic one.
+        """
+        hidden_NH = self.hidden(features_ND)
+        fit = _logistic if self.divergence == "kl" else _linear
+        weight_HK, bias_K = (
+            np.array(part) for part in zip(*(fit(hidden_NH, y_N, weight_N) for y_N in values_NK.T), strict=True)
+        )
+        last = len(self.layers) // 2 - 1
+        layers = {
+            **self.layers,
+            f"weight{last}": np.insert(self.layers[f"weight{last}"], places, weight_HK.T, axis=1),
+            f"bias{last}": np.insert(self.layers[f"bias{last}"], places, bias_K),
+        }
+        shift_K, unit_K = np.insert(self.shift_K, places, 0.0), np.insert(self.unit_K, places, 1.0)
+        return replace(self, layers=layers, shift_K=shift_K, unit_K=unit_K)
+
     def hidden(self, features_ND: Floats) -> Floats:
         """The last hidden layer, (N, H)."""
         x_NH = (features_ND - self.center_D) / self.scale_D
@@ -124,6 +146,29 @@ def check_descent(descent: Descent) -> None:
         raise ValueError(
             f"lr must be above 0 and weight_decay not below it, got {descent.lr} and {descent.weight_decay}"
         )
+
+
+def _linear(hidden_NH: Floats, target_N: Floats, weight_N: Floats) -> tuple[Floats, float]:
+    """A head by ridge regression, its penalty chosen by leave-one-out; unknown (NaN) where no target is known."""
+    fit = fit_heads(hidden_NH, target_N[:, None], weight_N, dim=hidden_NH.shape[1], alpha=None)
+    weight_H = fit.heads_DK[:, 0].astype(np.float64) / fit.scale_D
+    return weight_H, float(fit.bias_K[0] - fit.center_D @ weight_H)
+
+
+def _logistic(hidden_NH: Floats, target_N: Floats, weight_N: Floats) -> tuple[Floats, float]:
+    """A head by ridge regression of the chance's logarithmic odds: Newton's method on the penalised cross-entropy."""
+    known_N = ~np.isnan(target_N) & (weight_N > 0)
+    x_ND = np.hstack([hidden_NH[known_N], np.ones((known_N.sum(), 1))])
+    weight_N = weight_N[known_N] / weight_N[known_N].mean()
+    target_N = np.clip(target_N[known_N], _SURE, 1 - _SURE)
+    penalty_D = np.append(np.full(hidden_NH.shape[1], _PENALTY), 1e-6)
+    head_D = np.zeros(len(penalty_D))
+    for _ in range(_NEWTON):
+        chance_N = (1 + np.tanh(x_ND @ head_D / 2)) / 2
+        slope_D = x_ND.T @ (weight_N * (chance_N - target_N)) + penalty_D * head_D
+        curve_N = weight_N * np.maximum(chance_N * (1 - chance_N), _SURE)
+        head_D = head_D - np.linalg.solve((x_ND * curve_N[:, None]).T @ x_ND + np.diag(penalty_D), slope_D)
+    return head_D[:-1], float(head_D[-1])
 
 
 def _standard(features_ND: Floats, weight_N: Floats, dim: int) -> tuple[Floats, Floats]:

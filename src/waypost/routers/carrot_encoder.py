@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
+from waypost.routers._added import added
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
 from waypost.routers._perceptron import Descent, Perceptron, check_descent
 from waypost.routers._targets import check_prompts, prediction, targets
-from waypost.types import Encoder, Prediction
+from waypost.types import Encoder, ModelCard, Prediction
 
 
 @dataclass
@@ -28,6 +30,8 @@ class CarrotEncoder:
     and 1 is a soft label, and cells that were not measured count nothing.  A second network of the same shape
     regresses USD and seconds.  Each stops when it no longer improves on a tenth of the prompts that is kept apart, and
     those prompts also tell how far off it is (the spread).
+
+    `with_model` gives a new model heads of its own on the layers as they are, so that nothing is trained again.
 
     ``hidden`` units stand in each of ``layers``; ``dropout``, ``lr``, ``weight_decay``, ``batch``, ``epochs`` and
     ``patience`` are those of the training.  Torch is needed to fit, not to predict.
@@ -102,6 +106,27 @@ class CarrotEncoder:
         hidden_NH = self.quality.hidden(x_ND)
         values_NK = np.hstack([self.quality.heads(hidden_NH), self.costs(x_ND)])
         return prediction(self.models, values_NK, self.doubt(hidden_NH))
+
+    def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
+        """A new router that also knows ``card.name``, from its rows in a table; some 50 suffice.
+
+        The hidden layers stay as they are, and so does what is expected of the other models.  The doubt about the new
+        one is that of its own rows, which its head was fitted to, and so a little too small.
+
+        Raises:
+            BadInput: the model is known already, or the table has no outcomes of it.
+        """
+        check_prompts(self.models, ())
+        rows, m = added(card, outcomes, self.models), len(self.models)
+        x_AD = features(self.encoder, rows.prompts)
+        new = copy(self)
+        new.quality = self.quality.with_heads(x_AD, rows.values_A3[:, :1], rows.weight_A, [m])
+        new.costs = self.costs.with_heads(x_AD, rows.values_A3[:, 1:], rows.weight_A, [m, 2 * m])
+        off_A = rows.values_A3[:, 0] - new.quality(x_AD)[:, m]
+        sigma = float(np.sqrt((rows.weight_A @ np.square(off_A) + 0.25) / (rows.weight_A.sum() + 1)))
+        new.doubt = replace(self.doubt, sigma_M=np.append(self.doubt.sigma_M, sigma))
+        new.models = (*self.models, card.name)
+        return new
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:

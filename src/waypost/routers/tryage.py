@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
+from waypost.routers._added import added, costs_with
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
 from waypost.routers._perceptron import DIVERGENCES, Descent, Perceptron, check_descent
 from waypost.routers._targets import check_prompts, prediction, targets
-from waypost.types import Encoder, Floats, Prediction
+from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Tryage:
     Loss is 1 − quality. Where experts are language models, let quality be 1 − bits per byte / 8 (1 is certainty, 0 a
     guess that knows nothing): as that is linear, expected loss and expected quality are the same thing, and flags weigh
     against the loss itself, as in the paper.
+
+    `with_model` gives a new model heads of its own on the layers as they are, so that nothing is trained again.
 
     ``divergence`` is ``squared``, or ``kl``, which takes a loss as the chance of failing.  ``hidden`` units
     stand in each of ``layers``; ``dropout``, ``lr``, ``weight_decay``, ``batch``, ``epochs`` and ``patience`` are those
@@ -119,6 +123,27 @@ class Tryage:
         hidden_NH = self.losses.hidden(x_ND)
         values_NK = np.hstack([1 - self._expected(hidden_NH), self.costs(x_ND)])
         return prediction(self.models, values_NK, self.doubt(hidden_NH))
+
+    def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
+        """A new router that also knows ``card.name``, from its rows in a table; some 50 suffice.
+
+        The hidden layers stay as they are, and so does what is expected of the other models.  The doubt about the new
+        one is that of its own rows, which its head was fitted to, and so a little too small.
+
+        Raises:
+            BadInput: the model is known already, or the table has no outcomes of it.
+        """
+        check_prompts(self.models, ())
+        rows, m = added(card, outcomes, self.models), len(self.models)
+        x_AD = features(self.encoder, rows.prompts)
+        new, loss_A1 = copy(self), 1 - rows.values_A3[:, :1]
+        new.losses = self.losses.with_heads(x_AD, loss_A1, rows.weight_A, [m])
+        new.costs = costs_with(self.costs, x_AD, rows, dim=self.encoder.dim)
+        off_A = loss_A1[:, 0] - new.losses(x_AD)[:, m]
+        sigma = float(np.sqrt((rows.weight_A @ np.square(off_A) + 0.25) / (rows.weight_A.sum() + 1)))
+        new.doubt = replace(self.doubt, sigma_M=np.append(self.doubt.sigma_M, sigma))
+        new.models = (*self.models, card.name)
+        return new
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
