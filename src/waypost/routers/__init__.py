@@ -22,6 +22,7 @@ from waypost.routers.escalation import Escalation as Escalation
 from waypost.routers.knn import KNN as KNN
 from waypost.routers.label import Label as Label
 from waypost.routers.lin_ucb import LinUCB as LinUCB
+from waypost.routers.mlp import MLP as MLP
 from waypost.routers.online import Online as Online
 from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
 from waypost.routers.preference_judge import PreferenceJudge as PreferenceJudge
@@ -30,6 +31,7 @@ from waypost.routers.random import Random as Random
 from waypost.routers.retrieval import Retrieval as Retrieval
 from waypost.routers.ridge import Ridge as Ridge
 from waypost.routers.safe_route import SafeRoute as SafeRoute
+from waypost.routers.svm import SVM as SVM
 from waypost.routers.taxonomy import LEARNS, WHEN, labels
 from waypost.routers.thompson import Thompson as Thompson
 from waypost.routers.tryage import Tryage as Tryage
