@@ -22,9 +22,9 @@ _HELD = 10  # every tenth prompt is held out to see how far off the regressors a
 def per_model(
     x_ND: Floats, table: Targets, make: Callable[[], Any], *, less_mean: bool = False
 ) -> tuple[list[Any], Floats, Floats]:
-    """A fitted regressor of each model (None where fewer than 20 rows, or equal ones, are known), the means, and held-out errors.
+    """A fitted regressor of each model, the means of all, and held-out errors.
 
-    The errors (R, M) are those of regressors fitted without the held-out prompts.  ``less_mean`` regresses what a row
+    There is None where fewer than 20 rows are known, or all are equal.  The errors (R, M) are those of regressors fitted without the held-out prompts.  ``less_mean`` regresses what a row
     has more than the mean.
     """
     m = len(table.models)
