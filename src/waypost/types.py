@@ -145,7 +145,8 @@ class Decision:
 
     ``scores`` are the objective's values; ``quality``, ``usd`` and ``seconds`` the router's predictions, by model;
     ``weights`` the trade-off that was used (``quality``, ``usd``, ``seconds``, and the flags), and ``bonus`` what the
-    flags add to each model's score.
+    flags add to each model's score.  ``propensities`` are the probabilities by which the model was drawn, where it was
+    drawn and not the best.
     """
 
     router: str
@@ -158,6 +159,7 @@ class Decision:
     weights: Mapping[str, float]
     why: str
     bonus: Mapping[str, float] = field(default_factory=dict)
+    propensities: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def model(self) -> str:

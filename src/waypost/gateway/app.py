@@ -15,6 +15,7 @@ from waypost.gateway.ask import AUTO, parse
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.chat import Exchange
 from waypost.gateway.drifting import Drifting
+from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
 from waypost.gateway.readiness import Readiness
@@ -52,7 +53,8 @@ class App:
     """The gateway as an ASGI application: finished parts come in, requests are served.
 
     ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
-    turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router.
+    turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
+    ``learning`` teaches one that learns from feedback.
     """
 
     models: Mapping[str, Model]
@@ -62,6 +64,7 @@ class App:
     readiness: Readiness
     budgets: Budgets
     drifting: Drifting | None = None
+    learning: Learning | None = None
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     metrics: Metrics = field(default_factory=Metrics)
@@ -112,6 +115,8 @@ class App:
             await self._close_models()
         finally:
             await asyncio.to_thread(self.ledger.close)
+            if self.learning is not None:
+                await asyncio.to_thread(self.learning.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _close_models(self) -> None:
@@ -145,6 +150,8 @@ class App:
             self.metrics.in_flight -= 1
             self.metrics.count(exchange.status, exchange.served)
             self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
+            if self.learning is not None:
+                self.learning.wait(exchange)
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
         choices = [AUTO, *(f"{AUTO}:{name}" for name in self.profiles)]
@@ -156,7 +163,10 @@ class App:
         body = read_object(await read_body(scope, receive, self.max_body_bytes))
         said = _read_feedback(body)
         await self.ledger.feedback(said)
-        await send_json(send, 200, {"decision": said.decision, "stored": True})
+        told: dict[str, Any] = {"decision": said.decision, "stored": True}
+        if self.learning is not None:
+            told["learned"] = await self.learning.told(said)
+        await send_json(send, 200, told)
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, await self.ledger.explain(scope["path"].removeprefix(_DECISIONS)))
@@ -176,7 +186,9 @@ class App:
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         drift = self.drifting.latest if self.drifting is not None else None
-        page = self.metrics.render(dropped=self.ledger.dropped, waiting=self.ledger.waiting, drift=drift)
+        page = self.metrics.render(
+            dropped=self.ledger.dropped, waiting=self.ledger.waiting, drift=drift, learning=self.learning
+        )
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -15,6 +15,7 @@ from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, Stream, completion, decision_headers, event, whole_delta
 from waypost.gateway.wire import Headers, Send, error_body, error_headers, error_status, send_json, to_tell
 from waypost.store import Attempt, Decided
+from waypost.strategies import Exploring
 from waypost.strategies.calls import ask
 from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
 
@@ -48,8 +49,13 @@ class Exchange:
         """
         if asked.objective is None:
             return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models))
-        decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models))
+        id = secrets.token_hex(12)
+        if isinstance(strategy, Exploring):
+            # The id is drawn at random already, and in the log: so the draw can be made again.
+            decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
+        else:
+            decision = strategy.decide(asked.query, asked.objective)
+        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), id)
 
     @property
     def served(self) -> str | None:

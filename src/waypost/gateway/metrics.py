@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from waypost.gateway.learning import Learning
 from waypost.outcomes.drift import Drift
 
 
@@ -26,9 +27,12 @@ class Metrics:
         """Count one request that has ended."""
         self.requests[status, model or "-"] += 1
 
-    def render(self, *, dropped: int, waiting: int, drift: Drift | None = None) -> str:
+    def render(
+        self, *, dropped: int, waiting: int, drift: Drift | None = None, learning: Learning | None = None
+    ) -> str:
         """The page at ``/metrics``."""
-        return "".join(f"{line}\n" for line in (*self._lines(dropped, waiting), *_drift_lines(drift)))
+        lines = (*self._lines(dropped, waiting), *_drift_lines(drift), *_learning_lines(learning))
+        return "".join(f"{line}\n" for line in lines)
 
     def _lines(self, dropped: int, waiting: int) -> Iterator[str]:
         yield "# HELP waypost_requests_total Chat requests by status (499: the client left) and serving model."
@@ -56,3 +60,14 @@ def _drift_lines(drift: Drift | None) -> Iterator[str]:
     yield "# TYPE waypost_drift_psi gauge"
     for shift in sorted(drift.shifts, key=lambda shift: shift.feature):
         yield f'waypost_drift_psi{{feature="{shift.feature}"}} {shift.psi:.4f}'
+
+
+def _learning_lines(learning: Learning | None) -> Iterator[str]:
+    if learning is None:
+        return
+    yield "# HELP waypost_outcomes_learned_total Feedback that the router has learnt from since the start."
+    yield "# TYPE waypost_outcomes_learned_total counter"
+    yield f"waypost_outcomes_learned_total {learning.learnt}"
+    yield "# HELP waypost_decisions_pending Decisions that wait for feedback."
+    yield "# TYPE waypost_decisions_pending gauge"
+    yield f"waypost_decisions_pending {len(learning.pending)}"

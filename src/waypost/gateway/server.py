@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import uvicorn
 
@@ -14,12 +15,15 @@ from waypost.gateway.app import App
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.deciding import Deciding, deciding
 from waypost.gateway.drifting import Drifting
+from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
+from waypost.routers import Online
 from waypost.routers.fingerprint import fingerprint
 from waypost.store import Writer
+from waypost.strategies import Exploring
 from waypost.types import Model, ModelCard
 
 _GRACE_SECONDS = 10
@@ -101,19 +105,22 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
     profiles = {name: _callable(objective, cards) for name, objective in settings.profiles.items()}
     budgets = Budgets(chosen.solved)
     budgets.keep(profiles, settings.places)
+    learning = _learning(settings, chosen)
+    strategy = chosen.strategy if learning is None else Exploring(learning.router, cards)
     app = App(
         models=models,
-        strategy=chosen.strategy,
+        strategy=strategy,
         profiles=profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
         readiness=Readiness(models, missing),
         budgets=budgets,
         drifting=_drifting(settings, chosen, profiles["default"]),
+        learning=learning,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
     unchosen = tuple(name for name in cards if name not in chosen.known)
-    return app, Started(url, cards, chosen.strategy.name, chosen.words, missing, unchosen)
+    return app, Started(url, cards, strategy.name, chosen.words, missing, unchosen)
 
 
 def _drifting(settings: Settings, chosen: Deciding, default: Objective) -> Drifting | None:
@@ -127,6 +134,25 @@ def _drifting(settings: Settings, chosen: Deciding, default: Objective) -> Drift
             f"(it was made for {known.router}); calibrate this one, or remove it"
         )
     return Drifting(known.reference, default)
+
+
+def _learning(settings: Settings, chosen: Deciding) -> Learning | None:
+    """What teaches a router that learns: one in a folder of the user's, where feedback is kept, and not calibrated.
+
+    A calibration holds for the router that it was made for; one that goes on learning would be another.
+    """
+    router, folder = chosen.router, settings.router
+    if not isinstance(router, Online) or not isinstance(folder, Path):
+        return None
+    if settings.store is None or settings.calibration is not None:
+        return None
+    try:
+        return Learning.open(router, folder)
+    except OSError as error:
+        raise BadConfig(
+            f"{settings.places['router']}: 'router' learns from feedback and keeps what it learns in its folder, "
+            f"which cannot be written to: {error}"
+        ) from error
 
 
 def _callable(profile: Objective, cards: Mapping[str, ModelCard]) -> Objective:

@@ -67,6 +67,7 @@ class Decided:
             "predictions": _by_model(decision),
             "removed": dict(decision.removed),
             "weights": dict(decision.weights),
+            "propensities": dict(decision.propensities),
             "attempts": [asdict(attempt) for attempt in self.attempts],
             "served": self.served,
             "usd": self.usd,
@@ -130,8 +131,9 @@ def tables() -> tuple[Table, Table]:
         Column("tokens_in", Integer, nullable=False),
         Column("tokens_out", Integer, nullable=False),
         Column("status", Integer, nullable=False),
-        # Unknown (null) in the rows of a version that did not count them.
+        # Unknown (null) in the rows of a version that did not keep them.
         *(Column(name, Integer) for name in ("tokens_cached", "tokens_written", "tokens_reasoning")),
+        Column("propensities", JSON),
     )
     feedback = Table(
         "feedback",
