@@ -24,6 +24,7 @@ from waypost.routers.label import Label as Label
 from waypost.routers.lin_ucb import LinUCB as LinUCB
 from waypost.routers.mlp import MLP as MLP
 from waypost.routers.online import Online as Online
+from waypost.routers.preference_encoder import PreferenceEncoder as PreferenceEncoder
 from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
 from waypost.routers.preference_judge import PreferenceJudge as PreferenceJudge
 from waypost.routers.preference_similarity import PreferenceSimilarity as PreferenceSimilarity

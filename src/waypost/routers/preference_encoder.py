@@ -1,0 +1,200 @@
+"""A classifier of who wins, who loses and what is a tie between any two models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from waypost.encoders import StaticEncoder
+from waypost.outcomes import Outcomes
+from waypost.routers._costs import Costs
+from waypost.routers._doubt import Doubt
+from waypost.routers._features import features
+from waypost.routers._level import Level
+from waypost.routers._perceptron import Perceptron
+from waypost.routers._preferences import Scale
+from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers._training import Trained, torch_or_sentence, train
+from waypost.types import Encoder, Floats, Prediction
+
+if TYPE_CHECKING:
+    from torch import LongTensor, Tensor
+
+_BATCH = 64
+_CELLS = 4_000_000  # pairs of models that are looked at at once
+
+
+@dataclass
+class PreferenceEncoder:
+    """A classifier of preferences (RouteLLM's BERT router, Ong et al. 2024, arXiv 2406.18665, section 4.2).
+
+    The paper's classifier reads the prompt and has three outputs for its two models: the strong one wins, a tie, the
+    weak one wins. Their softmax gives P(strong) = 1 - (p_tie + p_weak).  Here there is one output per model, its
+    strength s, and one for ties, t. Of any two models a and b the softmax of s_a, t + (s_a + s_b) / 2 and s_b is
+    the chance that a wins, of a tie, and that b wins: Davidson's model of ties (1970), whose strengths depend on
+    the prompt.  With two models it is the paper's softmax, since any three outputs can be written so; with more, what
+    is learnt of a model in one pair serves in all.  The outputs stand on a hidden layer over the encoder's vector;
+    they are those of greatest likelihood on all pairs of models that were measured on a training prompt.
+
+    If scores are right or wrong, P(a wins) - P(b wins) is how much more a is expected to earn than b. So a model's
+    quality is its mean, plus a slope (held-out prompts say how much) times the mean of that over the others less
+    what is usual, plus how easy the prompt is for all (ridge), which preferences do not tell.
+
+    ``margin`` is how far two scores may be apart and still tie; ``hidden`` units stand in the hidden layer; ``lr``,
+    ``weight_decay`` and ``epochs`` are those of the descent, which stops when a held-out tenth gains nothing more.  It
+    needs torch; to predict does not.
+
+    Raises:
+        ValueError: a setting is out of range.
+
+    >>> from waypost.outcomes import example_table
+    >>> router = PreferenceEncoder(hidden=16, epochs=40).fit(example_table(300))
+    >>> expected = router.predict(["What is 17 plus 26?", "Fix the bug in the method garden."])
+    >>> [router.models[m] for m in expected.quality_NM.argmax(axis=1)]
+    ['maths-expert', 'large']
+
+    We differ from the paper in that the encoder stays as it is, where the paper fine-tunes BERT; in learning from
+    scores, where it has people's votes; and in that quality also counts the chance that the weaker model wins, which
+    a threshold on P(strong) leaves out. `beats` gives the paper's number.
+    """
+
+    when: ClassVar[str] = "before the answer"
+    looks_at: ClassVar[str] = "prompt vector, surface"
+    learns: ClassVar[str] = "preference"
+    needs: ClassVar[tuple[str, ...]] = ("train",)
+    independent_heads: ClassVar[bool] = False  # a strength is one among the others
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"hidden": (16, 64), "weight_decay": (0.01, 1.0)}
+
+    margin: float = 0.0
+    hidden: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    epochs: int = 60
+    seed: int = 0
+    encoder: Encoder = field(default_factory=StaticEncoder)
+    models: tuple[str, ...] = field(default=(), init=False)
+    trained_on: str = field(default="", init=False)
+    network: Perceptron = field(default_factory=Perceptron, init=False)  # strengths of the models, then ties
+    scale: Scale = field(default_factory=Scale, init=False)
+    level: Level = field(default_factory=Level, init=False)
+    doubt: Doubt = field(default_factory=Doubt, init=False)
+    costs: Costs = field(default_factory=Costs, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "lr", "epochs"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if not 0 <= self.margin < 1:
+            raise ValueError(f"margin is a difference of scores, from 0 to below 1, got {self.margin}")
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Descend, then learn what a lead means for quality."""
+        table = targets(outcomes)
+        m, dim = len(table.models), self.encoder.dim
+        features_ND = features(self.encoder, table.prompts)
+        quality_NM, weight_N = table.values_NK[:, :m], table.weight_N / table.weight_N.mean()
+        self.models, self.trained_on = table.models, outcomes.fingerprint
+        self.costs = Costs.fitted(features_ND, table, dim=dim)
+        self.level = Level.fitted(features_ND, quality_NM, weight_N, dim=dim)
+        held_N = self._descend(features_ND, quality_NM, weight_N, table.prompts).held_N
+        # A table of one prompt has none to hold out.
+        held_N = held_N if weight_N @ held_N > 0 else np.ones_like(held_N)
+        hidden_NH = self.network.hidden(features_ND)
+        lead_NM, level_N1 = self._leads(hidden_NH), self.level(features_ND)[:, None]
+        one_fold_N = np.zeros(len(held_N), dtype=np.intp)
+        scale = Scale.fitted(lead_NM, quality_NM - level_N1, weight_N, one_fold_N, held_N)
+        # What is usual is better known of all prompts than of the few that were held out.
+        self.scale = replace(scale, usual_M=np.average(lead_NM, axis=0, weights=weight_N))
+        off_RM = (quality_NM - level_N1 - self.scale(lead_NM))[held_N]
+        self.doubt = Doubt.fitted(hidden_NH, off_RM, weight_N)
+        return self
+
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """All strengths, and what they mean pair by pair."""
+        check_prompts(self.models, prompts)
+        features_ND = features(self.encoder, prompts)
+        hidden_NH = self.network.hidden(features_ND)
+        quality_NM = self.scale(self._leads(hidden_NH)) + self.level(features_ND)[:, None]
+        return prediction(self.models, np.hstack([quality_NM, self.costs(features_ND)]), self.doubt(hidden_NH))
+
+    def beats(self, prompts: Sequence[str]) -> Floats:
+        """The probability that the model of each row beats that of each column, (N, M, M); the rest are ties.
+
+        Of a strong and a weak model it is the paper's 1 - (p_tie + p_weak).
+        """
+        check_prompts(self.models, prompts)
+        return wins(self.network(features(self.encoder, prompts)))
+
+    def _leads(self, hidden_NH: Floats) -> Floats:
+        """How much more often each model beats another than it is beaten, the mean over the others, (N, M)."""
+        outputs_NK = self.network.heads(hidden_NH)
+        lead_NM = np.empty((len(outputs_NK), len(self.models)))
+        step = max(1, _CELLS // len(self.models) ** 2)
+        for start in range(0, len(lead_NM), step):
+            win_BMM = wins(outputs_NK[start : start + step])
+            lead_NM[start : start + step] = (win_BMM - win_BMM.swapaxes(1, 2)).sum(axis=2) / (len(self.models) - 1)
+        return lead_NM
+
+    def _descend(self, features_ND: Floats, quality_NM: Floats, weight_N: Floats, prompts: Sequence[str]) -> Trained:
+        torch = torch_or_sentence("preference_encoder")
+        rng = np.random.default_rng(self.seed)
+        d, m = features_ND.shape[1], quality_NM.shape[1]
+        center_D, scale_D = self.costs.center_D, self.costs.scale_D * _deviation(features_ND, self.encoder.dim)
+        starts = (
+            rng.uniform(-1, 1, (d, self.hidden)) / np.sqrt(d), np.zeros(self.hidden),
+            np.zeros((self.hidden, m + 1)), np.zeros(m + 1),
+        )  # fmt: skip
+        layers = [torch.tensor(start, dtype=torch.float32, requires_grad=True) for start in starts]
+        x, quality, weight = (
+            torch.tensor(array, dtype=torch.float32)
+            for array in ((features_ND - center_D) / scale_D, quality_NM, weight_N)
+        )
+        first, second = torch.triu_indices(m, m, 1)
+
+        def loss(rows: LongTensor) -> Tensor:
+            outputs = torch.relu(x[rows] @ layers[0] + layers[1]) @ layers[2] + layers[3]
+            ahead = quality[rows][:, first] - quality[rows][:, second]
+            half = (outputs[:, first] - outputs[:, second]) / 2
+            logits = torch.stack([half, outputs[:, m:].expand_as(half), -half], dim=1)
+            won = torch.where(ahead > self.margin + 1e-6, 0, torch.where(ahead < -self.margin - 1e-6, 2, 1))
+            entropy = torch.nn.functional.cross_entropy(logits, won, reduction="none")
+            counts = weight[rows, None] * ~ahead.isnan()
+            mean: Tensor = (entropy * counts).sum() / counts.sum().clamp(min=1e-6)
+            return mean
+
+        trained = train(
+            layers, loss, prompts, seed=self.seed, epochs=self.epochs, batch=_BATCH, lr=self.lr,
+            weight_decay=self.weight_decay,
+        )  # fmt: skip
+        names = ("weight0", "bias0", "weight1", "bias1")
+        learned = {name: layer.detach().double().numpy() for name, layer in zip(names, layers, strict=True)}
+        self.network = Perceptron(center_D, scale_D, learned, np.zeros(m + 1), np.ones(m + 1))
+        return trained
+
+    @classmethod
+    def examples(cls) -> list[dict[str, object]]:
+        """Settings to try in `waypost.checks`."""
+        return [{"hidden": 8, "epochs": 4}, {"hidden": 4, "epochs": 3, "margin": 0.2, "seed": 3}]
+
+
+def wins(outputs_NK: Floats) -> Floats:
+    """The probability that the model of each row beats that of each column, (N, M, M), from M strengths and ties.
+
+    >>> wins(np.log([[4.0, 1.0, 0.5]])).round(3).tolist()  # of 4 : 0.5 * sqrt(4 * 1) : 1
+    [[[0.4, 0.667], [0.167, 0.4]]]
+    """
+    half_NMM = (outputs_NK[:, :-1, None] - outputs_NK[:, None, :-1]) / 2
+    tie_N11 = outputs_NK[:, -1:, None]
+    most_NMM = np.maximum(np.abs(half_NMM), tie_N11)
+    win_NMM, lose_NMM, tie_NMM = (np.exp(part - most_NMM) for part in (half_NMM, -half_NMM, tie_N11))
+    return np.asarray(win_NMM / (win_NMM + lose_NMM + tie_NMM))
+
+
+def _deviation(features_ND: Floats, dim: int) -> float:
+    """The mean deviation of a vector's numbers: a layer learns best from inputs of about 1."""
+    return float(np.sqrt(features_ND[:, :dim].var(axis=0).mean())) or 1.0
