@@ -27,7 +27,7 @@ from waypost.types import Encoder, Floats, ModelCard
 EXACT = 5_000  # rows up to which there is no index
 _PROBED = 32
 _SAMPLE = 40  # rows a cell that k-means learns from
-_BLOCK = 64
+_COSINES = 2**22  # at once
 _STEPS = np.float32(1e6)  # in which cosines are told apart
 _ROWS = 2**40  # more than any table has
 
@@ -58,7 +58,8 @@ class Neighbours:
     def near(self, queries_BD: Vectors, k: int) -> tuple[NDArray[np.intp], Vectors]:
         """The k nearest rows of each query, nearest first, and their cosines; all rows where there are fewer."""
         k = min(k, len(self.vectors_ND))
-        blocks = [queries_BD[start : start + _BLOCK] for start in range(0, max(len(queries_BD), 1), _BLOCK)]
+        step = max(1, _COSINES // max(len(self.vectors_ND), 1))
+        blocks = [queries_BD[start : start + step] for start in range(0, max(len(queries_BD), 1), step)]
         ids, similarities = zip(*(self._near(block_BD, k) for block_BD in blocks), strict=True)
         return (ids[0], similarities[0]) if len(ids) == 1 else (np.vstack(ids), np.vstack(similarities))
 

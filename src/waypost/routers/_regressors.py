@@ -24,8 +24,8 @@ def per_model(
 ) -> tuple[list[Any], Floats, Floats]:
     """A fitted regressor of each model, the means of all, and held-out errors.
 
-    There is None where fewer than 20 rows are known, or all are equal.  The errors (R, M) are those of regressors fitted without the held-out prompts.  ``less_mean`` regresses what a row
-    has more than the mean.
+    There is None where fewer than 20 rows are known, or all are equal.  The errors (R, M) are those of regressors
+    fitted without the held-out prompts.  ``less_mean`` regresses what a row has more than the mean.
     """
     m = len(table.models)
     quality_NM = table.values_NK[:, :m]
