@@ -12,7 +12,7 @@ no subject of the test was seen.  Settings are chosen on a quarter held out of t
 score of a question is the strong model's probability to win, or of other routers its lead in expected quality.  Each
 number is a mean over splits; its interval is of one split, questions resampled (subjects, where those were split), and
 turned round (2·found − resampled).  The claim holds if, for each of the three routers that learn all they know from
-the preferences (similarity, factors, encoder, as far as this version has them) and both splits, the interval of APGR
+the preferences (similarity, factors, encoder) and both splits, the interval of APGR
 lies above 0.5 and that of the share of GPT-4 at 95 % of its quality below 0.5; it does not if one of these intervals
 lies wholly on the other side.  preference_judge, which asks a language model of 135 M parameters, reads 400 questions
 and is measured on those of them that are test questions.  Thresholds are calibrated as `waypost calibrate` does it, on
@@ -44,8 +44,7 @@ from waypost.outcomes.leaks import clusters
 from waypost.routers import ROUTERS, make
 from waypost.types import Floats
 
-TUNED = ("preference_similarity", "preference_factors")
-LEARNT = tuple(name for name in (*TUNED, "preference_encoder") if name in ROUTERS)
+LEARNT = ("preference_similarity", "preference_factors", "preference_encoder")
 JUDGE = "preference_judge"
 OTHERS = ("knn", "ridge", "domain", "random")
 NUMBERS = ("APGR", "CPT(50)", "CPT(80)", "share at 95 %")
@@ -104,7 +103,7 @@ def numbers(score_N: Floats, table: Outcomes, rows: Any = slice(None)) -> list[f
 def tuned(name: str, split: Split) -> Any:
     """A router with the settings that did best on a quarter of the training questions, fitted on all of them."""
     train, held = split.train.split(0.75, split.seed + 77, clusters(split.train.prompts))
-    tried = candidates(ROUTERS[name].grid, {}) if name in TUNED else [{}]
+    tried = candidates(ROUTERS[name].grid, {}) if name in LEARNT else [{}]
     best = max(tried, key=lambda s: numbers(score(make(name, **s).fit(train), held), held)[0]) if tried[1:] else {}
     return make(name, **best).fit(split.train)
 
