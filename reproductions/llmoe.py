@@ -6,16 +6,16 @@ labels: the experts trained by label earn more.
 Paper: Liu and Lo 2025, arXiv 2501.09636.  Two shares, one period: total return 65.44 % (Sharpe ratio 2.14) for MSFT and
 31.43 % (1.17) for AAPL, above other models; no costs of trading, no interval and no shuffled labels in what we read.
 
-Tested: The pattern alone, on the daily prices of one share that matplotlib ships (1,047 days).  At each close
-SmolLM2-135M reads a description in words and numbers of the last five days, without name or date, and says optimistic
-or pessimistic (relative to how likely each word is on earlier days).  A ridge regression per label predicts the next
-day's return from the last five returns, volatility and volume; it is fitted on earlier days only, again every 50 days,
-and the share is held on the days for which it predicts a gain (all in or all out).  A change of position costs 0.05 %.
-The control is 200 shuffles of the labels over the days, each with experts of its own.  The claim holds if the interval
-of the mean daily return by labels less that by shuffled labels (blocks of ten days resampled) lies above zero, and does
-not if it lies below.  The engine is checked on cases with known answers before anything is measured: what is held
-always, never, with foresight or in turns; positions that do not change when later prices do; and an effect planted by
-label must be found, with the same control.
+Tested: The pattern alone, on the daily prices of one share that matplotlib ships (1,047 days). At each close
+SmolLM2-135M reads in words how the last five days went, without name or date, and says optimistic or pessimistic
+(relative to how likely each word was until then). A ridge regression per label predicts the next day's return from the
+last five returns, volatility and volume; it is fitted on earlier days only, again every 50 days, and the share is held
+on the days for which it predicts a gain (all in or all out). A change of position costs 0.05 %. The control is 200
+shuffles of the labels over the days, each with experts of its own. The claim holds if the interval of the mean daily
+return by labels less that by shuffled labels (blocks of ten days resampled) lies above zero, and does not if it lies
+below. The engine is checked on cases with known answers before anything is measured: what is held always, never, with
+foresight or in turns; positions that do not change when later prices do; and an effect planted by label must be found,
+with the same control.
 
 Not tested: Headlines, hosted language models, networks as experts, and any other share: one series of four years says
 little about a claim of this kind, and nothing here is advice to trade.
@@ -45,10 +45,10 @@ BLOCK = 10
 LABELS = ("optimistic", "pessimistic")
 QUESTION = "Say whether the next day of this share looks optimistic or pessimistic."
 SHOTS = (
-    ("It rose, rose a lot, was flat, rose, rose a lot. In all +6 %. Volume is high.", "optimistic"),
-    ("It fell a lot, fell, rose, fell, fell a lot. In all -7 %. Volume is high.", "pessimistic"),
-    ("It was flat, rose, fell, rose, rose. In all +2 %. Volume is low.", "optimistic"),
-    ("It fell, was flat, fell, rose, fell. In all -3 %. Volume is low.", "pessimistic"),
+    ("It rose, rose, was flat, rose, rose. Volume is high.", "optimistic"),
+    ("It fell, fell, rose, fell, fell. Volume is high.", "pessimistic"),
+    ("It was flat, rose, fell, rose, rose. Volume is low.", "optimistic"),
+    ("It fell, was flat, fell, rose, fell. Volume is low.", "pessimistic"),
 )
 
 
@@ -72,15 +72,14 @@ def days(close_T: Floats, volume_T: Floats) -> Days:
         busy = np.log(volume_T[t] / volume_T[t - USUAL + 1 : t + 1].mean())
         rows.append([*last, usual, busy])
         moves = ", ".join(_move(step, usual) for step in last)
-        texts.append(f"It {moves}. In all {100 * last.sum():+.0f} %. Volume is {'high' if busy > 0 else 'low'}.")
+        texts.append(f"It {moves}. Volume is {'high' if busy > 0 else 'low'}.")
     return Days(np.array(rows), texts, return_T[USUAL + 1 :])
 
 
 def _move(step: float, usual: float) -> str:
-    size = abs(step) / max(usual, 1e-9)
-    if size < 0.25:
+    if abs(step) < 0.25 * usual:
         return "was flat"
-    return f"{'rose' if step > 0 else 'fell'}{' a lot' if size > 1 else ''}"
+    return "rose" if step > 0 else "fell"
 
 
 def labelled(texts: Sequence[str]) -> NDArray[np.intp]:
@@ -165,7 +164,7 @@ def check(found: Days, label_T: NDArray[np.intp], first: int) -> float:
     _require(np.array_equal(before, after), "a position depends on later prices")
     planted = Days(found.features_TF, found.texts, found.next_T + np.where(label_T == 0, 0.005, -0.005))
     by_label_T, by_shuffle_T, _ = compared(planted, label_T, 20, first)
-    _require(interval(by_label_T - by_shuffle_T)[0] > 0, "half a percent a day by label is not found")
+    _require(interval(by_label_T - by_shuffle_T)[0] > 0.0005, "half a percent a day by label is not found")
     return float((by_label_T - by_shuffle_T).mean())
 
 

@@ -90,8 +90,16 @@ def test_the_default_is_registered_and_marks_from_one_to_five():
     assert model.dim == 5 and model.name == "smollm2-difficulty"
 
 
+def test_labels_of_several_tokens_that_end_alike_are_told_apart(smollm2):
+    shots = (("It rose a lot.", "optimistic"), ("It fell a lot.", "pessimistic"))
+    moods = LanguageModel("Is it optimistic or pessimistic?", ("optimistic", "pessimistic"), shots, path=smollm2)
+    rose, fell = moods.probabilities(["It rose, rose a lot.", "It fell, fell a lot."])
+    assert rose.min() > 1e-3 and fell.min() > 1e-3
+    assert rose[0] > fell[0]
+
+
 def test_labels_that_begin_alike_are_refused(smollm2):
-    with pytest.raises(BadInput, match="'a dog' cannot be told from a cat"):
+    with pytest.raises(BadInput, match="'a cat' cannot be told from 'a dog'"):
         LanguageModel("Which?", ("a dog", "a cat"), (), path=smollm2).probabilities(["Wuff"])
 
 

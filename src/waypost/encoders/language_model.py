@@ -134,6 +134,7 @@ class _Engine:
             raise ModelFailed(f"llama.cpp cannot load {path}: {error}; is it a GGUF file?") from error
         self._turn = threading.Lock()
         self._known: OrderedDict[bytes, tuple[float, ...]] = OrderedDict()
+        self._firsts: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     def read(self, before: str, text: str, labels: tuple[str, ...]) -> tuple[float, ...]:
         """The probability of each label after the text."""
@@ -149,29 +150,45 @@ class _Engine:
             return self._known[key]
 
     def _ask(self, prompt: str, labels: tuple[str, ...]) -> tuple[float, ...]:
+        if labels not in self._firsts:
+            self._firsts[labels] = self._first_tokens(labels)
+        firsts = self._firsts[labels]
+        bias = [[token, _PUSH] for token in firsts]
+        chance = {token["id"]: float(token["prob"]) for token in self._next(prompt, bias, len(labels))}
+        found = [max(chance.get(token, 0.0), 1e-12) for token in firsts]
+        return tuple(value / sum(found) for value in found)
+
+    def _first_tokens(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        """The token that each label begins with; only the first ones are pushed, since labels may end alike."""
+        found: dict[int, str] = {}
+        for label in labels:
+            # A text as a bias pushes all its tokens to the front; the first is the longest that the label begins with.
+            pushed = self._next("", [[label, _PUSH]], 8 + len(label))
+            first = max((t for t in pushed if t["token"] and label.startswith(t["token"])), key=_length, default=None)
+            if first is None or first["id"] in found:
+                other = f" from {found[first['id']]!r}" if first else ""
+                raise BadInput(
+                    f"label {label!r} cannot be told{other} by its first token; take words that begin otherwise"
+                )
+            found[first["id"]] = label
+        return tuple(found)
+
+    def _next(self, prompt: str, bias: list[list[Any]], count: int) -> list[dict[str, Any]]:
+        """The likeliest next tokens: each with its id, text and probability."""
         request = {
-            "prompt": prompt, "max_tokens": 1, "seed": 0, "cache_prompt": True,
-            # The distribution as it is, but for the push that leaves only the labels' tokens.
+            "prompt": prompt or "\n", "max_tokens": 1, "seed": 0, "cache_prompt": True,
+            # The distribution as it is, but for the push.
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "post_sampling_probs": True,
-            "logit_bias": [[label, _PUSH] for label in labels], "n_probs": 8 * len(labels),
+            "logit_bias": bias, "n_probs": count,
         }  # fmt: skip
         replies: list[dict[str, Any]] = []
         self._server.handle_completions(request, replies.append)
         try:
-            tokens = replies[0]["choices"][0]["logprobs"]["content"][0]["top_probs"]
+            tokens: list[dict[str, Any]] = replies[0]["choices"][0]["logprobs"]["content"][0]["top_probs"]
         except (LookupError, TypeError) as error:
             raise ModelFailed(f"llama.cpp refused the request: {replies[:1]}") from error
-        chance = {token["token"]: float(token["prob"]) for token in tokens}
-        found = []
-        for label in labels:
-            # A label of several tokens is told by its first, the longest token that the label begins with.
-            first = max((token for token in chance if token and label.startswith(token)), key=len, default=None)
-            others = [other for other in labels if other != label and first and other.startswith(first)]
-            if first is None or others:
-                raise BadInput(
-                    f"label {label!r} cannot be told from {', '.join(others) or 'others'} by its first token; take "
-                    "words that begin differently"
-                )
-            found.append(max(chance[first], 1e-12))
-        total = sum(found)
-        return tuple(value / total for value in found)
+        return tokens
+
+
+def _length(token: dict[str, Any]) -> int:
+    return len(token["token"])
