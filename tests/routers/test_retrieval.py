@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from waypost.encoders import StaticEncoder
-from waypost.errors import BadInput, UnknownModel
+from waypost.errors import BadInput, NotFitted, UnknownModel
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes, example_table
 from waypost.routers import Retrieval, load, save
@@ -125,6 +125,9 @@ def test_what_cannot_be_is_refused():
         Retrieval(rule="far")
     with pytest.raises(ValueError, match="least must be a share"):
         Retrieval(least=2.0)
+    for change in (lambda r: r.without_model("large"), lambda r: r.with_model(ModelCard("x"), example_table(20))):
+        with pytest.raises(NotFitted):
+            change(Retrieval())
     router = Retrieval().fit(example_table(100))
     with pytest.raises(UnknownModel, match="larg"):
         router.without_model("larg")

@@ -138,8 +138,10 @@ class Retrieval:
         """This router with one more expert, of the rows where it met others: those it won are its pilots.
 
         Raises:
+            NotFitted: there is nothing to add to yet.
             BadInput: the name is taken, or the expert never met another.
         """
+        check_prompts(self.models, ())
         met = Met.of(card.name, self.models, outcomes)
         features_nD = features(self.encoder, met.prompts)
         group_of = dict(zip(outcomes.prompts, outcomes.groups, strict=True))
@@ -166,9 +168,11 @@ class Retrieval:
         """This router with one expert less.
 
         Raises:
+            NotFitted: there is nothing to take from yet.
             UnknownModel: it has no such expert.
             BadInput: it is the last one that has a pilot.
         """
+        check_prompts(self.models, ())
         if name not in self.models:
             raise UnknownModel(name, self.models)
         column, m = self.models.index(name), len(self.models)
