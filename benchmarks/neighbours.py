@@ -38,7 +38,6 @@ from waypost.routers._neighbours import Neighbours
 from waypost.types import Prediction
 
 MODELS = tuple(f"model-{m}" for m in range(10))
-ROUTERS = ("knn", "carrot_knn")
 KS = (40, 100, 320)
 ASKED = 400
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
@@ -63,7 +62,7 @@ def chances(vectors_ND: Vectors) -> Any:
 def table(count: int, encoder: StaticEncoder) -> Outcomes:
     """Outcomes by the law."""
     prompts = [sample.prompt for sample in generate(count // 2, seed=0)]
-    prompts += [text if text.strip() else "?" for text in passages(count - len(prompts), seed=0)]
+    prompts += [text if text.strip() else "?" for text in passages(count - len(prompts), seed=0, most=240)]
     rng = np.random.default_rng(0)
     chance_NM = np.empty((count, len(MODELS)))
     for start in range(0, count, 4096):
@@ -178,6 +177,7 @@ def main() -> None:
     """Measure every router and library at every size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", default="20000,1000000", help="default: %(default)s")
+    parser.add_argument("--router", default="knn,carrot_knn", help="default: %(default)s")
     parser.add_argument("--library", default="exact,faiss-ivf", help=f"of {', '.join(LIBRARIES)}; default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="6,000 rows, and no row is kept")
     given = parser.parse_args()
@@ -188,7 +188,7 @@ def main() -> None:
     for size in [6000] if given.quick else map(int, given.rows.split(",")):
         origin = {"rows": size, "models": len(MODELS), "asked": len(asked), "cores": os.cpu_count()}
         outcomes = table(size, encoder)
-        for name in ROUTERS:
+        for name in given.router.split(","):
             figures, made = router(name, outcomes, asked, k=100 if name == "knn" else 128)
             _tell({**origin, **figures}, given.quick)
         vectors_ND = made.known.vectors_ND
