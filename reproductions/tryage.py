@@ -90,7 +90,7 @@ def world(quick: bool) -> World:
     losses, seconds, sizes = [], [], []
     plan = models.plan(tuple(read.training))
     for name, (domains, hidden) in plan.items():
-        expert = models.train(name, domains, hidden, read.training, steps=150 if quick else 1200, seed=0)
+        expert = models.train(name, domains, hidden, read.training, steps=150 if quick else 800, seed=0)
         loss_N, each = models.bits_per_byte(expert, asked)
         losses.append(loss_N)
         seconds.append(np.full(len(asked), each))
@@ -152,7 +152,7 @@ def chosen(train: Outcomes, files_N: NDArray[np.intp], seed: int) -> Mapping[str
     """Tryage's settings that do best within the training files; the other routers choose their own when they fit."""
     tried = candidates(Tryage.grid, {"seed": seed})
     trials = tune(
-        lambda settings: make("tryage", **settings), tried, train, objective=Objective(), clusters_N=files_N, folds=3
+        lambda settings: make("tryage", **settings), tried, train, objective=Objective(), clusters_N=files_N, folds=2
     )
     return trials[0].settings
 
