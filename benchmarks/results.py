@@ -191,7 +191,7 @@ def _size(router: Any) -> int:
 
 
 def _asked(router: Any, prompts: Sequence[str]) -> float:
-    """The median of the processor seconds that one prompt takes, each asked once and by itself, after a few to warm up."""
+    """The median processor seconds of one prompt, each asked once and by itself, after a few to warm up."""
     router.predict(prompts[:5])
     taken = []
     for prompt in prompts[5:]:
