@@ -14,6 +14,7 @@ from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers._neighbours import EXACT, Added, Estimate, Memory, Rows, Vectors, measured, others
 from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 _CANDIDATES = (10, 20, 40, 80, 160, 320, 640)
@@ -111,6 +112,8 @@ def _alone(rows: Rows, k: int, queries_ND: Vectors) -> Estimate:
 def _looked_up(known: Memory, k: int, queries_ND: Vectors) -> Estimate:
     """Kernel means (N, 3M) and standard errors of quality (N, M)."""
     n, m = len(queries_ND), len(known.means_K) // 3
+    if n <= _BLOCK:
+        return _estimate(known, *known.near(queries_ND, k))
     values_NK, spread_NM = np.empty((n, 3 * m)), np.empty((n, m))
     for start in range(0, n, _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -148,6 +151,7 @@ def _choose_k(known: Memory) -> int:
     queries = np.arange(0, n, -(-n // _QUERIES))
     for start in range(0, len(queries), _BLOCK):
         rows = queries[start : start + _BLOCK]
+        report(start, len(queries), "choosing k")
         near_Bk, similarity_Bk = others(*known.near(known.vectors_ND[rows], candidates[-1] + 1), rows)
         for c, k in enumerate(candidates):
             mean_BK, _ = _estimate(known, near_Bk[:, :k], similarity_Bk[:, :k])
