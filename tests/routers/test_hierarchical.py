@@ -106,7 +106,7 @@ def test_probabilities_that_it_states_come_true():
     def law(domain_N1, negated_N1):
         return _by_domain(domain_N1, negated_N1) + np.where(negated_N1 == 1, [0.15, -0.15, 0.0], [-0.15, 0.15, 0.0])
 
-    (train, _), (test, mean_NM) = _table(2000, 5, law), _table(2000, 15, law)
+    (train, _), (test, mean_NM) = _table(4000, 5, law), _table(2000, 15, law)
     expected_NM = Hierarchical(far=0).fit(train).predict(test.prompts).quality_NM
     for m in range(3):
         for part_n in np.array_split(np.argsort(expected_NM[:, m]), 5):
