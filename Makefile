@@ -73,10 +73,12 @@ TORCH ?= torch==2.13.0 --retries 1 --extra-index-url https://download.pytorch.or
 	$(call install,Installing torch (about 190 MB),$(TORCH))
 
 .venv/.dev: .venv/.torch
-	$(call install,Installing the tools for developing,--editable ".[dev$(comma)local$(comma)report$(comma)train]")
+	$(call install,Installing the tools for developing,--editable ".[$(subst $(space),$(comma),$(EXTRAS))]")
 
 # Does nothing when the model is there.
 model: .venv/.local
 	@$(BIN)/waypost models add smollm2-135m
 
+EXTRAS := dev local report train encoders index
 comma := ,
+space := $(subst ,, )

@@ -71,7 +71,11 @@ class Known:
 
 def routed(name: str, train: Outcomes, test: Outcomes) -> Points:
     """A router at weights of money from none to where nothing changes any more."""
-    prediction = make(name).fit(train).predict(test.prompts)
+    return played(make(name).fit(train).predict(test.prompts), test, name)
+
+
+def played(prediction: Prediction, test: Outcomes, name: str) -> Points:
+    """The same of predictions that have been made."""
     known = Known(prediction, {prompt: n for n, prompt in enumerate(test.prompts)})
     weight_P = sweep(prediction, test, name=name, points=POINTS).weight_P
     earned = [play(known, test, Objective(usd=weight)) for weight in weight_P]

@@ -84,7 +84,7 @@ def test_with_two_models_the_network_is_the_papers(head):
     scaled = tensor(((x_ND - net.center_HD[h]) / net.scale_HD[h]).astype(np.float32))
     np.testing.assert_allclose(net(h, x_ND)[0], paper(scaled).detach().numpy(), rtol=1e-3, atol=1e-4)
     large = head.models.index("large")
-    assert head.balanced(prompt, answer)[0][large] > 0.5
+    assert head.balanced([prompt], [answer])[0][0, large] > 0.5
 
 
 def test_without_a_price_the_networks_half_decides(head):
@@ -93,11 +93,19 @@ def test_without_a_price_the_networks_half_decides(head):
     better, gains = [], []
     for prompt, text in texts:
         answer = Answer("small", text, 9, 6)
-        better.append(head.balanced(prompt, answer)[0][large])
+        better.append(head.balanced([prompt], [answer])[0][0, large])
         quality_M = head.revise(prompt, answer).answered.quality_NM[0]
         gains.append(quality_M[large] - quality_M[small])
     assert 10 < sum(p > 0.5 for p in better) < 80
     assert [p > 0.5 for p in better] == [gain > 0 for gain in gains]
+
+
+def test_answers_of_several_models_are_judged_together(head):
+    asked = [(f"A question of {topic}", Answer(name, UNSURE)) for topic in RIGHT for name in head.models]
+    together = head.balanced(*map(list, zip(*asked, strict=True)))
+    for n, (prompt, answer) in enumerate(asked):
+        for part, alone in zip(together, head.balanced([prompt], [answer]), strict=True):
+            np.testing.assert_allclose(part[n], alone[0], rtol=1e-4)
 
 
 def test_each_pair_of_three_models_is_judged_by_itself():
@@ -116,7 +124,7 @@ def test_a_model_that_was_not_asked_is_not_a_wrong_one():
     full, half = (SafeRoute(**SMALL).fit(Outcomes.from_rows(part)) for part in (rows, some))
     pair = full.models.index("small"), full.models.index("huge")
     assert half.usual_MM[pair] == pytest.approx(full.usual_MM[pair], abs=0.05)
-    better = half.balanced("A question of law, number 999", Answer("small", UNSURE, 9, 6))[0]
+    better = half.balanced(["A question of law, number 999"], [Answer("small", UNSURE, 9, 6)])[0][0]
     assert better[pair[1]] > 0.5
 
 

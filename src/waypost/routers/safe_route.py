@@ -157,19 +157,24 @@ class SafeRoute:
         quality_NM = x_ND.astype(np.float32) @ self.heads_DM + self.bias_M
         return prediction(self.models, np.hstack([quality_NM, self.costs(features_ND)]), self.doubt(x_ND))
 
-    def balanced(self, prompt: str, answer: Answer) -> tuple[Floats, Floats]:
-        """P(t = 1) of each model where both labels are alike frequent, and its deviation, (M,) each; the paper's score.
+    def balanced(self, prompts: Sequence[str], answers: Sequence[Answer]) -> tuple[Floats, Floats]:
+        """P(t = 1) of each model where both labels are alike frequent, the paper's score; its deviation; (N, M) each.
 
         Raises:
-            UnknownModel: the answer is of a model that the head was not trained on.
+            UnknownModel: an answer is of a model that the head was not trained on.
         """
-        check_prompts(self.models, [prompt])
-        if answer.model not in self.models:
-            raise UnknownModel(answer.model, self.models)
-        features_ND = answer_features(self.encoder, [prompt], self.encoder.encode([prompt]), [answer])
-        logit_NM, variance_NM = self.networks(self.models.index(answer.model), features_ND)
-        better_M = _sigmoid(logit_NM[0])
-        return better_M, better_M * (1 - better_M) * np.sqrt(variance_NM[0])
+        check_prompts(self.models, prompts)
+        logit_NM, variance_NM = np.zeros((2, len(prompts), len(self.models)))
+        vectors_ND = self.encoder.encode(prompts)
+        for name in dict.fromkeys(answer.model for answer in answers):
+            if name not in self.models:
+                raise UnknownModel(name, self.models)
+            rows = [n for n, answer in enumerate(answers) if answer.model == name]
+            texts, given = [prompts[n] for n in rows], [answers[n] for n in rows]
+            x_ND = answer_features(self.encoder, texts, vectors_ND[rows], given)
+            logit_NM[rows], variance_NM[rows] = self.networks(self.models.index(name), x_ND)
+        better_NM = 1 / (1 + np.exp(-np.clip(logit_NM, -500, 500)))
+        return better_NM, better_NM * (1 - better_NM) * np.sqrt(variance_NM)
 
     def revise(self, prompt: str, answer: Answer) -> Outlook:
         """What each model is worth now that one has answered; a model that would decline counts as wrong.
@@ -177,24 +182,19 @@ class SafeRoute:
         Raises:
             UnknownModel: the answer is of a model that the head was not trained on.
         """
-        better_M, deviation_M = self.balanced(prompt, answer)
+        better_NM, deviation_NM = self.balanced([prompt], [answer])
         i = self.models.index(answer.model)
         usual_M = self.usual_MM[i]
         odds_M = usual_M / (1 - usual_M)
-        natural_M = better_M * odds_M / (better_M * odds_M + 1 - better_M)
+        quality_NM = better_NM * odds_M / (better_NM * odds_M + 1 - better_NM)
         have = np.delete(usual_M, i).max()
-        quality_M = natural_M + (have - usual_M)
-        quality_M[i] = have
-        deviation_M[i] = 0
+        quality_NM += have - usual_M
+        quality_NM[0, i], deviation_NM[0, i] = have, 0
         costs_NK = self.costs(features(self.encoder, [prompt]))
-        after = prediction(self.models, np.hstack([quality_M[None], costs_NK]), deviation_M[None])
+        after = prediction(self.models, np.hstack([quality_NM, costs_NK]), deviation_NM)
         return Outlook(after, np.zeros((1, len(self.models))))
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
         return [{"units": 16, "paraphrases": 1, "epochs": 3}]
-
-
-def _sigmoid(logit: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -500, 500))))
