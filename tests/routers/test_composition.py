@@ -95,6 +95,23 @@ def test_the_generalist_is_the_best_overall_of_those_that_are_kept():
     assert router.planned(15.0).plan()[UNSURE] == "maths-expert"
 
 
+def test_a_model_is_added_from_fifty_rows_and_planned_for():
+    table = example_table(400)
+    router = Composition(unsure=0.0).fit(table.only(["tiny", "large"]))
+    wider = router.with_model(ModelCard("maths-expert"), table.select(np.arange(0, 400, 8)))
+    old, new = router.predict(table.prompts), wider.predict(table.prompts)
+    for before, after in zip(old[1:], new[1:], strict=True):
+        np.testing.assert_array_equal(after[:, :2], before)
+    assert wider.resident == ("tiny", "large", "maths-expert") and wider.plan()["maths"] == "maths-expert"
+    assert np.isfinite(np.stack(new[1:])).all()
+    small = router.planned(1.0, {"tiny": 1.0, "large": 9.0, "maths-expert": 1.0})
+    assert small.with_model(ModelCard("maths-expert"), table).resident == ("maths-expert",)
+    with pytest.raises(BadInput, match="no size is given for maths-expert"):
+        router.planned(10.0, {"tiny": 1.0, "large": 9.0}).with_model(ModelCard("maths-expert"), table)
+    with pytest.raises(BadInput, match="knows 'large' already"):
+        router.with_model(ModelCard("large"), table)
+
+
 def test_sizes_come_from_cards():
     cards = {"a": ModelCard("a", parameters=7.0), "b": ModelCard("b")}
     assert Composition.sizes_of(cards, bytes_per_weight=0.5) == {"a": 3.5}

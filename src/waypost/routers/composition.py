@@ -10,8 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from waypost.encoders import StaticEncoder
+from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
+from waypost.routers._added import added, costs_with
 from waypost.routers._features import features
+from waypost.routers._groups import group_means
 from waypost.routers._program import kept_models
 from waypost.routers._targets import check_prompts, column_means, prediction, targets
 from waypost.routers._unsure import held_out, threshold
@@ -36,6 +39,7 @@ class Composition:
     without sizes every model takes 1, and without a budget all are kept.  What room is left is filled by the best
     models overall.  ``unsure``: below which probability of the likeliest category a prompt goes to the generalist; None
     picks the threshold by cross-validation, 0 never does.  ``c``, ``prior`` and ``clusters`` are those of `Domain`.
+    `planned` makes a plan for another budget, and `with_model` for one more model, without training.
 
     The expected quality is the category's mean.  A model that is not kept is expected to do just less than the
     category's expert where its mean says more, so that with quality alone the objective's choice is the program's map;
@@ -57,6 +61,7 @@ class Composition:
     when: ClassVar[str] = "before the answer"
     looks_at: ClassVar[str] = "prompt vector"
     learns: ClassVar[str] = "supervised"
+    independent_heads: ClassVar[bool] = False  # another model changes which are kept, and when the generalist pays
     grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"c": (3.0, 30.0), "unsure": (0.0, None)}
 
     budget: float | None = None
@@ -87,11 +92,6 @@ class Composition:
             if isinstance(size, bool) or not isinstance(size, int | float) or not size > 0:
                 raise ValueError(f"the size of '{name}' must be a number above 0, got {size!r}")
 
-    @property
-    def independent_heads(self) -> bool:
-        """No: another model changes which are kept, and for which prompts it pays to use the generalist."""
-        return False
-
     @staticmethod
     def sizes_of(cards: Mapping[str, ModelCard], bytes_per_weight: float = 2.0) -> dict[str, float]:
         """The GB that the weights of each model take, of those whose card states the parameters.
@@ -113,8 +113,7 @@ class Composition:
         category_N, self.threshold = group_N, 0.0
         if self.unsure != 0:
             odds_NG = held_out(self._classifier, self.router, replace(ordered, groups=groups))
-            chosen = self.unsure is None
-            self.threshold = threshold(table, group_N, odds_NG, self.prior) if chosen else float(self.unsure or 0)
+            self.threshold = threshold(table, group_N, odds_NG, self.prior) if self.unsure is None else self.unsure
             category_N = np.where(odds_NG.max(axis=1) < self.threshold, n_groups, group_N)
         overall_M = column_means(table.values_NK[:, : len(table.models)], table.weight_N)
         self.means_CM = np.clip(np.vstack([self.router.means_GM, overall_M]), 0, 1)
@@ -144,6 +143,27 @@ class Composition:
         made = copy.copy(self)
         made.budget, made.sizes = budget, self.sizes if sizes is None else sizes
         made._check()
+        made.resident = made._kept()
+        return made
+
+    def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
+        """This router with one more model, of the rows where it was measured, planned anew; `sizes` must name it too.
+
+        Raises:
+            BadInput: the model is known already, was never measured, or has no size.
+        """
+        rows = added(card, outcomes, self.models)
+        if not rows.prompts:
+            raise BadInput(f"'{card.name}' was never measured in the table; some 50 rows will do")
+        guess_A = self.router.probabilities(rows.prompts).argmax(axis=1)
+        found = group_means(rows.values_A3, rows.weight_A, guess_A, groups=len(self.router.domains), prior=self.prior)
+        features_AD, overall = features(self.encoder, rows.prompts), column_means(rows.values_A3, rows.weight_A)[:1]
+        made, domain = copy.copy(self), copy.copy(self.router)
+        made.router, made.models = domain, (*self.models, card.name)
+        domain.models, domain.means_GM = made.models, np.hstack([domain.means_GM, found.means_GK[:, :1]])
+        domain.errors_GM = np.hstack([domain.errors_GM, found.errors_GM])
+        domain.costs = costs_with(domain.costs, features_AD, rows, dim=self.encoder.dim)
+        made.means_CM = np.column_stack([self.means_CM, np.clip(np.append(found.means_GK[:, 0], overall), 0, 1)])
         made.resident = made._kept()
         return made
 
