@@ -1,7 +1,7 @@
 """Telecom language: the working group of a technical document, told on documents newer than those of training.
 
-Claim: A classifier that was trained on older documents tells the working group of newer ones, and a small model does so
-about as well as a large one.
+Claim: On documents newer than those of training a small model tells the working group about as well as a large one, and
+both better than guessing.
 
 Paper: Bariah et al. 2023, arXiv 2306.07933: documents of 3GPP, trained on 2009 to 2019 and tested on 2020 to 2023;
 84.6 % for BERT and RoBERTa, 83 % for GPT-2, and about the same for DistilBERT with half of BERT's weights.
@@ -213,7 +213,8 @@ def finding(values: dict[str, float], baselines: dict[str, float], bounds: dict[
         f"With 16, 64 and all words the group is told in {by_length['static-256']} (static) and {by_length['minilm']} "
         f"(MiniLM), largest group {baselines['largest group']:.1%}; on all words static less MiniLM {gap:+.3f} "
         f"({low:+.3f} to {high:+.3f}). Random splits would have said {by_piece:.1%} (by piece) and {by_module:.1%} (by "
-        f"module). These are MIBs of the IETF, not 3GPP's documents."
+        f"module). These are MIBs of the IETF, so "
+        "nothing here speaks of the paper's 84.6 % on 3GPP's documents."
     )
     return Finding(values, holds, note, baselines, bounds)
 

@@ -18,7 +18,7 @@ def _mixture(n, seed):
 
 def test_probabilities_are_those_of_the_law():
     x_ND, kind_N, _ = _mixture(4000, 0)
-    kinds, unseen_NC = Kinds.fitted(Folded(x_ND, np.ones(4000), np.arange(4000) % 5), kind_N, cells=2)
+    kinds, unseen_NC = Kinds.fitted(Folded(x_ND, np.ones(4000), np.arange(4000) % 5), kind_N, cells=2, dim=4)
     test_ND, _, true_N = _mixture(4000, 1)
     missed_N = np.abs(kinds(test_ND)[:, 1] - true_N)
     assert missed_N.mean() < 0.02 and np.quantile(missed_N, 0.99) < 0.08
@@ -29,13 +29,15 @@ def test_probabilities_are_those_of_the_law():
 def test_where_nothing_tells_the_kinds_apart_the_probability_is_their_share():
     rng = np.random.default_rng(2)
     x_ND, kind_N = rng.normal(0, 1, (3000, 40)), (rng.random(3000) < 0.3).astype(int)
-    kinds, _ = Kinds.fitted(Folded(x_ND, np.ones(3000), np.arange(3000) % 5), kind_N, cells=2)
+    kinds, _ = Kinds.fitted(Folded(x_ND, np.ones(3000), np.arange(3000) % 5), kind_N, cells=2, dim=4)
     assert np.abs(kinds(rng.normal(0, 1, (500, 40)))[:, 1] - 0.3).max() < 0.12
 
 
 def test_one_kind_is_certain():
     x_ND, _, _ = _mixture(50, 3)
-    kinds, unseen_NC = Kinds.fitted(Folded(x_ND, np.ones(50), np.arange(50) % 5), np.zeros(50, dtype=int), cells=1)
+    kinds, unseen_NC = Kinds.fitted(
+        Folded(x_ND, np.ones(50), np.arange(50) % 5), np.zeros(50, dtype=int), cells=1, dim=4
+    )
     assert (kinds(x_ND) == 1).all() and (unseen_NC == 1).all()
 
 
@@ -93,3 +95,13 @@ def test_a_feature_that_never_varied_says_nothing_and_an_extreme_one_is_cut():
     raw_ND = np.column_stack([np.full(100, 0.5), np.arange(100.0), np.full(100, 3.0)])
     scaled = Scale.fitted(raw_ND, np.ones(100), dim=1)(np.array([[0.7, 1e9, 1e9], [0.5, 49.5, 3.0]]))
     assert np.allclose(scaled, [[0.2, 3 / 16, 0], [0, 0, 0]])
+
+
+def test_a_known_subject_in_the_form_of_another_kind_is_in_doubt():
+    rng = np.random.default_rng(8)
+    kind_N = np.repeat([0, 1], 500)
+    # The first four features are the subject, the last two the form; both tell the kinds apart.
+    x_ND = rng.normal(0, 0.3, (1000, 6)) + np.where(kind_N[:, None] == 1, [1, 0, 0, 0, 3, 0], [-1, 0, 0, 0, -3, 0])
+    kinds, _ = Kinds.fitted(Folded(x_ND, np.ones(1000), np.arange(1000) % 5), kind_N, cells=2, dim=4)
+    crossed = kinds(np.array([[1.0, 0, 0, 0, -3, 0], [1, 0, 0, 0, 3, 0]]))[:, 1]
+    assert 0.2 < crossed[0] < 0.8 and crossed[1] > 0.95

@@ -68,12 +68,16 @@ class Folded:
     """Ridge regressions of any targets on the same features, rows and folds."""
 
     def __init__(self, x_ND: Floats, weight_N: Floats, fold_N: Rows) -> None:
-        self.weight_N = weight_N / weight_N.mean()
+        self.weight_N, self.fold_N = weight_N / weight_N.mean(), fold_N
         self.one_NX = np.hstack([np.ones((len(x_ND), 1)), x_ND])
         self.products_XX = (self.one_NX * self.weight_N[:, None]).T @ self.one_NX
         self.whole = Solved.of(self.products_XX)
         rows = [np.flatnonzero(fold_N == fold) for fold in np.unique(fold_N)]
         self.parts = [(rows_n, self.without(rows_n)) for rows_n in rows]
+
+    def first(self, dim: int) -> Folded:
+        """The same with the first ``dim`` features only."""
+        return Folded(self.one_NX[:, 1 : 1 + dim], self.weight_N, self.fold_N)
 
     def without(self, rows_n: Rows) -> Solved:
         """What all rows but these know."""

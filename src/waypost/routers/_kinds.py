@@ -21,6 +21,7 @@ _CELLS = 32  # of all groups together, beside one for each group
 _ALPHAS = tuple(10.0 ** np.arange(-2, 2.1, 0.5))
 _LEAN = 1e-4  # penalty on what the calibration mixes between cells
 _CALIBRATE = 8192  # rows that suffice to calibrate
+_COUNTS = (2 / 3, 1 / 3)  # of the witness that sees everything, and of the one that sees the vector
 _HELD = 8  # units are left out in as many lots, to see how far from the others a new kind lies
 
 
@@ -83,29 +84,43 @@ def cells_of(x_ND: Floats, group_N: Rows, size: int) -> tuple[Rows, Rows]:
 
 @dataclass
 class Kinds:
-    """The probability of each cell: ridge regression on which cell a row is in, then a calibrated softmax.
+    """The probability of each cell by two witnesses: one sees all features and counts twice, one the vector only.
 
-    The softmax is fitted on scores of rows that the regression had not seen, so that it knows how often it is wrong.
+    Each is a ridge regression on which cell a row is in and a softmax, fitted on scores of rows that the regression had
+    not seen, so that it knows how often it is wrong.  Among known kinds the two agree; of a new kind, form and subject
+    may point to different ones (a program asked for in one plain sentence), and neither should decide alone.
     """
 
     center_D: Floats = field(default_factory=lambda: np.empty(0))
-    weights_DC: Floats = field(default_factory=lambda: np.empty((0, 0)))
-    bias_C: Floats = field(default_factory=lambda: np.empty(0))
+    weights_VDC: Floats = field(default_factory=lambda: np.empty((0, 0, 0)))
+    bias_VC: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     @classmethod
-    def fitted(cls, folded: Folded, cell_N: Rows, *, cells: int) -> tuple[Self, Floats]:
+    def fitted(cls, folded: Folded, cell_N: Rows, *, cells: int, dim: int) -> tuple[Self, Floats]:
         """The classifier, and what it says of each training row without having seen it, (N, C)."""
-        onehot_NC = np.eye(cells)[cell_N]
-        alpha_C = np.full(cells, _ALPHAS[int(folded.errors(onehot_NC, _ALPHAS).sum(axis=1).argmin())])
-        scores_NC = np.sum(folded.unseen(onehot_NC, alpha_C), axis=0)
-        turn_CC, bias_C = _calibrated(scores_NC, cell_N, folded.weight_N)
-        slopes_DC, mean_C = folded.heads(onehot_NC, alpha_C)
-        made = cls(folded.whole.mean_D, slopes_DC @ turn_CC, mean_C @ turn_CC + bias_C)
-        return made, _softmax(scores_NC @ turn_CC + bias_C)
+        width = len(folded.whole.mean_D)
+        made = cls(folded.whole.mean_D, np.zeros((2, width, cells)), np.zeros((2, cells)))
+        share_NC = np.zeros((len(cell_N), cells))
+        for v, (count, seen) in enumerate(zip(_COUNTS, (folded, folded.first(dim)), strict=True)):
+            weights_DC, made.bias_VC[v], unseen_NC = _witness(seen, np.eye(cells)[cell_N], cell_N)
+            made.weights_VDC[v, : len(weights_DC)] = weights_DC
+            share_NC += count * unseen_NC
+        return made, share_NC
 
     def __call__(self, x_ND: Floats) -> Floats:
         """Probabilities, (N, C)."""
-        return _softmax((x_ND - self.center_D) @ self.weights_DC + self.bias_C)
+        x_ND = x_ND - self.center_D
+        witnesses = zip(_COUNTS, self.weights_VDC, self.bias_VC, strict=True)
+        return np.asarray(sum(count * _softmax(x_ND @ weights_DC + bias_C) for count, weights_DC, bias_C in witnesses))
+
+
+def _witness(folded: Folded, onehot_NC: Floats, cell_N: Rows) -> tuple[Floats, Floats, Floats]:
+    """Weights (D, C) and intercepts (C,) of one witness's softmax, and its probabilities of unseen rows (N, C)."""
+    alpha_C = np.full(onehot_NC.shape[1], _ALPHAS[int(folded.errors(onehot_NC, _ALPHAS).sum(axis=1).argmin())])
+    scores_NC = np.sum(folded.unseen(onehot_NC, alpha_C), axis=0)
+    turn_CC, bias_C = _calibrated(scores_NC, cell_N, folded.weight_N)
+    slopes_DC, mean_C = folded.heads(onehot_NC, alpha_C)
+    return slopes_DC @ turn_CC, mean_C @ turn_CC + bias_C, _softmax(scores_NC @ turn_CC + bias_C)
 
 
 def _softmax(logits_NC: Floats) -> Floats:

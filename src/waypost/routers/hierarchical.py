@@ -29,7 +29,8 @@ _SHARE = 0.25  # a model that answered less than this share of the rows leans on
 class Hierarchical:
     """Overall mean, then domain, then part of a domain, then question: each level corrects the one above it, shrunken.
 
-    A prompt's domain (the table's group) is guessed by a calibrated classifier.  A domain's mean leans on the overall
+    A prompt's domain (the table's group) is guessed by calibrated classifiers, of all that is seen of it and of its
+    vector alone, so that a new form does not hide a known subject.  A domain's mean leans on the overall
     mean as far as domains are alike, and cells inside a domain, cut by k-means, lean on the domain in the same way
     (empirical Bayes).  What is left over is regressed on the prompt's vector, surface and form (ridge), direction by
     direction: what the models have in common first, then the principal directions of their differences.  A direction
@@ -103,7 +104,7 @@ class Hierarchical:
         self.scale = Scale.fitted(raw_ND, few.weight_N, dim=self.encoder.dim)
         folded = Folded(self.scale(raw_ND), few.weight_N, folds_of(few.prompts, self.folds))
         cell_N = self._fit_cells(folded.one_NX[:, 1:], lead_NM[rows], few.weight_N, group_N[rows], level)
-        self.kinds, share_NC = Kinds.fitted(folded, cell_N, cells=len(self.means_CM))
+        self.kinds, share_NC = Kinds.fitted(folded, cell_N, cells=len(self.means_CM), dim=self.encoder.dim)
         units_N = group_N[rows] if group_N.any() else cell_N
         self.distance = Far.fitted(folded, units_N, share=self.far)
         self._fit_residual(folded, few.values_NK[:, :m] - share_NC @ self.means_CM)
