@@ -81,6 +81,23 @@ def test_a_decision_is_drawn_and_its_probabilities_are_logged(cold, serve, pool)
     assert len(log) == 30
 
 
+def test_the_store_of_a_gateway_that_explores_is_a_log(cold, serve, pool, tmp_path):
+    """`waypost estimate` reads it as it is: what was drawn, with the first feedback; what was not rated is counted."""
+    served = serve(pool(*MODELS, top=f"{TOP}\nlog_prompts: true"))
+    with client_of(served) as client:
+        asked = [client.ask(f"Say hello to number {n}.") for n in range(20)]
+        for decision, model in asked[:15]:
+            client.tell(decision, float(model == "small"))
+            client.tell(decision, 0.5)
+        client.ask("Named, not drawn", model="small")
+        client.explained(asked[-1][0])  # waits until all before it is on disk
+        log = Logged.read(tmp_path / "waypost.sqlite")
+    assert (len(log), log.unscored) == (15, 5)
+    assert log.prompts == tuple(f"Say hello to number {n}." for n in range(15))
+    assert [log.models[m] for m in log.chosen_N] == [model for _, model in asked[:15]]
+    assert np.allclose(log.propensity_NM.sum(axis=1), 1) and set(log.quality_N) <= {0.0, 1.0}
+
+
 def test_feedback_teaches_and_each_decision_counts_once(cold, serve, pool):
     with client_of(serve(pool(*MODELS, top=TOP))) as client:
         for n in range(60):
