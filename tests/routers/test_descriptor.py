@@ -86,9 +86,23 @@ def test_with_all_directions_it_is_about_a_ridge_regression_for_each_model():
 
 def test_abilities_have_mean_zero_and_the_variance_of_their_prior(planted):
     router = Descriptor(rank=2).fit(planted)
-    # About one: each is estimated from its own rows, and the last number is the level beside the abilities.
+    # About one: each is estimated from its own rows.
     variance_2 = router.ability_MR[:, :2].var(axis=0)
     assert ((variance_2 > 0.5) & (variance_2 < 2)).all()
+
+
+def test_an_expert_of_one_thing_is_told_from_fifty_rows(planted):
+    """It fails where all others are at their best, and no direction in which they differ says so."""
+    code_N = np.array([group == "code" for group in planted.groups])
+    quality_NM = np.array(planted.quality_NM)
+    quality_NM[:, :8] = np.random.default_rng(1).random((900, 8)) < np.where(code_N, 0.2, 0.9)[:, None]
+    quality_NM[:, 8] = code_N
+    table = replace(planted, quality_NM=quality_NM)
+    router = Descriptor().fit(hidden(table, "model-8").select(range(600)))
+    few, test = table.select(range(50)), table.select(range(600, 900))
+    expected_N = router.with_model(ModelCard("model-8"), few).predict(test.prompts).quality_NM[:, -1]
+    truth_N = test.quality_NM[:, 8]
+    assert np.square(expected_N - truth_N).mean() < np.square(few.quality_NM[:, 8].mean() - truth_N).mean() - 0.05
 
 
 def test_a_models_numbers_are_the_posterior_written_out(planted):

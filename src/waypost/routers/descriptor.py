@@ -19,6 +19,7 @@ from waypost.routers._linear import fit_heads
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
+_FOLLOWS = 0.5  # the deviation of how much a model follows what is easy and hard for the mean model, which is 1
 _LEVEL = 0.1  # the deviation of what a model may be better or worse by everywhere, beyond its abilities
 
 
@@ -31,7 +32,8 @@ class Descriptor:
     mean of these as the (negative) difficulty, and the ``rank`` directions in which the models' predictions differ
     most, scaled so that abilities have mean 0 and variance 1 over the models.  A model's abilities are then a ridge
     regression of its own outcomes on these few numbers, drawn to the mean model: with few outcomes it is expected to
-    be like the others, and what it is better at shows first where models mostly differ.
+    be like the others, and what it is better at shows first where models mostly differ.  Two further numbers say how
+    much it follows what is hard for the others at all, and what it is better or worse by everywhere.
 
     `with_model` does the last step for a new model, so that some 50 outcomes teach its profile and not only its mean.
 
@@ -69,7 +71,7 @@ class Descriptor:
     scale_D: Floats = field(default_factory=lambda: np.empty(0), init=False)
     heads_DL: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
     bias_L: Floats = field(default_factory=lambda: np.empty(0), init=False)
-    # R = rank + 1 numbers a model: its abilities, and its level.
+    # R = rank + 2 numbers a model: its abilities, how much it follows the mean model, and its level.
     ability_MR: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
     unsure_MRR: Floats = field(default_factory=lambda: np.empty((0, 0, 0)), init=False)
     noise: float = field(default=0.0, init=False)
@@ -157,7 +159,9 @@ class Descriptor:
     def _asked(self, x_ND: Floats) -> tuple[Floats, Floats]:
         """What the mean model is expected to do, (N,), and what tells models apart there, (N, R)."""
         known_NL = (x_ND - self.center_D) / self.scale_D @ self.heads_DL + self.bias_L
-        return known_NL[:, 0], np.column_stack([known_NL[:, 1:], np.full(len(x_ND), _LEVEL)])
+        # An expert of one thing does not follow: what is easy for all others is as hard for it as all else.
+        follows_N = _FOLLOWS * (known_NL[:, 0] - self.bias_L[0])
+        return known_NL[:, 0], np.column_stack([known_NL[:, 1:], follows_N, np.full(len(x_ND), _LEVEL)])
 
     def _described(self, z_AR: Floats, off_A: Floats, weight_A: Floats) -> tuple[Floats, Floats]:
         """Posterior mean and covariance of a model's numbers, whose prior is N(0, I)."""
