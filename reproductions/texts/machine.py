@@ -28,9 +28,9 @@ class Pair(NamedTuple):
 
 
 def domains(most: int) -> dict[str, list[Pair]]:
-    """Up to ``most`` pairs of each domain that has at least half of that many."""
+    """Up to ``most`` pairs of each domain that has enough: half of that many, or 400."""
     found = {name: chosen(make(), most) for name, make in SOURCES.items()}
-    return {name: pairs for name, pairs in found.items() if len(pairs) >= most // 2}
+    return {name: pairs for name, pairs in found.items() if len(pairs) >= min(most // 2, 400)}
 
 
 def chosen(pairs: Iterable[Pair], most: int) -> list[Pair]:

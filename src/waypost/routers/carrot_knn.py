@@ -93,7 +93,7 @@ class CarrotKNN:
         check_prompts(self.models, ())
         rows = measured(card, outcomes, self.models, self.encoder)
         new = copy(self)
-        fold_N = np.arange(len(rows.weight_A)) % _FOLDS
+        fold_N = np.unique(rows.vectors_AD, axis=0, return_inverse=True)[1].reshape(-1) % _FOLDS
         new.added = self.added.joined(card.name, rows, self.k or _chosen(Memory.of(*rows), fold_N)[0])
         new.models = (*self.models, card.name)
         return new
