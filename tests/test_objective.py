@@ -255,3 +255,15 @@ def test_a_budget_without_known_costs_is_refused():
 
 def test_scores_that_differ_by_rounding_only_are_a_tie():
     assert Objective().choose(expect((0.8 + 1e-12, 0.8, 0.1)), CARDS).model == "b-small"
+
+
+def test_many_rows_of_one_request_are_ranked_by_what_it_needs():
+    """`ranked` with a query removes what `choose` removes for it, in every row."""
+    cards = {"able": ModelCard("able", capabilities=frozenset({"json"})), "unable": ModelCard("unable")}
+    better = Prediction(("able", "unable"), np.tile([0.2, 0.9], (3, 1)), *[np.zeros((3, 2))] * 3)
+    query = Query(({"role": "user", "content": "Hi"},), needs=frozenset({"json"}))
+    assert Objective().ranked(better, cards).order_NM[:, 0].tolist() == [1, 1, 1]
+    found = Objective().ranked(better, cards, query)
+    assert found.order_NM[:, 0].tolist() == [0, 0, 0] and np.isneginf(found.score_NM[:, 1]).all()
+    with pytest.raises(NoModelLeft, match="cannot do json"):
+        Objective(allowed=("unable",)).ranked(better, cards, query)

@@ -1,5 +1,6 @@
 """The static encoder equals the reference implementation whose vectors it reads, only faster."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,13 @@ def test_a_saved_name_brings_the_encoder_back():
     assert all(named(name).name == name for name in ENCODERS)
     with pytest.raises(BadInput, match="Did you mean 'static-256'"):
         named("static-265")
+
+
+def test_many_threads_get_the_vectors_of_one(monkeypatch):
+    """Also while the weights are being read, and while other threads empty the cache of words."""
+    expected = StaticEncoder().encode(TEXTS)
+    monkeypatch.setattr("waypost.encoders.static._CACHED_WORDS", 7)
+    fresh = StaticEncoder()
+    with ThreadPoolExecutor(8) as threads:
+        for found in threads.map(lambda n: fresh.encode(TEXTS[n % 3 :]), range(240)):
+            assert np.array_equal(found, expected[-len(found) :])

@@ -123,6 +123,15 @@ def test_a_gateways_store_is_refused_with_the_reason_and_a_way_out(tmp_path):
         Logged.read(path)
 
 
+def test_a_store_without_the_prompts_says_how_to_keep_them(tmp_path):
+    path = tmp_path / "waypost.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE decisions (id, prompt, propensities)")
+        connection.execute("INSERT INTO decisions VALUES ('a', NULL, '{\"small\": 1.0}')")
+    with pytest.raises(BadTable, match="log_prompts: true"):
+        Logged.read(path)
+
+
 def test_parts_of_different_lengths_are_refused():
     with pytest.raises(BadTable, match="one entry for each decision"):
         Logged(("p",), ("a",), np.array([0]), np.ones((1, 2)), np.ones(1), np.ones(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from waypost import routers
+from waypost.errors import BadConfig
 from waypost.evaluation.logged import Logged
 from waypost.gateway import learning
 from waypost.gateway.learning import Learning
@@ -79,6 +81,23 @@ def test_a_decision_is_drawn_and_its_probabilities_are_logged(cold, serve, pool)
         {"prompt": "hello", "model": row["chosen"], "propensities": row["propensities"], "quality": 1.0} for row in rows
     )
     assert len(log) == 30
+
+
+def test_the_store_of_a_gateway_that_explores_is_a_log(cold, serve, pool, tmp_path):
+    """`waypost estimate` reads it as it is: what was drawn, with the first feedback; what was not rated is counted."""
+    served = serve(pool(*MODELS, top=f"{TOP}\nlog_prompts: true"))
+    with client_of(served) as client:
+        asked = [client.ask(f"Say hello to number {n}.") for n in range(20)]
+        for decision, model in asked[:15]:
+            client.tell(decision, float(model == "small"))
+            client.tell(decision, 0.5)
+        client.ask("Named, not drawn", model="small")
+        client.explained(asked[-1][0])  # waits until all before it is on disk
+        log = Logged.read(tmp_path / "waypost.sqlite")
+    assert (len(log), log.unscored) == (15, 5)
+    assert log.prompts == tuple(f"Say hello to number {n}." for n in range(15))
+    assert [log.models[m] for m in log.chosen_N] == [model for _, model in asked[:15]]
+    assert np.allclose(log.propensity_NM.sum(axis=1), 1) and set(log.quality_N) <= {0.0, 1.0}
 
 
 def test_feedback_teaches_and_each_decision_counts_once(cold, serve, pool):
@@ -156,6 +175,12 @@ def told(keeper, n, quality=1.0):
     return asyncio.run(keeper.told(Feedback(f"d{n}", float(n) + 1, quality)))
 
 
+def crash(keeper):
+    """The process is killed, and the system closes what it held."""
+    keeper._journal.close()
+    os.close(keeper._guard)
+
+
 def same(one, other):
     pairs = zip(one.predict(["Hello"])[1:], other.predict(["Hello"])[1:], strict=True)
     return one.arms.seen == other.arms.seen and all(np.allclose(a, b, atol=1e-12, equal_nan=True) for a, b in pairs)
@@ -171,11 +196,11 @@ def test_a_crash_loses_no_acknowledged_outcome(kind, tmp_path):
     (state,) = (tmp_path / "online").iterdir()
     with (state / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"outcome": 1.0, "id": "d9')
+    crash(keeper)
     again = Learning.open(kind.from_cards(CARDS), tmp_path)
     assert same(keeper.router, again.router) and again.router.arms.seen == 9
     assert [told(again, n) for n in (0, 9, 11, 99)] == ["twice", "taken", "taken", "unknown"]
-    for each in (keeper, again):
-        each.close()
+    again.close()
 
 
 def test_a_crash_while_a_state_is_written_leaves_the_one_before(tmp_path, monkeypatch):
@@ -192,10 +217,10 @@ def test_a_crash_while_a_state_is_written_leaves_the_one_before(tmp_path, monkey
         with pytest.raises(KeyboardInterrupt):
             keeper.save()
     told(keeper, 1)
+    crash(keeper)
     again = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
     assert same(keeper.router, again.router) and again.router.arms.seen == 2
-    for each in (keeper, again):
-        each.close()
+    again.close()
 
 
 def test_what_comes_while_a_state_is_written_is_in_it(tmp_path, monkeypatch):
@@ -213,11 +238,11 @@ def test_what_comes_while_a_state_is_written_is_in_it(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(learning.routers, "save", slow)
         keeper.save()
+    crash(keeper)
     again = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
     assert same(keeper.router, again.router) and again.router.arms.seen == 1
     assert [told(again, n) for n in (0, 1, 7)] == ["twice", "taken", "taken"]
-    for each in (keeper, again):
-        each.close()
+    again.close()
 
 
 def test_states_are_written_now_and_then_and_the_old_ones_go(tmp_path, monkeypatch):
@@ -241,10 +266,18 @@ def test_many_at_once_lose_nothing(tmp_path, monkeypatch):
     with ThreadPoolExecutor(8) as threads:
         verdicts = list(threads.map(lambda n: told(keeper, n), [*range(120), *range(120)]))
     assert verdicts.count("taken") == 120 and verdicts.count("twice") == 120
+    crash(keeper)
     again = Learning.open(LinUCB.from_cards(CARDS, alarm=None), tmp_path)
     assert again.router.arms.seen == 120 and len(again.pending) == 0
-    for each in (keeper, again):
-        each.close()
+    again.close()
+
+
+def test_two_gateways_do_not_learn_in_one_folder(tmp_path):
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    with pytest.raises(BadConfig, match="another gateway learns in"):
+        Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    keeper.close()
+    Learning.open(LinUCB.from_cards(CARDS), tmp_path).close()
 
 
 def test_a_router_that_was_trained_again_starts_from_its_training(tmp_path, caplog):

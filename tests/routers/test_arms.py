@@ -300,3 +300,21 @@ def test_a_cost_that_nobody_has_told_yet_keeps_no_model_from_being_asked(kind):
     assert np.isnan(router.predict(PROMPTS).usd_NM[:, :2]).all()
     chance_NM = router.propensities(PROMPTS, Objective(usd=50, seconds=0.1), CARDS)
     assert (chance_NM > 0).all() and (chance_NM[:, 2] < 0.5).all()
+
+
+@BOTH
+def test_a_new_model_is_one_more_arm_and_the_others_stay(kind):
+    """Hidden, and added with fifty rows: it is what it would have been, had it been there from the start."""
+    table = example_table(300)
+    others = kind().fit(table.only(("tiny", "maths-expert")))
+    wider, whole = others.with_model(ModelCard("large"), table), kind().fit(table)
+    for one, other in zip(wider.predict(PROMPTS)[1:], whole.predict(PROMPTS)[1:], strict=True):
+        assert np.allclose(one, other, atol=1e-8)
+    few = others.with_model(ModelCard("large"), table.select(range(50)))
+    before, after = others.predict(PROMPTS), few.predict(PROMPTS)
+    assert np.array_equal(before.quality_NM, after.quality_NM[:, :2]) and others.models == ("tiny", "maths-expert")
+    assert (after.spread_NM[:, 2] > whole.predict(PROMPTS).spread_NM[:, 2]).all()
+    few.update(PROMPTS[0], "large", 0.0)
+    assert others.arms.seen == 0 and few.arms.seen == 1
+    with pytest.raises(BadInput, match="already"):
+        few.with_model(ModelCard("large"), table)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from waypost.encoders import MiniLM, StaticEncoder
 from waypost.errors import BadInput, NotFitted, NotInstalled
 from waypost.outcomes import example_table
 from waypost.routers import CarrotEncoder, save
@@ -22,8 +23,9 @@ def test_it_learns_who_is_good_at_what():
     assert chosen > test.quality_NM.mean(axis=0).max() + 0.02
 
 
-def test_a_prompt_alone_and_beside_longer_ones_is_expected_to_do_the_same():
-    router = CarrotEncoder(hidden=16, epochs=5).fit(example_table(240))
+@pytest.mark.parametrize("encoder", [StaticEncoder, MiniLM])
+def test_a_prompt_alone_and_beside_longer_ones_is_expected_to_do_the_same(encoder):
+    router = CarrotEncoder(hidden=16, epochs=5, encoder=encoder()).fit(example_table(60))
     batch = router.predict(PROMPTS)
     for n, prompt in enumerate(PROMPTS):
         for one, many in zip(router.predict([prompt])[1:], batch[1:], strict=True):

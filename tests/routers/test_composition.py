@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from waypost.errors import BadInput
+from waypost.errors import BadInput, NotFitted
 from waypost.objective import Objective
 from waypost.outcomes import example_table
 from waypost.routers import Composition, Domain, load, save
@@ -87,6 +87,31 @@ def test_unsure_prompts_go_to_the_generalist_where_that_helps():
     assert chosen(router, new).count("large") > chosen(plain, new).count("large")
 
 
+def test_the_generalist_is_the_best_overall_of_those_that_are_kept():
+    table = example_table(300)
+    means_M = table.quality_NM.mean(axis=0)
+    router = Composition(sizes=SIZES, budget=155.0, unsure=0.5).fit(table)
+    assert router.plan()[UNSURE] == table.models[means_M.argmax()] == "large"
+    assert router.planned(15.0).plan()[UNSURE] == "maths-expert"
+
+
+def test_a_model_is_added_from_fifty_rows_and_planned_for():
+    table = example_table(400)
+    router = Composition(unsure=0.0).fit(table.only(["tiny", "large"]))
+    wider = router.with_model(ModelCard("maths-expert"), table.select(np.arange(0, 400, 8)))
+    old, new = router.predict(table.prompts), wider.predict(table.prompts)
+    for before, after in zip(old[1:], new[1:], strict=True):
+        np.testing.assert_array_equal(after[:, :2], before)
+    assert wider.resident == ("tiny", "large", "maths-expert") and wider.plan()["maths"] == "maths-expert"
+    assert np.isfinite(np.stack(new[1:])).all()
+    small = router.planned(1.0, {"tiny": 1.0, "large": 9.0, "maths-expert": 1.0})
+    assert small.with_model(ModelCard("maths-expert"), table).resident == ("maths-expert",)
+    with pytest.raises(BadInput, match="no size is given for maths-expert"):
+        router.planned(10.0, {"tiny": 1.0, "large": 9.0}).with_model(ModelCard("maths-expert"), table)
+    with pytest.raises(BadInput, match="knows 'large' already"):
+        router.with_model(ModelCard("large"), table)
+
+
 def test_sizes_come_from_cards():
     cards = {"a": ModelCard("a", parameters=7.0), "b": ModelCard("b")}
     assert Composition.sizes_of(cards, bytes_per_weight=0.5) == {"a": 3.5}
@@ -96,6 +121,8 @@ def test_settings_that_cannot_be_are_refused():
     for settings in ({"budget": 0.0}, {"unsure": 1.5}, {"sizes": {"a": -1.0}}, {"sizes": {"a": "7"}}):
         with pytest.raises(ValueError, match="must be"):
             Composition(**settings)
+    with pytest.raises(NotFitted):
+        Composition().planned(2.0)
     with pytest.raises(BadInput, match="no size is given for large"):
         Composition(budget=2.0, sizes={"tiny": 1.0, "maths-expert": 1.0}).fit(example_table(100))
 

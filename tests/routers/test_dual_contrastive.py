@@ -8,7 +8,7 @@ import torch
 
 from waypost.errors import BadInput
 from waypost.outcomes import example_table
-from waypost.routers import DualContrastive, dual_contrastive
+from waypost.routers import DualContrastive, _contrast, dual_contrastive
 from waypost.routers._training import Trained
 
 TRAIN, TEST = example_table(900, seed=1).split(0.7)
@@ -99,8 +99,8 @@ def test_the_sample_sample_loss_is_the_papers(monkeypatch):
 
         return draw_once
 
-    draws = dual_contrastive.draws
-    monkeypatch.setattr(dual_contrastive, "draws", remembered)
+    draws = _contrast.draws
+    monkeypatch.setattr(_contrast, "draws", remembered)
     loss, router = losses(monkeypatch, table, sample_llm=0, sample_sample=0.5, clusters=3)
     order = sorted(range(len(table)), key=lambda n: (table.prompts[n], table.ids[n]))
     place_NP = router._place(dual_contrastive.features(router.encoder, [table.prompts[n] for n in order]))
@@ -138,5 +138,5 @@ def test_bad_settings_are_refused():
 
 def test_kinds_alone_need_two_kinds():
     alike = replace(TRAIN, groups=("all",) * len(TRAIN))
-    with pytest.raises(BadInput, match="all are of one"):
+    with pytest.raises(BadInput, match="all prompts are of one kind"):
         DualContrastive(sample_llm=0, clusters=0).fit(alike)

@@ -86,6 +86,20 @@ def test_a_table_with_an_index_is_predicted_about_as_exactly(monkeypatch):
     assert np.allclose(one_by_one, found.quality_NM, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [KNN, CarrotKNN])
+def test_an_index_is_saved_and_not_built_again(kind, tmp_path, monkeypatch):
+    table, asked = example_table(1500), example_table(50, seed=9).prompts
+    monkeypatch.setattr(_neighbours, "EXACT", 100)
+    router = kind(k=40).fit(table)
+    save(router, tmp_path)
+    monkeypatch.setattr(_neighbours, "_indexed", None)
+    loaded = load(tmp_path)
+    assert loaded.known.neighbours.index_B.dtype == np.uint8
+    assert np.array_equal(loaded.known.neighbours.index_B, router.known.neighbours.index_B)
+    for array, same in zip(loaded.predict(asked)[1:], router.predict(asked)[1:], strict=True):
+        assert np.array_equal(array, same)
+
+
 def test_k_of_a_table_with_an_index_is_at_most_320(monkeypatch):
     noise = example_table(800)
     noise = replace(noise, quality_NM=np.random.default_rng(0).uniform(0, 1, noise.quality_NM.shape))

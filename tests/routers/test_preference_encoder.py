@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from waypost.errors import BadInput
 from waypost.outcomes import example_table
 from waypost.routers import PreferenceEncoder, preference_encoder
 from waypost.routers._features import features
 from waypost.routers._training import Trained
-from waypost.routers.preference_encoder import wins
+from waypost.types import ModelCard
 
 TABLE = example_table(900, seed=1)
 TRAIN, TEST = TABLE.split(0.7)
@@ -33,18 +34,10 @@ def test_with_two_models_it_is_the_papers_three_class_softmax():
     router = PreferenceEncoder(hidden=16, epochs=20).fit(TRAIN.only((strong, weak)))
     outputs = router.network(features(router.encoder, TEST.prompts))
     assert outputs.shape == (len(TEST), 3)
-    three = np.stack([outputs[:, 0], outputs[:, 2] + outputs[:, :2].mean(axis=1), outputs[:, 1]], axis=1)
+    three = np.stack([outputs[:, 1], outputs[:, 0] + outputs[:, 1:].mean(axis=1), outputs[:, 2]], axis=1)
     _, p_tie, p_weak = softmax(three).T
     assert np.allclose(router.beats(TEST.prompts)[:, 0, 1], 1 - (p_tie + p_weak), atol=1e-12)
     assert np.allclose(router.beats(TEST.prompts)[:, 1, 0], p_weak, atol=1e-12)
-
-
-def test_any_three_outputs_can_be_written_with_strengths_and_ties():
-    strong, tie, weak = RNG.normal(0, 3, size=(3, 500))
-    outputs = np.stack([strong, weak, tie - (strong + weak) / 2], axis=1)
-    p_strong, _, p_weak = softmax(np.stack([strong, tie, weak], axis=1)).T
-    assert np.allclose(wins(outputs)[:, 0, 1], p_strong)
-    assert np.allclose(wins(outputs)[:, 1, 0], p_weak)
 
 
 def test_what_falls_is_the_cross_entropy_of_all_measured_pairs(monkeypatch):
@@ -101,17 +94,22 @@ def test_expected_quality_is_calibrated(fitted):
         assert abs(expected[cells].mean() - TEST.quality_NM[cells].mean()) < 0.1
 
 
-def test_many_models_are_looked_at_in_blocks(fitted, monkeypatch):
-    whole = fitted.predict(TEST.prompts).quality_NM
-    monkeypatch.setattr(preference_encoder, "_CELLS", 50)
-    assert np.array_equal(fitted.predict(TEST.prompts).quality_NM, whole)
-
-
-def test_great_strengths_do_not_overflow():
-    found = wins(np.array([[2000.0, -2000.0, 5.0], [0.0, 0.0, 2000.0]]))
-    assert found[0, 0, 1] == 1
-    assert found[0, 1, 0] == 0
-    assert not found[1].any()
+def test_a_new_model_is_learnt_from_fifty_rows(fitted):
+    """Hide a model, then add it: the others stay, and it is expected to be good where it is."""
+    models = TRAIN.models
+    hidden = models[1]
+    few = PreferenceEncoder(hidden=32, epochs=60).fit(TRAIN.only((models[0], models[2])))
+    rows = TRAIN.select(np.arange(50))
+    more = few.with_model(ModelCard(hidden), rows)
+    before, after = few.predict(TEST.prompts), more.predict(TEST.prompts)
+    assert after.models == (models[0], models[2], hidden)
+    for one, other in zip(before[1:], after[1:], strict=True):
+        assert np.allclose(one, other[:, :2])
+    truth = TEST.quality_NM[:, 1]
+    assert np.corrcoef(after.quality_NM[:, 2], truth)[0, 1] > 0.5
+    assert np.square(after.quality_NM[:, 2] - truth).mean() < 0.8 * truth.var()
+    with pytest.raises(BadInput, match="knows a model"):
+        more.with_model(ModelCard(hidden), rows)
 
 
 def test_bad_settings_are_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from waypost.encoders import StaticEncoder
-from waypost.errors import BadInput, UnknownModel
+from waypost.errors import BadInput, NotFitted, UnknownModel
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes, example_table
 from waypost.routers import Retrieval, load, save
@@ -37,7 +37,7 @@ def pilots_by_hand(table):
 @pytest.mark.parametrize("rule", ["nearest", "mean"])
 def test_the_objective_of_quality_alone_chooses_by_the_papers_rule(rule):
     table = graded()
-    router = Retrieval(rule=rule).fit(table)
+    router = Retrieval(rule, least=0.0).fit(table)
     library = pilots_by_hand(table)
     expected = []
     for vector in StaticEncoder().encode(NEW).astype(float):
@@ -56,20 +56,20 @@ def test_a_query_does_not_vouch_for_itself():
     prompts = tuple(" ".join(rng.permutation(words)[:6]) for _ in range(200))
     quality_NM = rng.uniform(0, 1, (200, 4))
     table = Outcomes(tuple(map(str, range(200))), prompts, ("all",) * 200, tuple("abcd"), quality_NM, quality_NM)
-    expected = Retrieval().fit(table).predict(prompts)
+    expected = Retrieval(least=0.0).fit(table).predict(prompts)
     assert abs(expected.quality_NM.max(axis=1).mean() - 0.5) < 0.1
 
 
 def test_expected_qualities_are_calibrated_on_new_prompts():
     train, test = graded(600).split()
-    expected = Retrieval(least=0.2).fit(train).predict(test.prompts)
+    expected = Retrieval().fit(train).predict(test.prompts)
     chosen_N, rows = expected.quality_NM.argmax(axis=1), np.arange(len(test))
     assert abs(expected.quality_NM[rows, chosen_N].mean() - test.quality_NM[rows, chosen_N].mean()) < 0.06
 
 
 def test_pilots_of_a_few_odd_queries_can_be_left_out():
     table = example_table(300)
-    everything, most = Retrieval().fit(table), Retrieval(least=0.2).fit(table)
+    everything, most = Retrieval(least=0.0).fit(table), Retrieval().fit(table)
     assert len(most.pilots_PD) < len(everything.pilots_PD)
     test = example_table(300, seed=9)
     rows = np.arange(len(test))
@@ -82,7 +82,7 @@ def test_pilots_of_a_few_odd_queries_can_be_left_out():
 def test_an_expert_of_a_new_domain_is_added_from_fifty_rows_without_changing_the_others():
     table = example_table(400, seed=2)
     maths_N = np.array(table.groups) == "maths"
-    router = Retrieval(least=0.2).fit(table.select(~maths_N).only(["tiny", "large"]))
+    router = Retrieval().fit(table.select(~maths_N).only(["tiny", "large"]))
     wider = router.with_model(ModelCard("maths-expert"), table.select(np.flatnonzero(maths_N)[:50]))
     assert wider.models == ("tiny", "large", "maths-expert")
     for old, new in zip(router.predict(NEW)[1:], wider.predict(NEW)[1:], strict=True):
@@ -95,7 +95,7 @@ def test_an_expert_of_a_new_domain_is_added_from_fifty_rows_without_changing_the
 
 
 def test_an_expert_that_is_removed_leaves_the_others_as_they_were():
-    router = Retrieval().fit(graded())
+    router = Retrieval(least=0.0).fit(graded())
     less = router.without_model("maths-expert")
     assert less.models == ("tiny", "large")
     for old, new in zip(router.predict(NEW)[1:], less.predict(NEW)[1:], strict=True):
@@ -125,6 +125,9 @@ def test_what_cannot_be_is_refused():
         Retrieval(rule="far")
     with pytest.raises(ValueError, match="least must be a share"):
         Retrieval(least=2.0)
+    for change in (lambda r: r.without_model("large"), lambda r: r.with_model(ModelCard("x"), example_table(20))):
+        with pytest.raises(NotFitted):
+            change(Retrieval())
     router = Retrieval().fit(example_table(100))
     with pytest.raises(UnknownModel, match="larg"):
         router.without_model("larg")

@@ -24,6 +24,7 @@ from waypost.errors import BadInput, NotInstalled
 PREFIX = "hub:"
 _FACTS = ("*.json", "*/config.json")
 _ONNX = ("onnx/model.onnx", "model.onnx")
+_WEIGHTS = ("*.safetensors",)
 _POOLINGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
@@ -56,6 +57,15 @@ class HubEncoder:
         """How many numbers a vector has; looks into the repository."""
         return self._sentences().dim
 
+    @property
+    def pooling(self) -> str:
+        """How one vector is made of the states of all tokens."""
+        return self._sentences().pooling
+
+    def tokens(self, text: str) -> list[int]:
+        """The ids of a text, special tokens around them, no more than the network was made for."""
+        return self._sentences().tokens(text)
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, dim); a text without any token gets the zero vector.
 
@@ -74,7 +84,7 @@ class HubEncoder:
 def _loaded(where: str) -> Sentences:
     from tokenizers import Tokenizer
 
-    folder = _folder(where, (*_FACTS, *_ONNX))
+    folder = fetched(where, (*_FACTS, *_ONNX))
     config = _json(folder / "config.json")
     if not (folder / "tokenizer.json").is_file() or "hidden_size" not in config:
         raise BadInput(f"{where} is no sentence encoder: it needs a config.json with a hidden_size, and tokenizer.json")
@@ -109,8 +119,12 @@ def _pooling(where: str, said: Mapping[str, Any]) -> str:
     return modes[0] if modes else str(said.get("pooling_mode") or "mean")
 
 
-def _folder(where: str, wanted: Sequence[str]) -> Path:
-    """The folder of a repository, with the wanted files that it has."""
+def fetched(where: str, wanted: Sequence[str] = (*_FACTS, *_WEIGHTS)) -> Path:
+    """The folder of a repository, with the wanted files that it has.
+
+    Raises:
+        NotInstalled: the repository cannot be reached and was never downloaded, or the folder is not there.
+    """
     if where.startswith((".", "/", "~")) or Path(where).is_dir():
         folder = Path(where).expanduser()
         if not folder.is_dir():
@@ -128,17 +142,27 @@ def _folder(where: str, wanted: Sequence[str]) -> Path:
         ) from error
 
 
-def _torch_states(where: str) -> States:
-    """The last states of ``model.safetensors``, by transformers and torch."""
-    folder = _folder(where, (*_FACTS, "*.safetensors"))
+def torch_model(where: str) -> Any:
+    """The network of ``model.safetensors`` by transformers and torch, to be asked and not trained.
+
+    Raises:
+        NotInstalled: the files, torch or transformers are missing.
+        BadInput: transformers cannot read it.
+    """
+    folder = fetched(where)
     if not any(folder.glob("*.safetensors")):
         raise BadInput(f"{where} holds neither {' nor '.join(_ONNX)} nor model.safetensors; nothing else is read")
-    torch = needed("torch", "pip install 'waypost[train]'")
+    needed("torch", "pip install 'waypost[train]'")
     transformers = needed("transformers", "pip install 'waypost[train]'")
+    transformers.utils.logging.disable_progress_bar()
     try:
-        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+        return transformers.AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     except (OSError, ValueError) as error:
         raise BadInput(f"{where} cannot be read by transformers: {error}") from error
+
+
+def _torch_states(where: str) -> States:
+    model, torch = torch_model(where), needed("torch", "pip install 'waypost[train]'")
 
     def states(ids_T: NDArray[np.int64]) -> NDArray[np.float32]:
         ids_1T = torch.from_numpy(ids_T[None])

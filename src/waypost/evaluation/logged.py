@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import csv
 import math
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -116,7 +118,7 @@ class Logged:
     def read(cls, path: Path | str) -> Self:
         """The log of a ``.jsonl``, ``.csv`` or ``.parquet`` file with the columns of `from_rows`; others are ignored.
 
-        In CSV, ``propensities`` is JSON text.
+        In CSV, ``propensities`` is JSON text.  A gateway's store is read too: the decisions that its router drew.
 
         Raises:
             BadTable: the file is missing, of another kind, or holds what no log may.
@@ -126,7 +128,7 @@ class Logged:
             raise BadTable(f"no file {path}; give a log of decisions in JSONL, CSV or Parquet")
         with path.open("rb") as file:
             if file.read(15) == b"SQLite format 3":
-                raise BadTable(_DETERMINISTIC.format(path=path))
+                return cls.from_rows(_store_rows(path))
         if path.suffix not in _READERS:
             raise BadTable(f"{path} must end in {', '.join(_READERS)}; got {path.suffix or 'no ending'}")
         try:
@@ -176,10 +178,11 @@ class Logged:
 
 
 _DETERMINISTIC = (
-    "{path} is a gateway's store, and its decisions cannot tell what another router would earn: the gateway always "
-    "takes the best score, so every choice has propensity 1 and no other model ever had a chance on that prompt. Let "
-    "a share of the traffic be answered by a model drawn at random (clients can name it in `model`), log prompt, "
-    "model, propensity and quality of each decision as JSONL, and give that; or measure with `waypost collect`"
+    "{path} is a gateway's store, and its decisions cannot tell what another router would earn: unless its router "
+    "learns, a gateway takes the best score, so every choice has propensity 1 and no other model ever had a chance on "
+    "that prompt. Serve with a router that explores (lin_ucb, thompson), or let a share of the traffic be answered by "
+    "a model drawn at random, log prompt, model, propensity and quality of each decision as JSONL, and give that; or "
+    "measure with `waypost collect`"
 )
 
 
@@ -270,6 +273,25 @@ def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield row
 
 
+def _store_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The drawn decisions of a gateway's store, each with the first feedback that was given."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        columns = {row[1] for row in db.execute("PRAGMA table_info(decisions)")}
+        drawn, told = db.execute(_COUNTED).fetchone() if "propensities" in columns else (0, 0)
+        if not drawn:
+            raise BadTable(_DETERMINISTIC.format(path=path))
+        if not told:
+            raise BadTable(
+                f"{path} has drawn decisions but not their prompts, on which another router would choose; say "
+                f"`log_prompts: true` in the config to keep them from now on"
+            )
+        # Where another model had to step in, the feedback is not of the one that was drawn.
+        rows = db.execute(_DRAWN)
+        for prompt, model, propensities, usd, served, quality in rows:
+            known = quality if served == model else None
+            yield {"prompt": prompt, "model": model, "propensities": propensities, "usd": usd, "quality": known}
+
+
 def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -291,4 +313,10 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
             yield from (dict(zip(names, row, strict=True)) for row in rows)
 
 
+_COUNTED = "SELECT COUNT(*), COUNT(prompt) FROM decisions WHERE propensities NOT IN ('{}', 'null')"
+_DRAWN = """
+SELECT prompt, chosen, propensities, usd, served,
+       (SELECT quality FROM feedback WHERE decision = decisions.id ORDER BY number LIMIT 1)
+FROM decisions WHERE propensities NOT IN ('{}', 'null') AND prompt IS NOT NULL ORDER BY time, id
+"""
 _READERS = {".jsonl": _json_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}

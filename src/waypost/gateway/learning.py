@@ -9,6 +9,7 @@ journal are there, and an outcome that was acknowledged is in one of them.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
@@ -22,7 +23,7 @@ import numpy as np
 import orjson
 
 from waypost import routers
-from waypost.errors import WaypostError
+from waypost.errors import BadConfig, WaypostError
 from waypost.gateway.chat import Exchange
 from waypost.routers import Online
 from waypost.routers.feedback import Pending, Verdict, Waiting
@@ -46,6 +47,8 @@ class Learning:
     _journal: IO[bytes] | None = None
     # Lines since a state that is being written was taken: they go into its journal too.
     _since: list[bytes] | None = None
+    # The folder, open and locked as long as this process learns in it.
+    _guard: int | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
@@ -55,9 +58,11 @@ class Learning:
 
         Raises:
             OSError: the folder cannot be written to.
+            BadConfig: another gateway learns in it.
         """
         learning = cls(router, folder / "online")
         learning.folder.mkdir(exist_ok=True)
+        learning._guard = _alone(learning.folder)
         for state in sorted(learning._states(), key=lambda path: int(path.name), reverse=True):
             if learning._take_up(state):
                 break
@@ -158,6 +163,9 @@ class Learning:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
+            if self._guard is not None:
+                os.close(self._guard)
+                self._guard = None
 
     def _states(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.name.isdigit()]
@@ -197,6 +205,20 @@ class Learning:
         if self._journal is not None:
             self._journal.write(line + b"\n")
             self._journal.flush()
+
+
+def _alone(folder: Path) -> int:
+    """Lock a folder until the number that is returned is closed, which the end of a process does too."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise BadConfig(
+            f"another gateway learns in {folder}; two would overwrite what the other has learnt, so give each a copy "
+            f"of the router's folder"
+        ) from None
+    return number
 
 
 def _sync(path: Path) -> None:

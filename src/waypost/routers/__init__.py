@@ -16,9 +16,11 @@ from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
 from waypost.routers.carrot_knn import CarrotKNN as CarrotKNN
 from waypost.routers.cheapest import Cheapest as Cheapest
 from waypost.routers.composition import Composition as Composition
+from waypost.routers.descriptor import Descriptor as Descriptor
 from waypost.routers.domain import Domain as Domain
 from waypost.routers.dual_contrastive import DualContrastive as DualContrastive
 from waypost.routers.escalation import Escalation as Escalation
+from waypost.routers.hierarchical import Hierarchical as Hierarchical
 from waypost.routers.knn import KNN as KNN
 from waypost.routers.label import Label as Label
 from waypost.routers.lin_ucb import LinUCB as LinUCB

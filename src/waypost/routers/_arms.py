@@ -23,6 +23,7 @@ from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, UnknownModel
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
+from waypost.routers._added import added
 from waypost.routers._features import features
 from waypost.routers._targets import Targets, check_prompts, column_means, prediction, targets
 from waypost.routers.cheapest import Cheapest
@@ -341,6 +342,23 @@ class Bandit:
             for cost_NM in (expected.usd_NM, expected.seconds_NM)
         )
         return expected._replace(usd_NM=usd_NM, seconds_NM=seconds_NM), known
+
+    def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
+        """A new router that also knows ``card.name``, warm from its rows in a table; the others stay as they are.
+
+        Raises:
+            BadInput: the model is known already, or the table has no outcomes of it.
+        """
+        check_prompts(self.models, ())
+        rows, new = added(card, outcomes, self.models), self.snapshot()
+        arm = Arms.fresh(column_means(rows.values_A3, rows.weight_A)[None], len(self.shift_D), self.ridge)
+        table = Targets((card.name,), rows.prompts, ("",) * len(rows.prompts), rows.values_A3, rows.weight_A)
+        arm.warm(self.context(rows.prompts), table, self.ridge, self.memory)
+        for name, values in vars(arm).items():
+            if isinstance(values, np.ndarray):
+                setattr(new.arms, name, np.concatenate([getattr(new.arms, name), values]))
+        new.models = (*self.models, card.name)
+        return new
 
     @property
     def _draws(self) -> int:

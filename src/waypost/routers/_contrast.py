@@ -1,22 +1,85 @@
-"""What contrastive losses hold a prompt against: the best and the worst models, its own kind and others.
+"""RouterDC's two losses, and what they hold a prompt against: the best and the worst models, its own kind and others.
 
-Shape suffixes: N prompts, B prompts of a batch, M models, D features.
+Shape suffixes: N prompts, B prompts of a batch, M models, D features, P numbers of a place in the common space.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from waypost.errors import BadInput
 from waypost.types import Floats
 
 if TYPE_CHECKING:
-    from torch import LongTensor
+    from torch import LongTensor, Tensor
 
+OTHERS = 3  # prompts of other kinds that each prompt is held against
+START = 0.78  # deviation of the models' first vectors
+COLDEST = 0.03  # the least temperature: below it exponentials of cosines vanish
 _BAD = 0.5  # a model that scores more is not pushed away
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Both losses of dual contrastive learning (Chen et al. 2024, arXiv 2409.19886), as weighted means over prompts."""
+
+    best_NM: Tensor
+    worst_NM: Tensor
+    weight_N: Tensor
+    draw: Callable[[LongTensor], Any] | None
+    temperature: float
+    sample_llm: float
+    sample_sample: float
+
+    @classmethod
+    def of(
+        cls,
+        quality_NM: Floats,
+        weight_N: Floats,
+        kind_N: NDArray[np.intp],
+        *,
+        top_k: int,
+        last_k: int,
+        temperature: float = 1.0,
+        sample_llm: float = 1.0,
+        sample_sample: float = 1.0,
+    ) -> Self:
+        """The losses on a table, each with its weight; 0 leaves one out.
+
+        Raises:
+            BadInput: nothing is left to learn from.
+        """
+        import torch
+
+        draw = draws(kind_N, OTHERS) if sample_sample else None
+        if draw is None and not sample_llm:
+            raise BadInput("nothing to learn from: the loss on models weighs 0, and all prompts are of one kind")
+        best_NM, worst_NM = shares(quality_NM, top_k, last_k)
+        best, worst, weight = (torch.tensor(array, dtype=torch.float32) for array in (best_NM, worst_NM, weight_N))
+        return cls(best, worst, weight, draw, temperature, sample_llm, sample_sample)
+
+    def __call__(self, places: Callable[[LongTensor], Tensor], models_MP: Tensor, rows_B: LongTensor) -> Tensor:
+        """The loss on some prompts; ``places`` gives the unit vectors (B, P) or (B, 1 + others, P) of prompts."""
+        import torch
+
+        place_BP = places(rows_B)
+        total_B = torch.zeros(len(rows_B))
+        if self.sample_llm:
+            # Less 1, which a cosine is at most, so that no exponential overflows.
+            z_BM = (place_BP @ torch.nn.functional.normalize(models_MP, dim=1).T - 1) / self.temperature
+            worst_B1 = (self.worst_NM[rows_B] * torch.exp(z_BM)).sum(dim=1, keepdim=True)
+            surprise_BM = torch.log(torch.exp(z_BM) + worst_B1) - z_BM
+            total_B = total_B + self.sample_llm * (self.best_NM[rows_B] * surprise_BM).sum(dim=1)
+        if self.draw is not None:
+            alike_BH = torch.einsum("bp,bhp->bh", place_BP, places(self.draw(rows_B)))
+            total_B = total_B - self.sample_sample * torch.log_softmax(alike_BH, dim=1)[:, 0]
+        mean: Tensor = (self.weight_N[rows_B] * total_B).mean()
+        return mean
 
 
 def shares(quality_NM: Floats, top_k: int, last_k: int) -> tuple[Floats, Floats]:

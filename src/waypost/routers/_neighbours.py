@@ -68,7 +68,8 @@ class Neighbours:
             ids_Bk, similarity_Bk = self._exact(queries_BD, k)
         else:
             # One by one: of many at once faiss multiplies in another order, and might look into another cell.
-            ids_Bk = np.vstack([self._index.search(queries_BD[b : b + 1], k)[1] for b in range(len(queries_BD))])
+            found = [self._index.search(queries_BD[b : b + 1], k)[1] for b in range(len(queries_BD))]
+            ids_Bk = found[0] if len(found) == 1 else np.vstack(found)
             similarity_Bk = (self.vectors_ND[ids_Bk] @ queries_BD[:, :, None])[:, :, 0]
             if ids_Bk.min() < 0:  # some query's cells hold fewer than k rows
                 few_B = (ids_Bk < 0).any(axis=1)

@@ -35,21 +35,21 @@ def held_out(make: Callable[[], Domain], fitted: Domain, outcomes: Outcomes) -> 
 def threshold(table: Targets, group_N: NDArray[np.intp], odds_NG: Floats, prior: float) -> float:
     """The threshold that earned most on held-out prompts with every model at hand; of equals the least used.
 
-    The generalist is the model that did best on the other folds' prompts below the threshold.
+    The generalist, like each group's expert, is the model that did best on the other folds' prompts.
     """
     sure_N, guess_N, fold_N = odds_NG.max(axis=1), odds_NG.argmax(axis=1), _folds(table.prompts)
     m, unsure = len(table.models), odds_NG.shape[1]
+    expert_NC = np.empty((len(sure_N), unsure + 1), dtype=np.intp)
+    for fold in range(_FOLDS):
+        rest_N = fold_N != fold
+        rest = (table.values_NK[rest_N], table.weight_N[rest_N], group_N[rest_N])
+        means_CM = group_means(*rest, groups=unsure + 1, prior=prior).means_GK[:, :m]  # the last is without rows
+        expert_NC[~rest_N] = np.nan_to_num(means_CM, nan=-1).argmax(axis=1)
+    rows = np.arange(len(sure_N))
     thresholds = [float(np.quantile(sure_N, share)) if share else 0.0 for share in _SHARES]
     earned = []
     for least in thresholds:
-        category_N, asked_N = (np.where(sure_N < least, unsure, some_N) for some_N in (group_N, guess_N))
-        got_N = np.empty(len(sure_N))
-        for fold in range(_FOLDS):
-            rest_N, rows = fold_N != fold, np.flatnonzero(fold_N == fold)
-            rest = (table.values_NK[rest_N], table.weight_N[rest_N], category_N[rest_N])
-            means_CM = group_means(*rest, groups=unsure + 1, prior=prior).means_GK[:, :m]
-            expert_C = np.nan_to_num(means_CM, nan=-1).argmax(axis=1)
-            got_N[rows] = table.values_NK[rows, expert_C[asked_N[rows]]]
+        got_N = table.values_NK[rows, expert_NC[rows, np.where(sure_N < least, unsure, guess_N)]]
         known_N = ~np.isnan(got_N) & (table.weight_N > 0)
         earned.append(np.average(got_N[known_N], weights=table.weight_N[known_N]) if known_N.any() else 0.0)
     return thresholds[int(np.argmax(np.round(earned, 12)))]

@@ -14,6 +14,7 @@ from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers._neighbours import Added, Estimate, Memory, Rows, Vectors, measured
 from waypost.routers._targets import check_prompts, column_means, prediction, targets
+from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 _CANDIDATES = tuple(2**power for power in range(1, 10))
@@ -92,7 +93,7 @@ class CarrotKNN:
         check_prompts(self.models, ())
         rows = measured(card, outcomes, self.models, self.encoder)
         new = copy(self)
-        fold_N = np.arange(len(rows.weight_A)) % _FOLDS
+        fold_N = np.unique(rows.vectors_AD, axis=0, return_inverse=True)[1].reshape(-1) % _FOLDS
         new.added = self.added.joined(card.name, rows, self.k or _chosen(Memory.of(*rows), fold_N)[0])
         new.models = (*self.models, card.name)
         return new
@@ -143,6 +144,7 @@ def _chosen(known: Memory, fold_N: NDArray[np.intp]) -> tuple[int, ...]:
     for start in range(0, len(queries), _BLOCK):
         block = slice(start, start + _BLOCK)
         rows_B = queries[block]
+        report(start, len(queries), "choosing k")
         ids_BL, _ = known.near(known.vectors_ND[rows_B], _LOOKED_AT)
         keep_BL = fold_N[ids_BL] != fold_N[rows_B][:, None]
         others_BL = np.argsort(~keep_BL, axis=1, kind="stable")  # those of other folds first, still nearest first

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from waypost.encoders import StaticEncoder
+from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
+from waypost.routers._added import added, costs_with
 from waypost.routers._features import features
 from waypost.routers._groups import group_means
 from waypost.routers._program import kept_models
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers._targets import check_prompts, column_means, prediction, targets
 from waypost.routers._unsure import held_out, threshold
 from waypost.routers.domain import Domain
 from waypost.types import Encoder, Floats, ModelCard, Prediction
@@ -31,12 +32,14 @@ class Composition:
     Which model is best for one prompt is noisy; which is best for a *category* is not.  So a classifier guesses the
     category (the embedded `Domain`), and a program picks the models to keep so that categories, weighed by how common
     they are, get the best experts that fit together (`waypost.routers._program`).  Prompts of which the classifier is
-    unsure are a category of their own, whose expert is a good generalist: that is the robust form.
+    unsure are a category of their own, whose means are those of all prompts, so that its expert is the best generalist
+    of those that are kept: that is the robust form.
 
     ``budget`` is the memory that there is, ``sizes`` what each model takes of it (`sizes_of` makes them of cards);
     without sizes every model takes 1, and without a budget all are kept.  What room is left is filled by the best
     models overall.  ``unsure``: below which probability of the likeliest category a prompt goes to the generalist; None
     picks the threshold by cross-validation, 0 never does.  ``c``, ``prior`` and ``clusters`` are those of `Domain`.
+    `planned` makes a plan for another budget, and `with_model` for one more model, without training.
 
     The expected quality is the category's mean.  A model that is not kept is expected to do just less than the
     category's expert where its mean says more, so that with quality alone the objective's choice is the program's map;
@@ -52,13 +55,13 @@ class Composition:
     ('large',)
 
     Source: Composition of Experts (Jain et al. 2024, arXiv 2412.01868).  Quality is the mean of the outcomes and not
-    a judge's win rate, the classifier is linear, and the generalist is the one that did best on unsure prompts in
-    training instead of one named beforehand.
+    a judge's win rate, the classifier is linear, and the generalist is not named beforehand.
     """
 
     when: ClassVar[str] = "before the answer"
     looks_at: ClassVar[str] = "prompt vector"
     learns: ClassVar[str] = "supervised"
+    independent_heads: ClassVar[bool] = False  # another model changes which are kept, and when the generalist pays
     grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"c": (3.0, 30.0), "unsure": (0.0, None)}
 
     budget: float | None = None
@@ -71,13 +74,11 @@ class Composition:
     models: tuple[str, ...] = field(default=(), init=False)
     trained_on: str = field(default="", init=False)
     router: Domain = field(default_factory=Domain, init=False)
-    costs: Costs = field(default_factory=Costs, init=False)
     threshold: float = field(default=0.0, init=False)
     resident: tuple[str, ...] = field(default=(), init=False)
     # One row a category (C), and the last for prompts of which the classifier is unsure.
     share_C: Floats = field(default_factory=lambda: np.empty(0), init=False)
     means_CM: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
-    errors_CM: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
 
     def __post_init__(self) -> None:
         self._check()
@@ -90,11 +91,6 @@ class Composition:
         for name, size in self.sizes.items():
             if isinstance(size, bool) or not isinstance(size, int | float) or not size > 0:
                 raise ValueError(f"the size of '{name}' must be a number above 0, got {size!r}")
-
-    @property
-    def independent_heads(self) -> bool:
-        """No: another model changes which are kept, and for which prompts it pays to use the generalist."""
-        return False
 
     @staticmethod
     def sizes_of(cards: Mapping[str, ModelCard], bytes_per_weight: float = 2.0) -> dict[str, float]:
@@ -117,15 +113,11 @@ class Composition:
         category_N, self.threshold = group_N, 0.0
         if self.unsure != 0:
             odds_NG = held_out(self._classifier, self.router, replace(ordered, groups=groups))
-            chosen = self.unsure is None
-            self.threshold = threshold(table, group_N, odds_NG, self.prior) if chosen else float(self.unsure or 0)
+            self.threshold = threshold(table, group_N, odds_NG, self.prior) if self.unsure is None else self.unsure
             category_N = np.where(odds_NG.max(axis=1) < self.threshold, n_groups, group_N)
-        means_CK, self.errors_CM = group_means(
-            table.values_NK, table.weight_N, category_N, groups=n_groups + 1, prior=self.prior
-        )
-        self.means_CM = np.clip(means_CK[:, : len(table.models)], 0, 1)
+        overall_M = column_means(table.values_NK[:, : len(table.models)], table.weight_N)
+        self.means_CM = np.clip(np.vstack([self.router.means_GM, overall_M]), 0, 1)
         self.share_C = np.bincount(category_N, table.weight_N, n_groups + 1) / table.weight_N.sum()
-        self.costs = Costs.fitted(features(self.encoder, table.prompts), table, dim=self.encoder.dim)
         self.models, self.trained_on = table.models, outcomes.fingerprint
         self.resident = self._kept()
         return self
@@ -143,17 +135,41 @@ class Composition:
         """The same router for another budget (and other sizes), without training.
 
         Raises:
+            NotFitted: there is nothing to plan with yet.
             BadInput: a model has no size, or none fits.
             ValueError: a budget or a size that is not above 0.
         """
+        check_prompts(self.models, ())
         made = copy.copy(self)
         made.budget, made.sizes = budget, self.sizes if sizes is None else sizes
         made._check()
         made.resident = made._kept()
         return made
 
+    def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
+        """This router with one more model, of the rows where it was measured, planned anew; `sizes` must name it too.
+
+        Raises:
+            BadInput: the model is known already, was never measured, or has no size.
+        """
+        rows = added(card, outcomes, self.models)
+        if not rows.prompts:
+            raise BadInput(f"'{card.name}' was never measured in the table; some 50 rows will do")
+        guess_A = self.router.probabilities(rows.prompts).argmax(axis=1)
+        found = group_means(rows.values_A3, rows.weight_A, guess_A, groups=len(self.router.domains), prior=self.prior)
+        features_AD, overall = features(self.encoder, rows.prompts), column_means(rows.values_A3, rows.weight_A)[:1]
+        made, domain = copy.copy(self), copy.copy(self.router)
+        made.router, made.models = domain, (*self.models, card.name)
+        domain.models, domain.means_GM = made.models, np.hstack([domain.means_GM, found.means_GK[:, :1]])
+        domain.errors_GM = np.hstack([domain.errors_GM, found.errors_GM])
+        domain.costs = costs_with(domain.costs, features_AD, rows, dim=self.encoder.dim)
+        made.means_CM = np.column_stack([self.means_CM, np.clip(np.append(found.means_GK[:, 0], overall), 0, 1)])
+        made.resident = made._kept()
+        return made
+
     def plan(self) -> dict[str, str]:
         """The expert of each category, and of the prompts of which the classifier is unsure."""
+        check_prompts(self.models, ())
         best_C = np.nan_to_num(self._expected_CM(), nan=-1).argmax(axis=1)
         return dict(zip((*self.router.domains, UNSURE), (self.models[best] for best in best_C), strict=True))
 
@@ -169,11 +185,11 @@ class Composition:
         check_prompts(self.models, prompts)
         odds_NG = self.router.probabilities(prompts)
         category_N = np.where(odds_NG.max(axis=1) < self.threshold, odds_NG.shape[1], odds_NG.argmax(axis=1))
-        mean_NM, means_GM, errors_GM = self.means_CM[category_N], self.means_CM[:-1], self.errors_CM[:-1]
+        mean_NM, means_GM, errors_GM = self.means_CM[category_N], self.means_CM[:-1], self.router.errors_GM
         # The mean square of what the category's mean is off by: the prompt may belong to another, and means err.
         square_NM = np.square(mean_NM) + odds_NG @ (np.square(means_GM) + np.square(errors_GM))
         square_NM -= 2 * mean_NM * (odds_NG @ means_GM)
-        costs_NK = self.costs(features(self.encoder, prompts))
+        costs_NK = self.router.costs(features(self.encoder, prompts))
         values_NK = np.hstack([self._expected_CM()[category_N], costs_NK])
         return prediction(self.models, values_NK, np.sqrt(np.maximum(square_NM, 0)))
 

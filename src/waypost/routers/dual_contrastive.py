@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from waypost.encoders import StaticEncoder
-from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._contrast import draws, kinds, shares
+from waypost.routers._contrast import COLDEST, START, Dual, kinds
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
@@ -22,12 +21,9 @@ from waypost.routers._training import Trained, torch_or_sentence, train
 from waypost.types import Encoder, Floats, Prediction
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import LongTensor, Tensor
 
 _BATCH = 64  # the authors' own word is that 16, as in their script, is too few
-_OTHERS = 3  # prompts of other kinds that each prompt is held against
-_COLDEST = 0.03  # below it exponentials of cosines vanish
-_START = 0.78  # deviation of the models' first vectors
 
 
 @dataclass
@@ -94,8 +90,8 @@ class DualContrastive:
     costs: Costs = field(default_factory=Costs, init=False)
 
     def __post_init__(self) -> None:
-        if self.temperature < _COLDEST:
-            raise ValueError(f"temperature must be at least {_COLDEST:g}, got {self.temperature}")
+        if self.temperature < COLDEST:
+            raise ValueError(f"temperature must be at least {COLDEST:g}, got {self.temperature}")
         for name in ("top_k", "last_k", "dims", "lr", "epochs"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -153,35 +149,25 @@ class DualContrastive:
 
     def _descend(self, features_ND: Floats, quality_NM: Floats, weight_N: Floats, table: Targets) -> Trained:
         torch = torch_or_sentence("dual_contrastive")
-        unit = torch.nn.functional.normalize
         rng = np.random.default_rng(self.seed)
         x_ND = (features_ND - self.center_D) / self.scale_D
         starts = (
             rng.uniform(-1, 1, (x_ND.shape[1], self.dims)) / np.sqrt(x_ND.shape[1]),
-            rng.normal(0, _START, (quality_NM.shape[1], self.dims)),
+            rng.normal(0, START, (quality_NM.shape[1], self.dims)),
         )
         projection, models = parameters = [torch.tensor(s, dtype=torch.float32, requires_grad=True) for s in starts]
-        x, weight = (torch.tensor(array, dtype=torch.float32) for array in (x_ND, weight_N))
-        best, worst = (torch.tensor(s, dtype=torch.float32) for s in shares(quality_NM, self.top_k, self.last_k))
-        kind_N = kinds(features_ND[:, : self.encoder.dim], table.groups, self.clusters, self.seed)
-        draw = draws(kind_N, _OTHERS) if self.sample_sample else None
-        if draw is None and not self.sample_llm:
-            raise BadInput("dual_contrastive needs prompts of two kinds where sample_llm is 0; all are of one")
+        x = torch.tensor(x_ND, dtype=torch.float32)
+        dual = Dual.of(
+            quality_NM, weight_N, kinds(features_ND[:, : self.encoder.dim], table.groups, self.clusters, self.seed),
+            **{name: getattr(self, name) for name in ("top_k", "last_k", "temperature", "sample_llm", "sample_sample")},
+        )  # fmt: skip
 
-        def loss(rows: Any) -> Tensor:
-            place = unit(x[rows] @ projection, dim=1)
-            total = torch.zeros(len(rows))
-            if self.sample_llm:
-                # Less 1, which a cosine is at most, so that no exponential overflows.
-                z = (place @ unit(models, dim=1).T - 1) / self.temperature
-                against = torch.log(torch.exp(z) + (worst[rows] * torch.exp(z)).sum(dim=1, keepdim=True))
-                total = total + self.sample_llm * (best[rows] * (against - z)).sum(dim=1)
-            if draw is not None:
-                drawn = unit(x[draw(rows)] @ projection, dim=2)
-                alike = torch.einsum("np,nhp->nh", place, drawn)
-                total = total - self.sample_sample * torch.log_softmax(alike, dim=1)[:, 0]
-            mean: Tensor = (weight[rows] * total).mean()
-            return mean
+        def places(rows: LongTensor) -> Tensor:
+            placed: Tensor = torch.nn.functional.normalize(x[rows] @ projection, dim=-1)
+            return placed
+
+        def loss(rows: LongTensor) -> Tensor:
+            return dual(places, models, rows)
 
         trained = train(parameters, loss, table.prompts, seed=self.seed, epochs=self.epochs, batch=_BATCH, lr=self.lr)
         self.projection_DP = projection.detach().double().numpy()

@@ -14,6 +14,7 @@ from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers._neighbours import EXACT, Added, Estimate, Memory, Rows, Vectors, measured, others
 from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 _CANDIDATES = (10, 20, 40, 80, 160, 320, 640)
@@ -37,7 +38,12 @@ class KNN:
     'waypost[index]'``), which finds nearly all of the nearest in less than a millisecond.  Without it the answers are
     exact, and take as long as the table is large.
 
-    New models need no training: `with_model`, or fit again with their rows.
+    New models need no training: `with_model`, or fit again with their rows.  RouterBench's public code averages the
+    five, ten or forty nearest alike; here nearer ones count more, and a mean is drawn to the model's overall mean as by
+    one row, since few neighbours that agree are luck.
+
+    Raises:
+        ValueError: k is below 1.
 
     >>> from waypost.outcomes import example_table
     >>> expected = KNN(k=20).fit(example_table()).predict(["What is 17 plus 26?"])
@@ -111,6 +117,8 @@ def _alone(rows: Rows, k: int, queries_ND: Vectors) -> Estimate:
 def _looked_up(known: Memory, k: int, queries_ND: Vectors) -> Estimate:
     """Kernel means (N, 3M) and standard errors of quality (N, M)."""
     n, m = len(queries_ND), len(known.means_K) // 3
+    if n <= _BLOCK:
+        return _estimate(known, *known.near(queries_ND, k))
     values_NK, spread_NM = np.empty((n, 3 * m)), np.empty((n, m))
     for start in range(0, n, _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -148,6 +156,7 @@ def _choose_k(known: Memory) -> int:
     queries = np.arange(0, n, -(-n // _QUERIES))
     for start in range(0, len(queries), _BLOCK):
         rows = queries[start : start + _BLOCK]
+        report(start, len(queries), "choosing k")
         near_Bk, similarity_Bk = others(*known.near(known.vectors_ND[rows], candidates[-1] + 1), rows)
         for c, k in enumerate(candidates):
             mean_BK, _ = _estimate(known, near_Bk[:, :k], similarity_Bk[:, :k])

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from waypost.encoders import StaticEncoder
+from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
+from waypost.routers import _davidson as davidson
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
 from waypost.routers._level import Level
 from waypost.routers._perceptron import Perceptron
-from waypost.routers._preferences import Scale
+from waypost.routers._preferences import Met, Scale, costs_with
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.routers._training import Trained, torch_or_sentence, train
-from waypost.types import Encoder, Floats, Prediction
+from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 if TYPE_CHECKING:
     from torch import LongTensor, Tensor
 
 _BATCH = 64
-_CELLS = 4_000_000  # pairs of models that are looked at at once
 
 
 @dataclass
@@ -56,9 +58,8 @@ class PreferenceEncoder:
     >>> [router.models[m] for m in expected.quality_NM.argmax(axis=1)]
     ['maths-expert', 'large']
 
-    We differ from the paper in that the encoder stays as it is, where the paper fine-tunes BERT; in learning from
-    scores, where it has people's votes; and in that quality also counts the chance that the weaker model wins, which
-    a threshold on P(strong) leaves out. `beats` gives the paper's number.
+    We differ from the paper: its BERT is fine-tuned, here the encoder stays as it is; it learns from votes, here from
+    scores; quality also counts the chance that the weaker wins. `beats` gives the paper's number.
     """
 
     when: ClassVar[str] = "before the answer"
@@ -77,7 +78,8 @@ class PreferenceEncoder:
     encoder: Encoder = field(default_factory=StaticEncoder)
     models: tuple[str, ...] = field(default=(), init=False)
     trained_on: str = field(default="", init=False)
-    network: Perceptron = field(default_factory=Perceptron, init=False)  # strengths of the models, then ties
+    fitted: int = field(default=0, init=False)  # models that were fitted together
+    network: Perceptron = field(default_factory=Perceptron, init=False)  # ties, then the models' strengths
     scale: Scale = field(default_factory=Scale, init=False)
     level: Level = field(default_factory=Level, init=False)
     doubt: Doubt = field(default_factory=Doubt, init=False)
@@ -98,14 +100,14 @@ class PreferenceEncoder:
         m, dim = len(table.models), self.encoder.dim
         features_ND = features(self.encoder, table.prompts)
         quality_NM, weight_N = table.values_NK[:, :m], table.weight_N / table.weight_N.mean()
-        self.models, self.trained_on = table.models, outcomes.fingerprint
+        self.models, self.trained_on, self.fitted = table.models, outcomes.fingerprint, m
         self.costs = Costs.fitted(features_ND, table, dim=dim)
         self.level = Level.fitted(features_ND, quality_NM, weight_N, dim=dim)
         held_N = self._descend(features_ND, quality_NM, weight_N, table.prompts).held_N
         # A table of one prompt has none to hold out.
         held_N = held_N if weight_N @ held_N > 0 else np.ones_like(held_N)
         hidden_NH = self.network.hidden(features_ND)
-        lead_NM, level_N1 = self._leads(hidden_NH), self.level(features_ND)[:, None]
+        lead_NM, level_N1 = davidson.leads(self.network.heads(hidden_NH), m), self.level(features_ND)[:, None]
         one_fold_N = np.zeros(len(held_N), dtype=np.intp)
         scale = Scale.fitted(lead_NM, quality_NM - level_N1, weight_N, one_fold_N, held_N)
         # What is usual is better known of all prompts than of the few that were held out.
@@ -119,48 +121,62 @@ class PreferenceEncoder:
         check_prompts(self.models, prompts)
         features_ND = features(self.encoder, prompts)
         hidden_NH = self.network.hidden(features_ND)
-        quality_NM = self.scale(self._leads(hidden_NH)) + self.level(features_ND)[:, None]
+        lead_NM = davidson.leads(self.network.heads(hidden_NH), self.fitted)
+        quality_NM = self.scale(lead_NM) + self.level(features_ND)[:, None]
         return prediction(self.models, np.hstack([quality_NM, self.costs(features_ND)]), self.doubt(hidden_NH))
 
     def beats(self, prompts: Sequence[str]) -> Floats:
-        """The probability that the model of each row beats that of each column, (N, M, M); the rest are ties.
-
-        Of a strong and a weak model it is the paper's 1 - (p_tie + p_weak).
-        """
+        """The probability that the model of each row beats that of each column, (N, M, M): 1 - (p_tie + p_weak)."""
         check_prompts(self.models, prompts)
-        return wins(self.network(features(self.encoder, prompts)))
+        return davidson.wins(self.network(features(self.encoder, prompts)))
 
-    def _leads(self, hidden_NH: Floats) -> Floats:
-        """How much more often each model beats another than it is beaten, the mean over the others, (N, M)."""
-        outputs_NK = self.network.heads(hidden_NH)
-        lead_NM = np.empty((len(outputs_NK), len(self.models)))
-        step = max(1, _CELLS // len(self.models) ** 2)
-        for start in range(0, len(lead_NM), step):
-            win_BMM = wins(outputs_NK[start : start + step])
-            lead_NM[start : start + step] = (win_BMM - win_BMM.swapaxes(1, 2)).sum(axis=2) / (len(self.models) - 1)
-        return lead_NM
+    def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
+        """This router with one more model, of some 50 rows where it met others; theirs stay as they are.
+
+        It gets an output on the hidden layer as that is. Of it only equal scores are ties, whatever ``margin``.
+
+        Raises:
+            BadInput: the name is taken, or there is no such row.
+        """
+        if card.name in self.models:
+            raise BadInput(f"this router knows a model '{card.name}' already; train it again to learn more of it")
+        met = Met.of(card.name, self.models[: self.fitted], outcomes)
+        features_nD = features(self.encoder, met.prompts)
+        hidden_nH = self.network.hidden(features_nD)
+        outputs_nK = self.network.heads(hidden_nH)[:, : self.fitted + 1]
+        weight_H, bias = davidson.strength_among(hidden_nH, outputs_nK, met.others_nM, met.beaten_nM)
+        layers = dict(self.network.layers)
+        layers["weight1"] = np.column_stack([layers["weight1"], weight_H])
+        layers["bias1"] = np.append(layers["bias1"], bias)
+        k = len(layers["bias1"])
+        router = copy(self)
+        router.models = (*self.models, card.name)
+        router.network = replace(self.network, layers=layers, shift_K=np.zeros(k), unit_K=np.ones(k))
+        lead_nM = davidson.leads(router.network.heads(hidden_nH), self.fitted)
+        router.scale = self.scale.with_model(lead_nM[:, -1], met.quality_n - self.level(features_nD))
+        router.doubt = replace(self.doubt, sigma_M=np.append(self.doubt.sigma_M, router.scale.sigma_M[-1]))
+        router.costs = costs_with(self.costs, features_nD, met)
+        return router
 
     def _descend(self, features_ND: Floats, quality_NM: Floats, weight_N: Floats, prompts: Sequence[str]) -> Trained:
         torch = torch_or_sentence("preference_encoder")
         rng = np.random.default_rng(self.seed)
         d, m = features_ND.shape[1], quality_NM.shape[1]
-        center_D, scale_D = self.costs.center_D, self.costs.scale_D * _deviation(features_ND, self.encoder.dim)
-        starts = (
-            rng.uniform(-1, 1, (d, self.hidden)) / np.sqrt(d), np.zeros(self.hidden),
-            np.zeros((self.hidden, m + 1)), np.zeros(m + 1),
-        )  # fmt: skip
+        # A layer learns best from inputs that deviate by about 1.
+        deviation = float(np.sqrt(features_ND[:, : self.encoder.dim].var(axis=0).mean())) or 1.0
+        center_D, scale_D = self.costs.center_D, self.costs.scale_D * deviation
+        first_DH = rng.uniform(-1, 1, (d, self.hidden)) / np.sqrt(d)
+        starts = (first_DH, np.zeros(self.hidden), np.zeros((self.hidden, m + 1)), np.zeros(m + 1))
         layers = [torch.tensor(start, dtype=torch.float32, requires_grad=True) for start in starts]
-        x, quality, weight = (
-            torch.tensor(array, dtype=torch.float32)
-            for array in ((features_ND - center_D) / scale_D, quality_NM, weight_N)
-        )
+        arrays = ((features_ND - center_D) / scale_D, quality_NM, weight_N)
+        x, quality, weight = (torch.tensor(array, dtype=torch.float32) for array in arrays)
         first, second = torch.triu_indices(m, m, 1)
 
         def loss(rows: LongTensor) -> Tensor:
             outputs = torch.relu(x[rows] @ layers[0] + layers[1]) @ layers[2] + layers[3]
             ahead = quality[rows][:, first] - quality[rows][:, second]
-            half = (outputs[:, first] - outputs[:, second]) / 2
-            logits = torch.stack([half, outputs[:, m:].expand_as(half), -half], dim=1)
+            half = (outputs[:, 1 + first] - outputs[:, 1 + second]) / 2
+            logits = torch.stack([half, outputs[:, :1].expand_as(half), -half], dim=1)
             won = torch.where(ahead > self.margin + 1e-6, 0, torch.where(ahead < -self.margin - 1e-6, 2, 1))
             entropy = torch.nn.functional.cross_entropy(logits, won, reduction="none")
             counts = weight[rows, None] * ~ahead.isnan()
@@ -180,21 +196,3 @@ class PreferenceEncoder:
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
         return [{"hidden": 8, "epochs": 4}, {"hidden": 4, "epochs": 3, "margin": 0.2, "seed": 3}]
-
-
-def wins(outputs_NK: Floats) -> Floats:
-    """The probability that the model of each row beats that of each column, (N, M, M), from M strengths and ties.
-
-    >>> wins(np.log([[4.0, 1.0, 0.5]])).round(3).tolist()  # of 4 : 0.5 * sqrt(4 * 1) : 1
-    [[[0.4, 0.667], [0.167, 0.4]]]
-    """
-    half_NMM = (outputs_NK[:, :-1, None] - outputs_NK[:, None, :-1]) / 2
-    tie_N11 = outputs_NK[:, -1:, None]
-    most_NMM = np.maximum(np.abs(half_NMM), tie_N11)
-    win_NMM, lose_NMM, tie_NMM = (np.exp(part - most_NMM) for part in (half_NMM, -half_NMM, tie_N11))
-    return np.asarray(win_NMM / (win_NMM + lose_NMM + tie_NMM))
-
-
-def _deviation(features_ND: Floats, dim: int) -> float:
-    """The mean deviation of a vector's numbers: a layer learns best from inputs of about 1."""
-    return float(np.sqrt(features_ND[:, :dim].var(axis=0).mean())) or 1.0

@@ -38,7 +38,8 @@ class Retrieval:
     whose pilots are most similar on average.  Nothing is trained.  A table without groups is one domain.
 
     The pilot of a few odd queries lies as near as that of many usual ones; ``least`` leaves out pilots of less than
-    this share of their domain's queries.  0 is the paper's; for noisy scores, such as right and wrong, try 0.2.
+    this share of their domain's queries.  The paper keeps all, which is 0: where scores are noisy, such as right and
+    wrong, its choice is then hardly better than chance.
 
     The expected quality is a logistic curve of the similarity: one slope for all experts, so that the order is the
     rule's, and a level for the domain whose prompts are nearest.  It is fitted on the table, each query left out of
@@ -51,7 +52,7 @@ class Retrieval:
     Raises: ValueError when the rule is unknown, or ``least`` no share from 0 to 0.5.
 
     >>> from waypost.outcomes import example_table
-    >>> router = Retrieval(least=0.2).fit(example_table(300))
+    >>> router = Retrieval().fit(example_table(300))
     >>> expected = router.predict(["What is 17 plus 26?", "Fix the bug in the method garden."])
     >>> [router.models[best] for best in expected.quality_NM.argmax(axis=1)]
     ['maths-expert', 'large']
@@ -70,7 +71,7 @@ class Retrieval:
     grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"rule": RULES, "least": (0.0, 0.2)}
 
     rule: str = "nearest"
-    least: float = 0.0
+    least: float = 0.2
     encoder: Encoder = field(default_factory=StaticEncoder)
     models: tuple[str, ...] = field(default=(), init=False)
     trained_on: str = field(default="", init=False)
@@ -138,8 +139,10 @@ class Retrieval:
         """This router with one more expert, of the rows where it met others: those it won are its pilots.
 
         Raises:
+            NotFitted: there is nothing to add to yet.
             BadInput: the name is taken, or the expert never met another.
         """
+        check_prompts(self.models, ())
         met = Met.of(card.name, self.models, outcomes)
         features_nD = features(self.encoder, met.prompts)
         group_of = dict(zip(outcomes.prompts, outcomes.groups, strict=True))
@@ -166,9 +169,11 @@ class Retrieval:
         """This router with one expert less.
 
         Raises:
+            NotFitted: there is nothing to take from yet.
             UnknownModel: it has no such expert.
             BadInput: it is the last one that has a pilot.
         """
+        check_prompts(self.models, ())
         if name not in self.models:
             raise UnknownModel(name, self.models)
         column, m = self.models.index(name), len(self.models)
@@ -187,4 +192,4 @@ class Retrieval:
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
-        return [{}, {"rule": "mean", "least": 0.2}]
+        return [{}, {"rule": "mean", "least": 0.0}]

@@ -62,12 +62,12 @@ class Tryage:
     learns: ClassVar[str] = "supervised"
     needs: ClassVar[tuple[str, ...]] = ("train",)
     independent_heads: ClassVar[bool] = False  # the hidden layers are shared
-    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"hidden": (32, 128), "divergence": DIVERGENCES}
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"hidden": (64, 256), "dropout": (0.0, 0.3)}
 
     divergence: str = "squared"
-    hidden: int = 64
+    hidden: int = 128
     layers: int = 1
-    dropout: float = 0.3
+    dropout: float = 0.1
     lr: float = 2e-3
     weight_decay: float = 0.01
     batch: int = 64
