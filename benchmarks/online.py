@@ -156,7 +156,13 @@ def draw() -> None:
     mpl.use("svg")
     # The same rows give the same file.
     mpl.rcParams.update(
-        {"svg.hashsalt": "waypost", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+        {
+            "svg.hashsalt": "waypost",
+            "svg.fonttype": "none",
+            "font.size": 8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
     )
     from matplotlib import pyplot as plt
 
