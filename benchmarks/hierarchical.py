@@ -241,21 +241,23 @@ def _gain(bounds: Sequence[float], unit: int) -> str:
 
 
 def nested(last: Mapping[tuple[str, str, str], Any]) -> Iterator[str]:
-    """For each table the setting that earns most under prices on the other tables, and what it earns on this one."""
+    """For each table the setting that earns most on the others, free and priced together, and what it earns here."""
     ways = (OURS, *(name for name in PARTS if name != "far 0"))
     names = [
         name for name in dict.fromkeys(key[0] for key in last) if all((name, "folds", way) in last for way in ways)
     ]
-    yield "| table | chosen on the others | gain over `domain` there: free | priced | the defaults' |"
-    yield "|---|---|---|---|---|"
+    yield "| table | chosen on the others | gain over `domain` here: free | priced | the defaults': free | priced |"
+    yield "|---|---|---|---|---|---|"
     for name in names:
-        gain = {way: sum(last[o, "folds", way]["priced_over_domain"][0] for o in names if o != name) for way in ways}
+        others = [other for other in names if other != name]
+        gain = {way: sum(_over_domain(last[other, "folds", way]) for other in others) for way in ways}
         chosen, default = (last[name, "folds", way] for way in (max(gain, key=lambda way: gain[way]), OURS))
-        free, priced, theirs = (
-            f"{100 * row[f'{measure}_over_domain'][0]:+.2f}"
-            for row, measure in ((chosen, "free"), (chosen, "priced"), (default, "priced"))
-        )
-        yield f"| {name} | {chosen['way']} | {free} | {priced} | {theirs} |"
+        gains = (row[f"{measure}_over_domain"][0] for row in (chosen, default) for measure in MEASURES[:2])
+        yield f"| {name} | {chosen['way']} | {' | '.join(f'{100 * gain:+.2f}' for gain in gains)} |"
+
+
+def _over_domain(row: Mapping[str, Any]) -> float:
+    return float(sum(row[f"{measure}_over_domain"][0] for measure in MEASURES[:2]))
 
 
 def main() -> None:
