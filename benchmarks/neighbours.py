@@ -1,12 +1,12 @@
 """How fast are neighbours found among 20,000 and a million known prompts, and what does an index change?
 
 Prompts are half those of the project's own generators, half passages of Python's standard library, which resemble each
-other less.  What ten models do with them follows a law: a chance by the kind of prompt, or by the part of the library.
-A row about a library says how long it builds (on all cores), how long one look-up of ``k`` takes (one core, median),
+other less. What ten models do with them follows a law: a chance by the kind of prompt, or by the part of the library. A
+row about a library says how long it builds (on all cores), how long one look-up of ``k`` takes (one core, median),
 which share of the ``k`` nearest it finds, and its size; those of HNSW have 16 links and look at 64 candidates at least,
-those of IVF look into 32 cells.  A row about a router says how long one prediction takes, encoder included, for prompts
-of up to 500 characters, and what the index changes against looking through all: the expected quality, the choice, and
-the quality that the law gives to the choices.
+those of IVF look into 24 cells, or 32 of a million rows. A row about a router says how long one prediction takes,
+encoder included, for prompts of up to 500 characters, and what the index changes against looking through all: the
+expected quality, the choice, and the quality that the law gives to the choices.
 
     python benchmarks/neighbours.py                   # both sizes: minutes; appends to results/neighbours.jsonl
     python benchmarks/neighbours.py --rows 20000 --library faiss-hnsw,usearch-hnsw    # the others, beside them

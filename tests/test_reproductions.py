@@ -86,3 +86,32 @@ def test_a_run_prints_one_object_and_keeps_nothing_when_told_so() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["holds"] is None
     assert (FOLDER / "results" / "survey.jsonl").read_bytes() == before
+
+
+@pytest.fixture
+def routerdc(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("routerdc")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "holds"),
+    [
+        ([(0.1, 2.0), (0.2, 3.0)], True),
+        ([(0.1, 2.0), (-0.2, 3.0)], None),
+        ([(0.1, 2.0), (-3.0, -0.2)], False),
+    ],
+)
+def test_routerdc_must_beat_all_of_them(
+    routerdc: ModuleType, bounds: list[tuple[float, float]], holds: bool | None
+) -> None:
+    assert routerdc.verdict({f"difference {i}": pair for i, pair in enumerate(bounds)}) is holds
+
+
+def test_routerdc_leaves_a_set_out_with_all_that_is_near_it(routerdc: ModuleType) -> None:
+    table = routerdc.complete(None)
+    split = next(routerdc.outside(table, seed=0))
+    (name,) = split.tests
+    assert name not in split.train.groups
+    cluster_N = routerdc.clusters((*split.train.prompts, *split.tests[name].prompts))
+    assert not set(cluster_N[: len(split.train)]) & set(cluster_N[len(split.train) :])

@@ -100,12 +100,12 @@ def test_an_index_is_saved_and_not_built_again(kind, tmp_path, monkeypatch):
         assert np.array_equal(array, same)
 
 
-def test_k_of_a_table_with_an_index_is_at_most_320(monkeypatch):
+def test_k_of_a_table_with_an_index_is_at_most_160(monkeypatch):
     noise = example_table(800)
     noise = replace(noise, quality_NM=np.random.default_rng(0).uniform(0, 1, noise.quality_NM.shape))
     assert KNN().fit(noise).chosen_k == 640
     monkeypatch.setattr(knn, "EXACT", 100)
-    assert KNN().fit(noise).chosen_k == 320
+    assert KNN().fit(noise).chosen_k == 160
 
 
 @pytest.mark.parametrize("kind", [KNN, CarrotKNN])

@@ -9,7 +9,6 @@ journal are there, and an outcome that was acknowledged is in one of them.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import shutil
@@ -209,6 +208,8 @@ class Learning:
 
 def _alone(folder: Path) -> int:
     """Lock a folder until the number that is returned is closed, which the end of a process does too."""
+    import fcntl  # not on every system, and only a router that learns needs it
+
     number = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

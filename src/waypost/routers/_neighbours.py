@@ -2,9 +2,10 @@
 
 Up to 5,000 rows every row is looked at, which is exact and takes a fraction of a millisecond.  A larger table gets an
 index when it is fitted where faiss is installed (``pip install 'waypost[index]'``): an inverted file (Jégou, Douze &
-Schmid 2011) cuts the rows into about 2 sqrt(N) cells by k-means, and a prompt looks into the 32 cells nearest to it.
-The index only proposes rows: how near they are is computed from the vectors themselves.  Without faiss, at fitting
-or where a saved router is loaded, every row is looked at: exact, and slower with every row.
+Schmid 2011) cuts the rows into about 2 sqrt(N) cells by k-means, and a prompt looks into the 24 cells nearest to it (32
+of a million rows).  It keeps a byte a dimension, so a cosine is off by some 0.001; the vectors themselves are not
+touched, in which to look up hundreds of rows would take longer than the search.  Without faiss, at fitting or where a
+saved router is loaded, every row is looked at: exact, and slower with every row.
 
 Shape suffixes: N known rows, D dimensions, B queries, k neighbours, A rows of added models, S sums.
 """
@@ -25,7 +26,7 @@ from waypost.routers._targets import column_means, targets
 from waypost.types import Encoder, Floats, ModelCard
 
 EXACT = 5_000  # rows up to which there is no index
-_PROBED = 32
+_PROBED = 24  # cells that are looked into, or one in 64 where that is more
 _SAMPLE = 40  # rows a cell that k-means learns from
 _COSINES = 2**22  # at once
 _STEPS = np.float32(1e6)  # in which cosines are told apart
@@ -68,9 +69,9 @@ class Neighbours:
             ids_Bk, similarity_Bk = self._exact(queries_BD, k)
         else:
             # One by one: of many at once faiss multiplies in another order, and might look into another cell.
-            found = [self._index.search(queries_BD[b : b + 1], k)[1] for b in range(len(queries_BD))]
-            ids_Bk = found[0] if len(found) == 1 else np.vstack(found)
-            similarity_Bk = (self.vectors_ND[ids_Bk] @ queries_BD[:, :, None])[:, :, 0]
+            found = [self._index.search(queries_BD[b : b + 1], k) for b in range(len(queries_BD))]
+            similarity_Bk, ids_Bk = found[0] if len(found) == 1 else map(np.vstack, zip(*found, strict=True))
+            np.minimum(similarity_Bk, 1, out=similarity_Bk)
             if ids_Bk.min() < 0:  # some query's cells hold fewer than k rows
                 few_B = (ids_Bk < 0).any(axis=1)
                 ids_Bk[few_B], similarity_Bk[few_B] = self._exact(queries_BD[few_B], k)
@@ -91,7 +92,7 @@ class Neighbours:
         if faiss is None:
             return None
         index = faiss.deserialize_index(self.index_B)
-        index.nprobe = _PROBED
+        index.nprobe = max(_PROBED, index.nlist // 64)
         return index
 
 

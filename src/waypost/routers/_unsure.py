@@ -42,8 +42,8 @@ def threshold(table: Targets, group_N: NDArray[np.intp], odds_NG: Floats, prior:
     expert_NC = np.empty((len(sure_N), unsure + 1), dtype=np.intp)
     for fold in range(_FOLDS):
         rest_N = fold_N != fold
-        rest = (table.values_NK[rest_N], table.weight_N[rest_N], group_N[rest_N])
-        means_CM = group_means(*rest, groups=unsure + 1, prior=prior).means_GK[:, :m]  # the last is without rows
+        rest = (table.values_NK[rest_N, :m], table.weight_N[rest_N], group_N[rest_N])
+        means_CM, _ = group_means(*rest, groups=unsure + 1, prior=prior)  # the last is without rows
         expert_NC[~rest_N] = np.nan_to_num(means_CM, nan=-1).argmax(axis=1)
     rows = np.arange(len(sure_N))
     thresholds = [float(np.quantile(sure_N, share)) if share else 0.0 for share in _SHARES]

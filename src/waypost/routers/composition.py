@@ -156,14 +156,15 @@ class Composition:
         if not rows.prompts:
             raise BadInput(f"'{card.name}' was never measured in the table; some 50 rows will do")
         guess_A = self.router.probabilities(rows.prompts).argmax(axis=1)
-        found = group_means(rows.values_A3, rows.weight_A, guess_A, groups=len(self.router.domains), prior=self.prior)
-        features_AD, overall = features(self.encoder, rows.prompts), column_means(rows.values_A3, rows.weight_A)[:1]
+        quality_A1, groups = rows.values_A3[:, :1], len(self.router.domains)
+        found = group_means(quality_A1, rows.weight_A, guess_A, groups=groups, prior=self.prior)
+        features_AD, overall = features(self.encoder, rows.prompts), column_means(quality_A1, rows.weight_A)
         made, domain = copy.copy(self), copy.copy(self.router)
         made.router, made.models = domain, (*self.models, card.name)
-        domain.models, domain.means_GM = made.models, np.hstack([domain.means_GM, found.means_GK[:, :1]])
+        domain.models, domain.means_GM = made.models, np.hstack([domain.means_GM, found.means_GM])
         domain.errors_GM = np.hstack([domain.errors_GM, found.errors_GM])
         domain.costs = costs_with(domain.costs, features_AD, rows, dim=self.encoder.dim)
-        made.means_CM = np.column_stack([self.means_CM, np.clip(np.append(found.means_GK[:, 0], overall), 0, 1)])
+        made.means_CM = np.column_stack([self.means_CM, np.clip(np.append(found.means_GM, overall), 0, 1)])
         made.resident = made._kept()
         return made
 

@@ -92,8 +92,8 @@ class Domain:
         self.domains = tuple(map(str, names))
         self.weights_DG, self.bias_G = coef_GD.T.astype(np.float32), bias_G
         self.models, self.trained_on = table.models, outcomes.fingerprint
-        found = group_means(table.values_NK, weight_N, group_N, groups=len(names), prior=self.prior)
-        self.means_GM, self.errors_GM = found.means_GK[:, : len(table.models)], found.errors_GM
+        quality_NM = table.values_NK[:, : len(table.models)]
+        self.means_GM, self.errors_GM = group_means(quality_NM, weight_N, group_N, groups=len(names), prior=self.prior)
         return self
 
     def _groups(self, groups: Sequence[str], prompts: Sequence[str]) -> NDArray[np.object_]:

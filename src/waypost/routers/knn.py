@@ -18,7 +18,7 @@ from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 _CANDIDATES = (10, 20, 40, 80, 160, 320, 640)
-_LARGE = 320  # the most of them in a table with an index, where looking up many takes the longest
+_LARGE = 160  # the most of them in a table with an index, where looking up many takes the longest
 _BLOCK = 64
 _QUERIES = 20_000  # rows that are left out one by one to choose k
 # A model measured on few of the neighbours leans on its overall mean as on this many rows.
@@ -30,7 +30,7 @@ class KNN:
     """Distance-weighted nearest neighbours by cosine (RouterBench, Hu et al. 2024; CARROT, Somerstep et al. 2025).
 
     A neighbour at distance d weighs 1 - (d / d_k)^2, the Epanechnikov kernel as wide as the k-th neighbour is far.
-    ``k`` None picks the best of 10 … 640 (320 in a table with an index) by leave-one-out error on the training table,
+    ``k`` None picks the best of 10 … 640 (160 in a table with an index) by leave-one-out error on the training table,
     of which beyond 20,000 rows every second, third … is left out in turn.  The spread is the standard error of the
     weighted mean.
 

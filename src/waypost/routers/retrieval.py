@@ -100,8 +100,7 @@ class Retrieval:
         vectors_ND, weight_N = features_ND[:, : self.encoder.dim], table.weight_N / table.weight_N.mean()
         names, domain_N = np.unique(np.array(table.groups, dtype=object), return_inverse=True)
         self.domains, quality_NM = tuple(map(str, names)), table.values_NK[:, :m]
-        means_GK = group_means(table.values_NK, weight_N, domain_N, groups=len(names), prior=_PRIOR).means_GK
-        self.means_GM = means_GK[:, :m]
+        self.means_GM, _ = group_means(quality_NM, weight_N, domain_N, groups=len(names), prior=_PRIOR)
         self.centers_GD, _ = centers(vectors_ND, weight_N, domain_N, len(names))
         best_N = best_of(quality_NM, np.nan_to_num(self.means_GM, nan=-1.0)[domain_N])
         self.pilots_PD, self.owner_P, similarity_NP = pilots(
@@ -157,11 +156,11 @@ class Retrieval:
             made.pilots_PD = np.vstack([self.pilots_PD, pilots_pD])
             made.owner_P = np.append(self.owner_P, np.full(len(names), len(self.models)))
         domain_n = self._domain(vectors_nD)
-        values_n3 = np.column_stack([met.quality_n, met.usd_n, met.seconds_n])
-        means_G3 = group_means(values_n3, even_n, domain_n, groups=len(self.domains), prior=_PRIOR).means_GK
-        made.means_GM = np.column_stack([self.means_GM, means_G3[:, 0]])
+        quality_n1 = met.quality_n[:, None]
+        means_G1, _ = group_means(quality_n1, even_n, domain_n, groups=len(self.domains), prior=_PRIOR)
+        made.means_GM = np.hstack([self.means_GM, means_G1])
         quality_nM = made._quality(made._similarity(vectors_nD), domain_n)
-        errors_G1 = errors(met.quality_n[:, None] - quality_nM[:, -1:], domain_n, len(self.domains))
+        errors_G1 = errors(quality_n1 - quality_nM[:, -1:], domain_n, len(self.domains))
         made.errors_GM = np.hstack([self.errors_GM, errors_G1])
         return made
 
