@@ -67,3 +67,40 @@ def test_too_few_questions_and_budgets_are_sentences():
         tune(knn, [{}], example_table(30).select([0, 1, 2]), objective=Objective())
     with pytest.raises(BadInput, match="give usd="):
         tune(knn, [{}], TABLE, objective=Objective(budget=0.1))
+
+
+def test_a_model_that_is_hardly_measured_is_left_out_where_it_cannot_be_judged():
+    quality_NM = np.array(TABLE.quality_NM)
+    quality_NM[3:, 2] = np.nan
+    sparse = replace(TABLE, quality_NM=quality_NM)
+    best, *_ = tune(knn, [{}, {"k": 5}], sparse, objective=Objective())
+    assert 0 < best.n < 150
+    quality_NM[3:, 1:] = np.nan
+    with pytest.raises(BadInput, match="only tiny is measured in and outside of fold"):
+        tune(knn, [{}], replace(TABLE, quality_NM=quality_NM), objective=Objective())
+
+
+def test_no_setting_wins_by_choosing_what_was_not_measured():
+    """One always chooses a model that was asked easy questions only; paired, it is no better than the other."""
+
+    class Says(BestSingle):
+        best: int = 0
+
+        def predict(self, prompts):
+            found = super().predict(prompts)
+            return found._replace(quality_NM=np.eye(3)[[self.best] * len(prompts)])
+
+    quality_NM = np.zeros((150, 3))
+    quality_NM[:75] = 1.0
+    quality_NM[75:, 1] = np.where(np.arange(75) < 5, 0.0, np.nan)
+    table = replace(TABLE, quality_NM=quality_NM)
+
+    def make_it(settings):
+        router = Says()
+        router.best = settings["best"]
+        return router
+
+    first, second = tune(make_it, [{"best": 0}, {"best": 1}], table, objective=Objective())
+    assert first.settings == {"best": 0}
+    assert second.score > first.score
+    assert second.lead == 0

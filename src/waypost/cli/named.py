@@ -164,6 +164,8 @@ def _needed(parameter: inspect.Parameter) -> bool:
 def _value(text: str) -> Any:
     import orjson
 
+    # As Python, and `waypost systems`, write what JSON writes true, false and null.
+    text = {"True": "true", "False": "false", "None": "null"}.get(text, text)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -88,8 +88,8 @@ def fitting(what: str) -> Iterator[None]:
 
     def watcher(done: int, total: int, note: str) -> None:
         nonlocal last
-        last = f", {done} of at most {total} rounds, {note}" if note else ""
-        shown_as.update(task, completed=done, total=total, note=note)
+        last = f", {note} at {done} of {total}" if note else ""
+        shown_as.update(task, completed=done, total=total, note=escape(note))
 
     with shown_as, progress.watch(watcher):
         task = shown_as.add_task(escape(what), total=None, note="")

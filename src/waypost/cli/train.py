@@ -12,7 +12,9 @@ import typer
 from waypost.cli import measured, named, output, tuned
 
 if TYPE_CHECKING:
+    from waypost.objective import Objective
     from waypost.outcomes import Outcomes
+    from waypost.types import ModelCard
 
 
 def train(
@@ -25,7 +27,10 @@ def train(
         bool, typer.Option("--tune", help="Try the settings worth trying, by cross-validation within training.")
     ] = False,
     objective: Annotated[
-        list[str] | None, typer.Option(help="What --tune weighs, such as usd=100; default: quality alone.")
+        list[str] | None, typer.Option(help="What to tune and to measure for, such as usd=100; default: quality alone.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A waypost.yaml whose cards the flags of --objective weigh, such as local=0.1.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the folds and the router.")] = 0,
     all_: Annotated[
@@ -36,14 +41,15 @@ def train(
     """Fit a router on a table, save it, and say what it learned and how it does on the part held out."""
     from waypost import routers
 
-    settings = named.pairs(set_ or [])
+    settings, trade_off = named.pairs(set_ or []), named.objective(objective or [])
     named.new_router(router, settings, seed)  # what cannot be made is said before any work
     name, whole = named.table(table, format)
+    cards = measured.cards(measured.Data(None, {name: whole}, shipped=table is None), config, trade_off)
     fitted_on, held_out = (whole, None) if all_ else measured.apart(whole, seed)
     report: dict[str, Any] = {"router": router, "out": str(out), "table": name, "rows": len(fitted_on)}
     with named.one_thread(fits=True):
         if tune:
-            trials = tuned.trials(router, settings, fitted_on, named.objective(objective or []), seed)
+            trials = tuned.trials(router, settings, fitted_on, trade_off, cards, seed)
             settings = {**settings, **trials[0].settings}
             report |= {"settings": settings, "trials": tuned.rows(trials)}
         made = named.new_router(router, settings, seed)
@@ -53,7 +59,7 @@ def train(
             made.fit(fitted_on)
         routers.save(made, out, sample=named.few(fitted_on.prompts))
         if held_out is not None:
-            report |= _held_out(made, held_out, seed)
+            report |= _held_out(made, held_out, trade_off, cards, seed)
     models = [{"model": key, "quality": q, "usd": usd} for key, (q, usd) in fitted_on.means().items()]
     if json:
         output.emit([{**report, "models": models}], json=True)
@@ -75,12 +81,14 @@ def _sentence(report: Mapping[str, Any]) -> str:
     )
 
 
-def _held_out(made: Any, table: Outcomes, seed: int) -> dict[str, Any]:
+def _held_out(
+    made: Any, table: Outcomes, objective: Objective, cards: Mapping[str, ModelCard], seed: int
+) -> dict[str, Any]:
     """How the fitted router does on prompts that it has not seen, next to the best single model there."""
-    from waypost.evaluation import compare, play
-    from waypost.objective import Objective
+    from waypost.evaluation import compare, play, solved
 
-    found = compare(table, {"it": play(made, table, Objective())}, seed=seed)
+    trade_off = solved(made, named.few(table.prompts), objective, cards)
+    found = compare(table, {"it": play(made, table, trade_off, cards)}, seed=seed)
     line, best = found.line("it"), found.line(found.best_single, "model")
     return {
         "held_out": found.n,

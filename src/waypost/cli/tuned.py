@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from waypost.cli import measured, named, output
+from waypost.cli import named, output
 from waypost.errors import BadInput
 
 if TYPE_CHECKING:
     from waypost.evaluation.tune import Trial
     from waypost.objective import Objective
     from waypost.outcomes import Outcomes
+    from waypost.types import ModelCard
 
 
 def trials(
-    router: str, settings: Mapping[str, Any], table: Outcomes, objective: Objective, seed: int
+    router: str,
+    settings: Mapping[str, Any],
+    table: Outcomes,
+    objective: Objective,
+    cards: Mapping[str, ModelCard],
+    seed: int,
 ) -> Sequence[Trial]:
     """The settings that a router names as worth trying, each cross-validated within a table; best first.
 
@@ -40,7 +46,7 @@ def trials(
         tried,
         table,
         objective=objective,
-        cards=measured.cards(measured.Data(None, {"training": table}), None, objective),
+        cards=cards,
         clusters_N=clusters(table.prompts, table.sources),
         seed=seed,
         trying=trying,
@@ -58,6 +64,7 @@ def people(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "settings": " ".join(f"{name}={value}" for name, value in row["settings"].items()) or "the defaults",
             "score": row["score"],
+            "on questions": row["n"],
             "less the defaults'": row["lead"],
             "± standard error": row["lead_error"],
         }

@@ -23,12 +23,14 @@ _FOLDS = 5
 class Trial:
     """What a router with some settings earned on questions that it was not fitted on.
 
-    ``score`` is the mean of quality less what was paid at the objective's weights; ``lead`` how much more that is than
-    with the first settings tried, and ``lead_error`` the standard error of the lead, questions paired.
+    ``score`` is the mean of quality less what was paid at the objective's weights, over the ``n`` questions where the
+    choice was measured; ``lead`` how much more that is than with the first settings tried, on the questions where both
+    choices were, and ``lead_error`` its standard error.
     """
 
     settings: Mapping[str, Any]
     score: float
+    n: int
     lead: float
     lead_error: float
 
@@ -58,11 +60,13 @@ def tune(
 ) -> list[Trial]:
     """Fit a router with each of some settings on all folds but one and play it on that one; best first.
 
-    Questions of one of ``clusters_N``, such as duplicates, are in one fold.  Equal scores keep the order of ``tried``,
-    so the defaults, which come first, stay unless something is better.  ``trying`` is told what comes next.
+    Questions of one of ``clusters_N``, such as duplicates, are in one fold.  Best is who leads the first most, question
+    by question; equal leads keep the order of ``tried``, so the defaults, which come first, stay unless something is
+    better.  A model without a score in some fold, or outside it, is left out there.  ``trying`` is told what is next.
 
     Raises:
-        BadInput: there are fewer questions than folds, or the objective has a budget, by which no question has a value.
+        BadInput: there are fewer questions than folds, or hardly any model is measured often enough to be in each, or
+            the objective has a budget, by which no question has a value.
 
     >>> from waypost.outcomes import example_table
     >>> from waypost.routers import make
@@ -75,29 +79,38 @@ def tune(
         raise BadInput(
             "settings are compared by what a question is worth, which a budget does not say; give usd=… instead"
         )
-    parts = list(_folds(len(table), folds, seed, clusters_N))
+    parts = list(_folds(table, folds, seed, clusters_N))
     earned = []
     for number, settings in enumerate(tried):
         if trying is not None:
             trying(number, settings)
         value_N = np.full(len(table), np.nan)
-        for train_N, test_N in parts:
-            made = make(settings).fit(table.select(train_N))
-            value_N[test_N] = _values(made, table.select(test_N), objective, cards)
+        for part, test_N in parts:
+            made = make(settings).fit(part.select(~test_N))
+            value_N[test_N] = _values(made, part.select(test_N), objective, cards)
         earned.append(value_N)
-    trials = [_trial(settings, value_N, earned[0]) for settings, value_N in zip(tried, earned, strict=True)]
-    return sorted(trials, key=lambda trial: -trial.score)
+    rows = zip(tried, earned, strict=True)
+    trials = [_trial(settings, value_N, earned[0], table.weight_N) for settings, value_N in rows]
+    return sorted(trials, key=lambda trial: -trial.lead)
 
 
 def _folds(
-    n: int, folds: int, seed: int, clusters_N: NDArray[np.intp] | None
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    kinds, kind_N = np.unique(np.arange(n) if clusters_N is None else clusters_N, return_inverse=True)
+    table: Outcomes, folds: int, seed: int, clusters_N: NDArray[np.intp] | None
+) -> Iterator[tuple[Outcomes, NDArray[np.bool_]]]:
+    """The rows of each fold, with the table of the models that are measured both in it and outside it."""
+    kinds, kind_N = np.unique(np.arange(len(table)) if clusters_N is None else clusters_N, return_inverse=True)
     if len(kinds) < folds:
         raise BadInput(f"{len(kinds)} different questions cannot be cut into {folds} folds; give a larger table")
     fold_N = (np.random.default_rng(seed).permutation(len(kinds)) % folds)[kind_N]
+    known_NM = ~np.isnan(table.quality_NM) & (table.weight_N > 0)[:, None]
     for fold in range(folds):
-        yield fold_N != fold, fold_N == fold
+        test_N = fold_N == fold
+        both_M = known_NM[test_N].any(axis=0) & known_NM[~test_N].any(axis=0)
+        models = tuple(name for name, both in zip(table.models, both_M, strict=True) if both)
+        if len(models) < 2:
+            raise BadInput(f"only {', '.join(models) or 'no model'} is measured in and outside of fold {fold + 1} of "
+                           f"{folds}; --tune needs two models with more rows than that")  # fmt: skip
+        yield table if len(models) == len(table.models) else table.only(models), test_N
 
 
 def _values(made: Any, table: Outcomes, objective: Objective, cards: Mapping[str, ModelCard] | None) -> Floats:
@@ -110,8 +123,12 @@ def _values(made: Any, table: Outcomes, objective: Objective, cards: Mapping[str
     return value_N
 
 
-def _trial(settings: Mapping[str, Any], value_N: Floats, first_N: Floats) -> Trial:
-    known_N = ~np.isnan(value_N) & ~np.isnan(first_N)
-    lead_N = value_N[known_N] - first_N[known_N]
-    error = float(lead_N.std(ddof=1) / np.sqrt(len(lead_N))) if len(lead_N) > 1 else float("nan")
-    return Trial(settings, float(np.nanmean(value_N)), float(lead_N.mean()), error)
+def _trial(settings: Mapping[str, Any], value_N: Floats, first_N: Floats, weight_N: Floats) -> Trial:
+    known_N = ~np.isnan(value_N) & (weight_N > 0)
+    both_N = known_N & ~np.isnan(first_N)
+    share_N = weight_N[both_N] / weight_N[both_N].sum()
+    ahead_N = value_N[both_N] - first_N[both_N]
+    lead = float(share_N @ ahead_N)
+    error = float(np.sqrt(np.square(share_N * (ahead_N - lead)).sum()))
+    score = float(np.average(value_N[known_N], weights=weight_N[known_N]))
+    return Trial(settings, score, int(known_N.sum()), lead, error)

@@ -98,21 +98,24 @@ def make(name: str, **settings: Any) -> Any:
         if setting not in allowed:
             known = ", ".join(allowed) or "no settings"
             raise BadInput(f"router '{name}' has no setting '{setting}'; it has {known}.{nearest(setting, allowed)}")
+    _check_types(name, kind, settings)
     try:
-        router = kind(**settings)
+        return kind(**settings)
     except (TypeError, ValueError) as error:
         raise BadInput(f"router '{name}': {error}") from error
-    _check_types(name, router)
-    return router
 
 
-def _check_types(name: str, router: Any) -> None:
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+
+
+def _check_types(name: str, kind: type, settings: Mapping[str, Any]) -> None:
     """Settings are written by hand: "2.5" neighbours or a text for a number must not surface as a crash in a fit."""
-    for setting, kind in get_type_hints(type(router)).items():
-        value = getattr(router, setting, None)
-        plain = [k for k in (get_args(kind) or (kind,)) if k in (int, float, type(None))]
-        if plain and (isinstance(value, bool) or not isinstance(value, (*plain, *((int,) if float in plain else ())))):
-            words = " or ".join({int: "a whole number", float: "a number"}.get(k, "nothing") for k in plain)
+    hints = get_type_hints(kind)
+    for setting, value in settings.items():
+        allowed = get_args(hints[setting]) or (hints[setting],)
+        fits = type(value) in allowed or (float in allowed and type(value) is int)
+        if set(allowed) <= _WORDS.keys() and not fits:
+            words = " or ".join(_WORDS[kind] for kind in allowed)
             raise BadInput(f"router '{name}': {setting} must be {words}, got {value!r}")
 
 
