@@ -162,7 +162,9 @@ def test_flags_of_the_objective_need_cards(table, waypost, tmp_path):
 
 
 @pytest.mark.parametrize(("setting", "sentence"), [
-    ("squared=False", None), ("squared=no", "squared must be true or false, got 'no'"), ("c=high", "c must be a number"),
+    ("squared=False", None),
+    ("squared=no", "squared must be true or false, got 'no'"),
+    ("c=high", "c must be a number"),
 ])  # fmt: skip
 def test_settings_are_written_as_they_are_shown(table, waypost, tmp_path, setting, sentence):
     words = ("train", table, "--format", "routerbench", "--router", "svm", "--out", tmp_path / "r", "--set", setting)
