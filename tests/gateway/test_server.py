@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from waypost import routers
 from waypost.errors import BadConfig, BadInput, NotInstalled
-from waypost.gateway.server import Gateway
+from waypost.gateway.server import Gateway, _long
 from waypost.gateway.settings import load
 from waypost.outcomes import Outcomes, example_table
 
@@ -201,3 +202,29 @@ def test_the_real_small_model_s_file_missing_is_no_reason_not_to_answer(serve, t
     assert reply.headers["x-waypost-attempts"] == "lost=failed,arithmetic=ok"
     with pytest.raises(openai.InternalServerError, match=r"none\.gguf is missing"):
         served.client.chat.completions.create(model="lost", messages=sums)
+
+
+def test_a_long_decision_keeps_nobody_else_waiting(serve, pool, tmp_path, monkeypatch):
+    saved_router(tmp_path / "router")
+    predict, reading, go = routers.BestSingle.predict, threading.Event(), threading.Event()
+
+    def reads_long(self, prompts):
+        if prompts[0] == "Hi":
+            reading.set()
+            assert go.wait(30)
+        return predict(self, prompts)
+
+    monkeypatch.setattr(routers.BestSingle, "predict", reads_long)
+    monkeypatch.setattr("waypost.gateway.server._LONG_SECONDS", 0.0)
+    gateway = serve(pool("tiny", "maths-expert", "large", top="router: router"))
+    hello = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
+    with ThreadPoolExecutor(1) as other:
+        asked = other.submit(lambda: gateway.client.chat.completions.create(**hello))
+        assert reading.wait(30)
+        assert gateway.raw(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 200")
+        go.set()
+        assert asked.result(30).choices
+
+
+def test_a_quick_router_decides_where_it_is():
+    assert not _long(routers.make("ridge").fit(example_table(60)))

@@ -8,10 +8,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from waypost.errors import BadRequest, WaypostError, nearest
-from waypost.gateway.ask import AUTO, parse
+from waypost.gateway.ask import AUTO, Ask, parse
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.chat import Exchange
 from waypost.gateway.drifting import Drifting
@@ -54,7 +55,8 @@ class App:
 
     ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
     turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
-    ``learning`` teaches one that learns from feedback.
+    ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model reads
+    each prompt, does so in a thread of its own, and other requests go on meanwhile.
     """
 
     models: Mapping[str, Model]
@@ -65,6 +67,7 @@ class App:
     budgets: Budgets
     drifting: Drifting | None = None
     learning: Learning | None = None
+    decides_long: bool = False
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     metrics: Metrics = field(default_factory=Metrics)
@@ -133,13 +136,15 @@ class App:
                 raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
             if asked.objective is not None:
                 asked = replace(asked, objective=self.budgets.solved(asked.objective))
-            exchange = Exchange.begin(asked, self.strategy, self.models)
-            if self.drifting is not None:
-                self.drifting.put(exchange.decision, asked.objective, asked.query.text)
+            self.metrics.in_flight += 1
+            try:
+                exchange = await self._decided(asked)
+            except BaseException:
+                self.metrics.in_flight -= 1
+                raise
         except WaypostError as error:
             self.metrics.count(error_status(error), None)
             raise
-        self.metrics.in_flight += 1
         try:
             async with _cancelled_when_gone(receive):
                 await exchange.send(send)
@@ -152,6 +157,13 @@ class App:
             self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
             if self.learning is not None:
                 self.learning.wait(exchange)
+
+    async def _decided(self, asked: Ask) -> Exchange:
+        begin = partial(Exchange.begin, asked, self.strategy, self.models)
+        exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
+        if self.drifting is not None:
+            self.drifting.put(exchange.decision, asked.objective, asked.query.text)
+        return exchange
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
         choices = [AUTO, *(f"{AUTO}:{name}" for name in self.profiles)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +21,14 @@ from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
-from waypost.routers import Online
+from waypost.routers import Online, Router
 from waypost.routers.fingerprint import fingerprint
 from waypost.store import Writer
 from waypost.strategies import Exploring
 from waypost.types import Model, ModelCard
 
 _GRACE_SECONDS = 10
+_LONG_SECONDS = 0.005  # a decision that takes longer is made beside the event loop
 # Longer than the pools of common clients keep an idle connection, so that they close it, and not we under their feet.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -116,11 +118,27 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
         budgets=budgets,
         drifting=_drifting(settings, chosen, profiles["default"]),
         learning=learning,
+        decides_long=_long(chosen.router),
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
     unchosen = tuple(name for name in cards if name not in chosen.known)
     return app, Started(url, cards, strategy.name, chosen.words, missing, unchosen)
+
+
+def _long(router: Router) -> bool:
+    """Whether a router keeps the event loop waiting: the least of three, which also brings what it loads on first use.
+
+    Raises:
+        NotInstalled: what reads its prompts is missing.
+    """
+    router.predict(["How long does one decision take?"])
+    taken = []
+    for number in range(3):  # three texts, since some remember what they have read
+        started = time.perf_counter()
+        router.predict([f"How long does decision {number} take?"])
+        taken.append(time.perf_counter() - started)
+    return min(taken) > _LONG_SECONDS
 
 
 def _drifting(settings: Settings, chosen: Deciding, default: Objective) -> Drifting | None:
