@@ -55,8 +55,8 @@ class App:
 
     ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
     turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
-    ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model reads
-    each prompt, does so in a thread of its own, and other requests go on meanwhile.
+    ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model
+    reads each prompt, does so in a thread of its own, and other requests go on meanwhile.
     """
 
     models: Mapping[str, Model]
