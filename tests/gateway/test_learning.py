@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -134,7 +135,7 @@ def test_after_a_restart_what_was_learnt_and_what_waits_is_there(cold, serve, po
     assert_stopped(served)
     again = serve(pool(*MODELS, top=TOP))
     after = again.gateway.config.app.learning.router.predict(["Say hello."])
-    assert all(np.array_equal(a, b) for a, b in zip(before[1:], after[1:], strict=True))
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before[1:], after[1:], strict=True))
     with client_of(again) as client:
         assert client.tell(waiting, 1.0)["learned"] == "taken"
         assert client.tell(decision, 1.0)["learned"] == "twice"
@@ -177,7 +178,8 @@ def told(keeper, n, quality=1.0):
 
 def crash(keeper):
     """The process is killed, and the system closes what it held."""
-    keeper._journal.close()
+    for journal in keeper._journals:
+        journal.close()
     os.close(keeper._guard)
 
 
@@ -280,25 +282,152 @@ def test_two_gateways_do_not_learn_in_one_folder(tmp_path):
     Learning.open(LinUCB.from_cards(CARDS), tmp_path).close()
 
 
-def test_a_router_that_was_trained_again_starts_from_its_training(tmp_path, caplog):
+def test_a_router_that_was_trained_again_starts_from_its_training_and_the_other_state_is_kept(tmp_path, caplog):
     keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
     keeper.wait(exchange(0))
+    keeper.wait(exchange(1))
     told(keeper, 0)
     keeper.close()
+    (state,) = (tmp_path / "online").iterdir()
     caplog.set_level(logging.WARNING)
     again = Learning.open(LinUCB.from_cards(CARDS, seed=1), tmp_path)
-    assert again.router.arms.seen == 0 and "another router" in caplog.text
     again.close()
+    assert again.router.arms.seen == 0 and "another router" in caplog.text
+    # Put back, it is taken up as it was: with what was learnt, and with what waits.
+    state.with_name(f"{state.name}.other").rename(state)
+    back = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    assert same(back.router, keeper.router) and told(back, 1) == "taken"
+    back.close()
 
 
-def test_a_state_that_cannot_be_read_is_said_and_passed_over(tmp_path, caplog):
+def test_a_state_that_cannot_be_read_is_said_passed_over_and_kept(tmp_path, caplog):
     keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
-    keeper.close()
+    keeper.wait(exchange(0))
+    crash(keeper)
     (state,) = (tmp_path / "online").iterdir()
     (state / "router.json").write_text("{")
+    files = {path.name: path.read_bytes() for path in state.iterdir()}
     again = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
     assert "cannot be read" in caplog.text and again.router.arms.seen == 0
     again.close()
+    kept = state.with_name(f"{state.name}.unreadable")
+    assert files == {path.name: path.read_bytes() for path in kept.iterdir()}
+
+
+def test_only_states_of_ones_own_are_removed(tmp_path):
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    (tmp_path / "online" / "7").mkdir()
+    keeper.close()
+    assert sorted(path.name for path in (tmp_path / "online").iterdir()) == ["7", "8"]
+
+
+@contextmanager
+def a_full_disk(file, room):
+    """No file grows further than this one and ``room`` bytes: a write that begins inside ends at the border."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_feedback_that_could_not_be_written_can_be_given_again(tmp_path):
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    for n in range(2):
+        keeper.wait(exchange(n))
+    (journal,) = (tmp_path / "online").glob("*/journal.jsonl")
+    with a_full_disk(journal, room=10), pytest.raises(OSError, match="File too large"):
+        told(keeper, 0, 0.25)
+    assert keeper.router.arms.seen == 0
+    assert [told(keeper, n) for n in (0, 0, 1)] == ["taken", "twice", "taken"]
+    # Nor has the line that was torn spoilt those after it.
+    crash(keeper)
+    again = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    assert same(keeper.router, again.router) and again.router.arms.seen == 2
+    again.close()
+
+
+def test_a_decision_that_could_not_be_written_does_not_wait_and_the_answer_is_served(tmp_path, caplog):
+    """Its outcome would be acknowledged, and lost in a crash."""
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    (journal,) = (tmp_path / "online").glob("*/journal.jsonl")
+    with a_full_disk(journal, room=10):
+        keeper.wait(exchange(0))
+    assert "d0 will not be learnt from" in caplog.text and told(keeper, 0) == "unknown"
+    keeper.wait(exchange(1))
+    assert told(keeper, 1) == "taken"
+    keeper.close()
+
+
+def test_a_journal_that_is_replaced_while_it_is_synced_is_synced_all_the_same(tmp_path, monkeypatch):
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    keeper.wait(exchange(0))
+    (journal,) = (tmp_path / "online").glob("*/journal.jsonl")
+    asked_for, synced, plain = journal.stat().st_ino, [], os.fsync
+
+    def replaced_meanwhile(number):
+        monkeypatch.setattr(learning.os, "fsync", plain)
+        keeper.save()
+        synced.append(os.fstat(number).st_ino)
+        plain(number)
+
+    monkeypatch.setattr(learning.os, "fsync", replaced_meanwhile)
+    assert told(keeper, 0) == "taken" and synced == [asked_for]
+    keeper.close()
+
+
+def test_no_request_waits_for_a_disk(tmp_path, monkeypatch):
+    """While anything is synced, and while a state takes its name, an exchange comes to its end."""
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    keeper.wait(exchange(0))
+    went_on = []
+
+    def watched(plain):
+        def slow(*arguments):
+            thread = threading.Thread(target=keeper.wait, args=(exchange(len(went_on) + 1),))
+            thread.start()
+            thread.join(5)
+            went_on.append(not thread.is_alive())
+            return plain(*arguments)
+
+        return slow
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning.os, "fsync", watched(os.fsync))
+        patched.setattr(learning.Path, "rename", watched(learning.Path.rename))
+        told(keeper, 0)
+        keeper.save()
+    assert len(went_on) > 5 and all(went_on)
+    # And what came in these moments is in the new state or its journal.
+    crash(keeper)
+    again = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    assert [told(again, n + 1) for n in range(len(went_on))] == ["taken"] * len(went_on)
+    again.close()
+
+
+def test_a_state_whose_name_may_not_be_on_disk_does_not_stop_the_one_before(tmp_path, monkeypatch):
+    """After a power cut either may be found, so what is acknowledged is in both."""
+    keeper = Learning.open(LinUCB.from_cards(CARDS), tmp_path)
+    for n in range(2):
+        keeper.wait(exchange(n))
+    plain = learning._sync
+
+    def refuses(path):
+        if path == keeper.folder:
+            raise OSError("the disk is gone")
+        plain(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning, "_sync", refuses)
+        with pytest.raises(OSError, match="gone"):
+            keeper.save()
+    assert told(keeper, 0) == "taken"
+    before, after = sorted((tmp_path / "online").iterdir())
+    crash(keeper)
+    for state in (after, before):
+        again = Learning(LinUCB.from_cards(CARDS), tmp_path / "online")
+        assert again._take_up(state) is None and again.router.arms.seen == 1
 
 
 @pytest.mark.parametrize(

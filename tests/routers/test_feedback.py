@@ -105,6 +105,14 @@ def test_no_outcome_is_taken_twice_or_after_its_age(events):
             taken.add((found.id, found.time))
 
 
+def test_a_decision_that_is_put_back_is_taken_again():
+    pending = Pending()
+    pending.put(decision("a"))
+    _, taken = pending.take("a", 1.0)
+    pending.put_back(taken)
+    assert pending.take("a", 2.0) == ("taken", taken) and pending.take("a", 3.0) == ("twice", None)
+
+
 def test_of_many_threads_one_takes_it():
     pending = Pending()
     for n in range(200):

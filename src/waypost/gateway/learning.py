@@ -2,8 +2,9 @@
 
 In the router's folder there is ``online/<number>/`` for the state after that many outcomes: the router, the decisions
 that waited then (``pending.jsonl``), and all that came since (``journal.jsonl``, one event a line).  A state is written
-beside and renamed when it is whole, the one before is removed afterwards.  So after a crash the last state and its
-journal are there, and an outcome that was acknowledged is in one of them.
+beside and renamed when it is whole, the one before is removed afterwards; meanwhile what comes goes into both journals.
+So after a crash the last state and its journal are there, and an outcome that was acknowledged is in one of them.
+States of another router, and states that cannot be read, are renamed and never removed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import logging
 import os
 import shutil
 import threading
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
 import numpy as np
 import orjson
@@ -43,17 +43,19 @@ class Learning:
     folder: Path
     pending: Pending = field(default_factory=Pending)
     learnt: int = 0
-    _journal: IO[bytes] | None = None
-    # Lines since a state that is being written was taken: they go into its journal too.
-    _since: list[bytes] | None = None
+    # Of the state in force, and of one that is being written.
+    _journals: list[IO[bytes]] = field(default_factory=list)
+    # The states that this process took up or wrote; no other is removed.
+    _own: list[Path] = field(default_factory=list)
     # The folder, open and locked as long as this process learns in it.
     _guard: int | None = None
+    # Requests wait for this one, so nobody waits for a disk while holding it: lines are written under it, not synced.
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, router: Online, folder: Path) -> Self:
-        """Take up what was learnt by this router; of another one (it was trained again) it is left alone.
+        """Take up what was learnt by this router; other states are kept as ``1.other`` or ``1.unreadable``.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -63,8 +65,11 @@ class Learning:
         learning.folder.mkdir(exist_ok=True)
         learning._guard = _alone(learning.folder)
         for state in sorted(learning._states(), key=lambda path: int(path.name), reverse=True):
-            if learning._take_up(state):
+            obstacle = learning._take_up(state)
+            if obstacle is None:
+                learning._own.append(state)
                 break
+            state.rename(state.with_name(f"{state.name}.{obstacle}"))
         # What came since the state is now learnt, and a state of its own.
         learning.save()
         return learning
@@ -87,11 +92,21 @@ class Learning:
             seconds=attempt.seconds if attempt else None,
         )
         with self._lock:
+            try:
+                self._write(orjson.dumps(asdict(waiting)))
+            except OSError as error:
+                # The answer is out and good.  A decision that no journal knows must not wait: its outcome would be
+                # acknowledged and yet be lost in a crash.
+                _log.error("decision %s will not be learnt from, the journal cannot be written: %s", waiting.id, error)
+                return
             self.pending.put(waiting)
-            self._write(orjson.dumps(asdict(waiting)))
 
     async def told(self, said: Feedback) -> Verdict:
-        """Learn from feedback; what is "taken" is on disk on return.  Other feedback changes nothing."""
+        """Learn from feedback; what is "taken" is on disk on return.  Other feedback changes nothing.
+
+        Raises:
+            OSError: the disk refuses; where the outcome could not be written, the decision waits as before.
+        """
         return await asyncio.to_thread(self._told, said)
 
     def _told(self, said: Feedback) -> Verdict:
@@ -99,14 +114,16 @@ class Learning:
             verdict, waiting = self.pending.take(said.decision, said.time)
             if waiting is None:
                 return verdict
-            self._write(orjson.dumps({"outcome": said.quality, "time": said.time, "id": said.decision}))
+            try:
+                self._write(orjson.dumps({"outcome": said.quality, "time": said.time, "id": said.decision}))
+            except OSError:
+                self.pending.put_back(waiting)
+                raise
             self._learn(waiting, said.quality)
-            due, journal = self.learnt % _EVERY == 0, self._journal
-        # Without the lock, since a disk may take its time and requests are not to wait for it.  A journal that is
-        # closed by now has been replaced by a state that holds this outcome and is on disk.
-        with suppress(ValueError):
-            if journal is not None:
-                os.fsync(journal.fileno())
+            due = self.learnt % _EVERY == 0
+            # Copies, since a journal is closed when a state replaces it, and its number may soon be another file's.
+            copies = [os.dup(journal.fileno()) for journal in self._journals]
+        _sync_all(copies)
         if due and not self._saving.locked():
             try:
                 self.save()
@@ -127,68 +144,76 @@ class Learning:
             OSError: the disk refuses; the state before stays in force.
         """
         with self._saving:
+            state = self.folder / str(self._next())
+            draft = state.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            journal = (draft / _JOURNAL).open("ab", buffering=0)
             with self._lock:
-                still, lines, self._since = self.router.snapshot(), self.pending.lines(), []
+                still, lines = self.router.snapshot(), self.pending.lines()
+                self._journals.append(journal)
             try:
-                self._replace(still, lines)
-            finally:
-                self._since = None
-
-    def _replace(self, still: Online, lines: list[bytes]) -> None:
-        states = self._states()
-        number = max((int(path.name) for path in states), default=-1) + 1
-        draft, state = self.folder / f"{number}.draft", self.folder / str(number)
-        shutil.rmtree(draft, ignore_errors=True)
-        routers.save(still, draft)
-        (draft / _PENDING).write_bytes(b"".join(line + b"\n" for line in lines))
-        for file in draft.iterdir():
-            _sync(file)
-        with self._lock:
-            (draft / _JOURNAL).write_bytes(b"".join(self._since or ()))
-            _sync(draft / _JOURNAL)
-            _sync(draft)
-            draft.rename(state)
+                routers.save(still, draft)
+                (draft / _PENDING).write_bytes(b"".join(line + b"\n" for line in lines))
+                for file in draft.iterdir():
+                    _sync(file)
+                _sync(draft)
+                draft.rename(state)
+            except BaseException:
+                self._end([journal])
+                raise
+            # A start takes up this state from now on; after a power cut it may still be the one before.  So both
+            # journals are kept until the new name is on disk, or if that fails until the next state is.
+            self._own.append(state)
             _sync(self.folder)
-            if self._journal is not None:
-                self._journal.close()
-            self._journal = (state / _JOURNAL).open("ab")
-        for old in states:
-            shutil.rmtree(old, ignore_errors=True)
+            self._end(self._journals[:-1])
+            while len(self._own) > 1:
+                shutil.rmtree(self._own.pop(0), ignore_errors=True)
+
+    def _end(self, journals: list[IO[bytes]]) -> None:
+        with self._lock:
+            for journal in journals:
+                self._journals.remove(journal)
+                journal.close()
 
     def close(self) -> None:
         """Save for the last time."""
         self.save()
         with self._lock:
-            if self._journal is not None:
-                self._journal.close()
-                self._journal = None
+            self._end(self._journals[:])
             if self._guard is not None:
                 os.close(self._guard)
                 self._guard = None
 
     def _states(self) -> list[Path]:
-        return [path for path in self.folder.iterdir() if path.name.isdigit()]
+        return [path for path in self.folder.iterdir() if path.name.isdecimal()]
 
-    def _take_up(self, state: Path) -> bool:
-        """Load a state and what came after it; whether it is one of this router."""
+    def _next(self) -> int:
+        """A number that no state has or had, whatever became of it."""
+        numbers = (path.name.partition(".")[0] for path in self.folder.iterdir() if path.suffix != ".draft")
+        return max((int(number) for number in numbers if number.isdecimal()), default=-1) + 1
+
+    def _take_up(self, state: Path) -> Literal["other", "unreadable"] | None:
+        """Load a state and what came after it, or say what it is instead of one of this router."""
+        journal = state / _JOURNAL
         try:
             learned: Any = routers.load(state)
             if not _same(learned, self.router):
-                _log.warning("%s is of another router than the one configured: starting from that one", state)
-                return True
+                _log.warning("%s is of another router than the one configured: kept as %s.other", state, state.name)
+                return "other"
             pending = Pending().restore((state / _PENDING).read_bytes().splitlines())
+            events = journal.read_bytes().splitlines() if journal.is_file() else []
         except (OSError, WaypostError) as error:
-            _log.error("what was learnt cannot be read from %s: %s", state, error)
-            return False
+            _log.error("what was learnt cannot be read from %s, kept as %s.unreadable: %s", state, state.name, error)
+            return "unreadable"
         self.router, self.pending = learned, pending
-        journal = state / _JOURNAL
-        for line in journal.read_bytes().splitlines() if journal.is_file() else ():
+        for line in events:
             try:
                 self._again(orjson.loads(line))
             except (orjson.JSONDecodeError, KeyError, WaypostError) as error:
                 # The last line of a process that was killed may be torn; it was not acknowledged.
                 _log.warning("%s: a line cannot be read: %s", journal, error)
-        return True
+        return None
 
     def _again(self, event: dict[str, Any]) -> None:
         if "outcome" not in event:
@@ -199,11 +224,18 @@ class Learning:
             self._learn(waiting, event["outcome"])
 
     def _write(self, line: bytes) -> None:
-        if self._since is not None:
-            self._since.append(line + b"\n")
-        if self._journal is not None:
-            self._journal.write(line + b"\n")
-            self._journal.flush()
+        """Append a line to the journals, to all or to none: half a line would spoil the next one."""
+        numbers = [journal.fileno() for journal in self._journals]
+        ends = [os.fstat(number).st_size for number in numbers]
+        try:
+            for number in numbers:
+                rest = line + b"\n"
+                while rest:
+                    rest = rest[os.write(number, rest) :]
+        except OSError:
+            for number, end in zip(numbers, ends, strict=True):
+                os.ftruncate(number, end)
+            raise
 
 
 def _alone(folder: Path) -> int:
@@ -229,6 +261,16 @@ def _sync(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _sync_all(numbers: list[int]) -> None:
+    """Wait until open files are on disk, and close them."""
+    try:
+        for number in numbers:
+            os.fsync(number)
+    finally:
+        for number in numbers:
+            os.close(number)
 
 
 def _same(learned: Any, configured: Any) -> bool:

@@ -101,6 +101,12 @@ class Pending:
                 return "taken", decision
             return self._settled.get(id, "unknown"), None
 
+    def put_back(self, decision: Waiting) -> None:
+        """Let a decision wait again that was taken just now, because its outcome could not be kept."""
+        with self._lock:
+            self._settled.pop(decision.id, None)
+            self._waiting[decision.id] = decision
+
     def expire(self, now: float) -> int:
         """End what is too old, and say how many decisions have expired since the start."""
         with self._lock:
