@@ -100,6 +100,19 @@ def test_without_a_price_the_networks_half_decides(head):
     assert [p > 0.5 for p in better] == [gain > 0 for gain in gains]
 
 
+def test_the_spread_is_that_of_the_expected_quality_and_not_of_the_balanced_chance(head):
+    """As many standard deviations of the logit as the quality moves by when the logit moves by one."""
+    small, large = (head.models.index(name) for name in ("small", "large"))
+    prompt, answer = "A question of law, number 999", Answer("small", UNSURE, 9, 6)
+    [[*_, balanced]], [[*_, deviation]] = (part[:, [small, large]] for part in head.balanced([prompt], [answer]))
+    after = head.revise(prompt, answer).answered
+    usual = head.usual_MM[small, large]
+    logit, step = np.log(balanced / (1 - balanced)) + np.log(usual / (1 - usual)), 1e-6
+    slope = np.subtract(*(1 / (1 + np.exp(-logit - side)) for side in (step, -step))) / (2 * step)
+    assert after.spread_NM[0, large] == pytest.approx(slope * deviation / (balanced * (1 - balanced)), rel=1e-4)
+    assert after.spread_NM[0, small] == 0
+
+
 def test_answers_of_several_models_are_judged_together(head):
     asked = [(f"A question of {topic}", Answer(name, UNSURE)) for topic in RIGHT for name in head.models]
     together = head.balanced(*map(list, zip(*asked, strict=True)))

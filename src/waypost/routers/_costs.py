@@ -18,7 +18,8 @@ _EMPTY = np.empty(0)
 class Costs:
     """Linear heads from a prompt's features to each model's USD and seconds, a part of a router.
 
-    A model of which no cost was measured has an unknown cost (NaN), which is never zero.
+    A model of which no cost was measured has an unknown cost (NaN), which is never zero.  Centre and scale are those of
+    all rows whatever is known of costs, so that a router may standardise its features by them.
     """
 
     center_D: Floats = field(default_factory=lambda: np.empty(0))
@@ -30,9 +31,6 @@ class Costs:
     def fitted(cls, features_ND: Features, table: Targets, *, dim: int) -> Self:
         """Fit on a table whose first ``dim`` features are a unit vector; each penalty is chosen by leave-one-out."""
         m = len(table.models)
-        if np.isnan(table.values_NK[:, m:]).all():
-            d = features_ND[:1].shape[1]
-            return cls(np.zeros(d), np.ones(d), np.zeros((d, 2 * m)), np.full(2 * m, np.nan))
         fit = fit_heads(features_ND, table.values_NK[:, m:], table.weight_N, dim=dim, alpha=None)
         return cls(fit.center_D, fit.scale_D, fit.heads_DK.astype(np.float64), fit.bias_K)
 

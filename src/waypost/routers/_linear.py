@@ -105,7 +105,7 @@ def fit_heads(features_ND: Features, values_NK: Floats, weight_N: Floats, *, dim
     weight, mean_D, products_DD = every.moments()
     scale_D = _scale(np.sqrt(np.maximum(np.diag(products_DD), 0) / weight), dim)
     ridges = [_Ridge(part, scale_D, (alpha,) if alpha else ALPHAS) for part in parts]
-    for rows in blocks:
+    for rows in blocks if ridges else ():  # where nothing is known no feature is made again
         x_BD = features_ND[rows] - origin_D
         for ridge in ridges:
             ridge.leave_out(*ridge.part.of(rows, x_BD, values_NK, weight_N))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,16 @@ _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4)  # of the training prompts, sent to the gen
 def held_out(make: Callable[[], Domain], fitted: Domain, outcomes: Outcomes) -> Floats:
     """Probabilities (N, G) of the domains of ``fitted``, by classifiers that have not seen the prompt."""
     odds_NG, fold_N = fitted.probabilities(outcomes.prompts), _folds(outcomes.prompts)
+    # A classifier looks at prompts and groups alone, and a fold may lack every score of a model.
+    nothing_NM = np.full(outcomes.quality_NM.shape, np.nan)
+    unscored = replace(
+        outcomes, quality_NM=np.zeros_like(nothing_NM), usd_NM=nothing_NM, seconds_NM=nothing_NM, recorded=None
+    )
     for fold in range(_FOLDS):
-        rest = outcomes.select(fold_N != fold)
-        if len(set(rest.groups)) < 2:
+        seen = np.flatnonzero(fold_N != fold)
+        if len({outcomes.groups[n] for n in seen if outcomes.weight_N[n] > 0}) < 2:
             continue  # too few rows to tell: the classifier that has seen them stands in
-        found = make().fit(rest)
+        found = make().fit(unscored.select(seen))
         rows = np.flatnonzero(fold_N == fold)
         odds_NG[rows] = 0
         columns = np.searchsorted(fitted.domains, found.domains)

@@ -188,6 +188,9 @@ class SafeRoute:
         odds_M = usual_M / (1 - usual_M)
         quality_NM = better_NM * odds_M / (better_NM * odds_M + 1 - better_NM)
         have = np.delete(usual_M, i).max()
+        # The deviation is that of a logit, which the natural share only shifts.
+        balanced_NM = better_NM * (1 - better_NM)
+        deviation_NM *= quality_NM * (1 - quality_NM) / np.maximum(balanced_NM, 1e-300)
         quality_NM += have - usual_M
         quality_NM[0, i], deviation_NM[0, i] = have, 0
         costs_NK = self.costs(features(self.encoder, [prompt]))
