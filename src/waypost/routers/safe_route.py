@@ -185,17 +185,14 @@ class SafeRoute:
         better_NM, deviation_NM = self.balanced([prompt], [answer])
         i = self.models.index(answer.model)
         usual_M = self.usual_MM[i]
-        odds_M = usual_M / (1 - usual_M)
-        quality_NM = better_NM * odds_M / (better_NM * odds_M + 1 - better_NM)
+        odds_NM = better_NM * usual_M / (1 - usual_M)
+        quality_NM = odds_NM / (odds_NM + 1 - better_NM)
         have = np.delete(usual_M, i).max()
-        # The deviation is that of a logit, which the natural share only shifts.
-        balanced_NM = better_NM * (1 - better_NM)
-        deviation_NM *= quality_NM * (1 - quality_NM) / np.maximum(balanced_NM, 1e-300)
+        deviation_NM *= quality_NM * (1 - quality_NM) / np.maximum(better_NM * (1 - better_NM), 1e-300)
         quality_NM += have - usual_M
         quality_NM[0, i], deviation_NM[0, i] = have, 0
-        costs_NK = self.costs(features(self.encoder, [prompt]))
-        after = prediction(self.models, np.hstack([quality_NM, costs_NK]), deviation_NM)
-        return Outlook(after, np.zeros((1, len(self.models))))
+        values_NK = np.hstack([quality_NM, self.costs(features(self.encoder, [prompt]))])
+        return Outlook(prediction(self.models, values_NK, deviation_NM), np.zeros((1, len(self.models))))
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
