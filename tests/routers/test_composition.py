@@ -9,7 +9,6 @@ from waypost.errors import BadInput, NotFitted
 from waypost.objective import Objective
 from waypost.outcomes import example_table
 from waypost.routers import Composition, Domain, load, save
-from waypost.routers._unsure import held_out
 from waypost.routers.composition import UNSURE
 from waypost.types import ModelCard
 
@@ -141,11 +140,3 @@ def test_a_model_that_was_measured_once_and_a_table_of_one_prompt_are_fitted():
     assert Composition().fit(replace(table, quality_NM=quality_NM)).predict(["Hi"]).quality_NM.shape == (1, 3)
     alike = replace(table, prompts=("What is 2 plus 3?",) * 60)
     assert np.isfinite(Composition().fit(alike).predict(["Hi"]).quality_NM).all()
-
-
-def test_what_models_did_is_nothing_to_the_classifiers_of_held_out_prompts():
-    """Only thresholds and means depend on quality and costs; a fold may lack every score of a model."""
-    table = example_table(200)
-    unscored = replace(table, quality_NM=1 - table.quality_NM, usd_NM=np.full((200, 3), np.nan))
-    one, other = (held_out(Domain, Domain().fit(each), each) for each in (table, unscored))
-    np.testing.assert_array_equal(one, other)
