@@ -8,13 +8,16 @@ Paper: Bariah et al. 2023, arXiv 2306.07933: documents of 3GPP, trained on 2009 
 
 Tested: The protocol, not the figure: 3GPP's documents are not published as a set, so this is no reproduction of 84.6 %.
 The documents here are the management standards (MIBs) of the IETF that pysnmp-mibs ships: the texts of each module's
-objects in pieces of 256 words, labelled with the working group that wrote the module and with its date.  Trained up to
+objects in pieces of 96 words, labelled with the working group that wrote the module and with its date.  Trained up to
 2003, tested from 2004 on, on the groups that wrote in both; what is nearly repeated from the older texts is left out.
 The domain router's classifier, on the first 16 and 64 words and on all, on two encoders: static (a table of vectors)
 and MiniLM (22 million weights, a thousand times as slow).  Beside it two random splits, five draws each: by piece, so
-that pieces of one module stand on both sides, and by module.  Intervals over modules, drawn whole.  It holds if the
-whole interval of the static encoder's accuracy less MiniLM's, on all words, lies above -3 points, and that of MiniLM's
-less the largest group's share above 0; it does not if one lies wholly below.
+that pieces of one module stand on both sides, and by module.  Intervals over modules, drawn whole.  It holds if at
+each of the three lengths the whole interval of the static encoder's accuracy less MiniLM's lies above -3 points, and
+those of both encoders' less the largest group's share above 0; it does not if one lies wholly below.  After a first
+full run, which said that it holds, the claim was narrowed to one small and one large model and the length changed:
+pieces had 256 words, of which MiniLM, which looks at 256 word-pieces, saw 70 %, and only the whole pieces decided.  Of
+pieces of 96 words it sees 995 in 1,000 whole.
 
 Not tested: 3GPP's documents and working groups, and fine-tuned language models; both encoders stay as they are.
 """
@@ -42,10 +45,12 @@ from waypost.routers import Domain
 from waypost.types import Encoder, Floats
 
 NEEDED = "pip install --no-deps pysnmp-mibs"
-WORDS, LENGTHS = 256, (16, 64, 256)
+WORDS, LENGTHS = 96, (16, 64, 96)  # MiniLM sees 256 word-pieces: these texts have 1.5 a word
 LAST_YEAR = 2003
 FEWEST = 10  # pieces that a group must have on either side
 MARGIN = 0.03
+LESS, GUESS = "static less MiniLM", " less the largest group"
+ENCODERS = ("static-256", "minilm")
 RANDOM = "static-256, all words, random split by"
 # A group has been called by several names; each is known by the one on the right.
 SAME = {
@@ -59,7 +64,7 @@ SAID_OF_EVERY = {"ietf", "working", "group", "wg", "mib", "the", "team", "area"}
 
 @dataclass(frozen=True)
 class Piece:
-    """Some 256 words of one module."""
+    """Some 96 words of one module."""
 
     text: str
     group: str
@@ -131,6 +136,11 @@ def table(some: Sequence[Piece], words: int) -> Outcomes:
                     quality_NM=alike_NM, usd_NM=alike_NM, seconds_NM=alike_NM)  # fmt: skip
 
 
+def of(words: int) -> str:
+    """What a length is called."""
+    return f"first {words} words" if words < WORDS else "all words"
+
+
 def told(train: Sequence[Piece], test: Sequence[Piece], words: int, encoder: Encoder) -> Floats:
     """Whether the group of each test piece is told by its first words."""
     router = Domain(encoder=encoder).fit(table(train, words))
@@ -159,27 +169,21 @@ def _measure(every: Sequence[Piece], quick: bool) -> Finding:
     test = [piece for piece, leaked in zip(newer, leaked_N, strict=True) if not leaked]
     if quick:
         train, test = train[::2], test[::2]
-    names, columns = [], []
-    for name in ("static-256", "minilm"):
-        for words in LENGTHS:
-            names.append(f"{name}, first {words} words" if words < WORDS else f"{name}, all words")
-            columns.append(told(train, test, words, named(name)))
-    static, large = (columns[names.index(f"{name}, all words")] for name in ("static-256", "minilm"))
     groups = [piece.group for piece in train]
     largest = max(set(groups), key=groups.count)
-    majority = np.array([float(piece.group == largest) for piece in test])
-    drawn_BK = resample([*columns, static - large, large - majority], clusters_N=module_of(test),
-                        resamples=500 if quick else 4000)  # fmt: skip
-    values = {name: round(float(column.mean()), 4) for name, column in zip(names, columns, strict=True)}
-    names += ["static less MiniLM, all words", "MiniLM less the largest group, all words"]
-    values |= {
-        names[-2]: round(float((static - large).mean()), 4),
-        names[-1]: round(float((large - majority).mean()), 4),
-    }
+    majority_N = np.array([float(piece.group == largest) for piece in test])
+    columns: dict[str, Floats] = {}
+    for words in LENGTHS:
+        by_encoder = {name: told(train, test, words, named(name)) for name in ENCODERS}
+        columns |= {f"{name}, {of(words)}": right_N for name, right_N in by_encoder.items()}
+        columns[f"{LESS}, {of(words)}"] = by_encoder["static-256"] - by_encoder["minilm"]
+        columns |= {f"{name}{GUESS}, {of(words)}": right_N - majority_N for name, right_N in by_encoder.items()}
+    drawn_BK = resample(list(columns.values()), clusters_N=module_of(test), resamples=500 if quick else 4000)
+    values = {name: round(float(column_N.mean()), 4) for name, column_N in columns.items()}
     bounds = {name: [round(float(x), 4) for x in low_high]
-              for name, low_high in zip(names, percentiles(drawn_BK), strict=True)}  # fmt: skip
+              for name, low_high in zip(columns, percentiles(drawn_BK), strict=True)}  # fmt: skip
     values |= {"pieces before": len(train), "pieces after": len(test), "groups": len(set(groups))}
-    baselines = {"largest group": round(float(majority.mean()), 4), **random_splits(every, quick)}
+    baselines = {"largest group": round(float(majority_N.mean()), 4), **random_splits(every, quick)}
     return finding(values, baselines, bounds)
 
 
@@ -197,26 +201,29 @@ def random_splits(every: Sequence[Piece], quick: bool) -> Mapping[str, float]:
     return found
 
 
+def verdict(bounds: Mapping[str, Sequence[float]]) -> bool | None:
+    """Whether every difference at every length lies above its bar, or one wholly below."""
+    sides = []
+    for name, (low, high) in bounds.items():
+        if name.startswith(LESS) or GUESS in name:
+            bar = -MARGIN if name.startswith(LESS) else 0.0
+            sides.append(True if low > bar else False if high < bar else None)
+    return False if False in sides else None if None in sides else True
+
+
 def finding(values: dict[str, float], baselines: dict[str, float], bounds: dict[str, list[float]]) -> Finding:
     """What the numbers say."""
-    sides = []
-    for name, bar in (("static less MiniLM, all words", -MARGIN), ("MiniLM less the largest group, all words", 0.0)):
-        low, high = bounds[name]
-        sides.append(True if low > bar else False if high < bar else None)
-    holds = False if False in sides else None if None in sides else True
-    by_length = {name: ", ".join(f"{values[key]:.1%}" for key in values if key.startswith(name)) for name in
-                 ("static-256", "minilm")}  # fmt: skip
-    low, high = bounds["static less MiniLM, all words"]
-    gap = values["static less MiniLM, all words"]
+    by_length = {name: ", ".join(f"{values[f'{name}, {of(words)}']:.1%}" for words in LENGTHS) for name in ENCODERS}
+    gaps = ", ".join("{:+.3f} ({:+.3f} to {:+.3f})".format(values[name], *bounds[name]) for name in bounds
+                     if name.startswith(LESS))  # fmt: skip
     by_piece, by_module = (baselines[f"{RANDOM} {way}"] for way in ("piece", "module"))
     note = (
-        f"With 16, 64 and all words the group is told in {by_length['static-256']} (static) and {by_length['minilm']} "
-        f"(MiniLM), largest group {baselines['largest group']:.1%}; on all words static less MiniLM {gap:+.3f} "
-        f"({low:+.3f} to {high:+.3f}). Random splits would have said {by_piece:.1%} (by piece) and {by_module:.1%} (by "
-        f"module). These are MIBs of the IETF, so "
-        "nothing here speaks of the paper's 84.6 % on 3GPP's documents."
+        f"With 16, 64 and all 96 words the group is told in {by_length['static-256']} (static) and "
+        f"{by_length['minilm']} (MiniLM), largest group {baselines['largest group']:.1%}; static less MiniLM {gaps}. "
+        f"Random splits would have said {by_piece:.1%} (by piece) and {by_module:.1%} (by module). These are MIBs of "
+        "the IETF, so nothing here speaks of the paper's 84.6 % on 3GPP's documents."
     )
-    return Finding(values, holds, note, baselines, bounds)
+    return Finding(values, verdict(bounds), note, baselines, bounds)
 
 
 if __name__ == "__main__":
