@@ -159,3 +159,50 @@ def test_a_model_that_is_known_or_was_not_measured_is_not_added(kind):
         router.with_model(ModelCard("other"), table)
     with pytest.raises(NotFitted):
         kind().with_model(ModelCard("large"), table)
+
+
+@pytest.mark.parametrize("kind", [KNN, CarrotKNN])
+def test_an_added_model_of_many_rows_is_indexed_once_and_once_more_after_loading(kind, tmp_path, monkeypatch):
+    table, asked = example_table(400), example_table(20, seed=9).prompts
+    monkeypatch.setattr(_neighbours, "EXACT", 100)
+    indexed = []
+    index = _neighbours._indexed
+    monkeypatch.setattr(_neighbours, "_indexed", lambda vectors: indexed.append(len(vectors)) or index(vectors))
+    router = kind(k=10).fit(table.only(table.models[1:])).with_model(ModelCard(table.models[0]), table)
+    assert indexed == [400, 400]
+    first = router.predict(asked)
+    for _ in range(3):
+        router.predict(asked)
+    assert len(indexed) == 2
+    save(router, tmp_path)
+    loaded = load(tmp_path)
+    for _ in range(3):
+        assert np.array_equal(loaded.predict(asked).quality_NM, first.quality_NM)
+    assert len(indexed) == 3
+
+
+@pytest.mark.parametrize("kind", [KNN, CarrotKNN])
+def test_a_model_is_added_from_one_row_and_rows_of_weight_zero_say_nothing(kind):
+    table = example_table(100)
+    router = kind().fit(table.only(table.models[1:]))
+    new, asked = ModelCard(table.models[0]), list(table.prompts[:5])
+    quality_NM, weight_N = np.array(table.quality_NM), np.ones(100)
+    quality_NM[1:, 0] = np.nan
+    once = router.with_model(new, replace(table, quality_NM=quality_NM)).predict(asked)
+    assert once.quality_NM[:, -1] == pytest.approx(quality_NM[0, 0])
+    weight_N[50:] = 0
+    parts = replace(table, weight_N=weight_N), table.select(range(50))
+    for one, other in zip(*(router.with_model(new, part).predict(asked)[1:] for part in parts), strict=True):
+        assert np.array_equal(one, other, equal_nan=True)
+
+
+def test_an_added_model_has_a_number_of_neighbours_of_its_own_for_quality_money_and_time():
+    """Its score follows the prompt, while its cost is noise, of which more neighbours know more."""
+    table = example_table(400)
+    usd_NM = np.random.default_rng(0).exponential(1e-3, (400, 3))
+    table = replace(table, usd_NM=usd_NM)
+    alone = CarrotKNN().fit(table.only(table.models[:2]))
+    whole, wider = CarrotKNN().fit(table), alone.with_model(ModelCard(table.models[2]), table)
+    assert len(wider.added.ks) == 3
+    assert wider.added.ks[1] > wider.added.ks[0]
+    assert whole.predict(table.prompts).usd_NM[:, 2].std() < 5e-4 > wider.predict(table.prompts).usd_NM[:, 2].std()

@@ -15,7 +15,7 @@ from waypost.routers._targets import targets
 from waypost.types import Floats, ModelCard
 
 
-class Added(NamedTuple):
+class Measured(NamedTuple):
     """The prompts of a new model, its quality, USD and seconds there (A, 3), and how much each row counts."""
 
     prompts: tuple[str, ...]
@@ -23,8 +23,8 @@ class Added(NamedTuple):
     weight_A: Floats
 
 
-def added(card: ModelCard, outcomes: Outcomes, known: tuple[str, ...]) -> Added:
-    """The rows of a table where a model's quality is known.
+def measured(card: ModelCard, outcomes: Outcomes, known: tuple[str, ...]) -> Measured:
+    """The rows of a table that count and where a model's quality is known; at least one, as of every model of a table.
 
     Raises:
         BadInput: the router knows the model already, or the table does not.
@@ -36,10 +36,10 @@ def added(card: ModelCard, outcomes: Outcomes, known: tuple[str, ...]) -> Added:
     table = targets(outcomes)
     values_N3 = table.values_NK[:, table.models.index(card.name) :: len(table.models)]
     rows = np.flatnonzero(~np.isnan(values_N3[:, 0]) & (table.weight_N > 0))
-    return Added(tuple(table.prompts[row] for row in rows), values_N3[rows], table.weight_N[rows])
+    return Measured(tuple(table.prompts[row] for row in rows), values_N3[rows], table.weight_N[rows])
 
 
-def costs_with(costs: Costs, features_AD: Floats, rows: Added, *, dim: int) -> Costs:
+def costs_with(costs: Costs, features_AD: Floats, rows: Measured, *, dim: int) -> Costs:
     """A cost head with one more model; the others' parts stay."""
     m = len(costs.bias_K) // 2
     fit = fit_heads(features_AD, rows.values_A3[:, 1:], rows.weight_A, dim=dim, alpha=None)

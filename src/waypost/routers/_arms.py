@@ -23,7 +23,7 @@ from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, UnknownModel
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
-from waypost.routers._added import added
+from waypost.routers._added import measured
 from waypost.routers._features import features
 from waypost.routers._targets import Targets, check_prompts, column_means, prediction, targets
 from waypost.routers.cheapest import Cheapest
@@ -350,7 +350,7 @@ class Bandit:
             BadInput: the model is known already, or the table has no outcomes of it.
         """
         check_prompts(self.models, ())
-        rows, new = added(card, outcomes, self.models), self.snapshot()
+        rows, new = measured(card, outcomes, self.models), self.snapshot()
         arm = Arms.fresh(column_means(rows.values_A3, rows.weight_A)[None], len(self.shift_D), self.ridge)
         table = Targets((card.name,), rows.prompts, ("",) * len(rows.prompts), rows.values_A3, rows.weight_A)
         arm.warm(self.context(rows.prompts), table, self.ridge, self.memory)

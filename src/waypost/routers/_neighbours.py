@@ -12,18 +12,17 @@ Shape suffixes: N known rows, D dimensions, B queries, k neighbours, A rows of a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.errors import BadInput
-from waypost.outcomes import Outcomes
-from waypost.routers._targets import column_means, targets
-from waypost.types import Encoder, Floats, ModelCard
+from waypost.routers._added import Measured
+from waypost.routers._targets import column_means
+from waypost.types import Floats
 
 EXACT = 5_000  # rows up to which there is no index
 _PROBED = 24  # cells that are looked into, or one in 64 where that is more
@@ -33,15 +32,8 @@ _STEPS = np.float32(1e6)  # in which cosines are told apart
 _ROWS = 2**40  # more than any table has
 
 Vectors = NDArray[np.float32]
+Ks = Sequence[int]  # of neighbours, for quality, USD and seconds
 Estimate = tuple[Floats, Floats]  # values (N, 3M), and spread of quality (N, M)
-
-
-class Rows(NamedTuple):
-    """The rows of one model: where its prompts lie, what it did, and how much each counts."""
-
-    vectors_AD: Vectors
-    values_A3: Floats
-    weight_A: Floats
 
 
 @dataclass
@@ -182,51 +174,44 @@ class Added:
     """
 
     models: tuple[str, ...] = ()
-    ks: tuple[int, ...] = ()
+    ks: tuple[int, ...] = ()  # three of each model: at how many neighbours it looks for quality, USD and seconds
     vectors_AD: Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
     values_A3: Floats = field(default_factory=lambda: np.empty((0, 3)))  # quality, USD, seconds; NaN where missing
     weight_A: Floats = field(default_factory=lambda: np.empty(0))
     model_A: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def joined(self, name: str, rows: Rows, k: int) -> Self:
-        """The same with one model more, which looks at ``k`` of its rows."""
-        d = rows.vectors_AD.shape[1]
-        return replace(
+    @cached_property
+    def memories(self) -> tuple[Memory, ...]:
+        """What is known of each of them, made once: of many rows it takes an index."""
+        mine = [self.model_A == model for model in range(len(self.models))]
+        return tuple(Memory.of(self.vectors_AD[own_A], self.values_A3[own_A], self.weight_A[own_A]) for own_A in mine)
+
+    def joined(self, name: str, vectors_AD: Vectors, rows: Measured, choose: Callable[[Memory], Ks]) -> Self:
+        """The same with one model more, which looks at as many of its rows as ``choose`` says."""
+        memory = Memory.of(vectors_AD, rows.values_A3, rows.weight_A)
+        joined = replace(
             self,
             models=(*self.models, name),
-            ks=(*self.ks, k),
-            vectors_AD=np.vstack([self.vectors_AD.reshape(-1, d), rows.vectors_AD]),
+            ks=(*self.ks, *choose(memory)),
+            vectors_AD=np.vstack([self.vectors_AD.reshape(-1, vectors_AD.shape[1]), vectors_AD]),
             values_A3=np.vstack([self.values_A3, rows.values_A3]),
             weight_A=np.append(self.weight_A, rows.weight_A),
             model_A=np.append(self.model_A, np.full(len(rows.weight_A), len(self.models))),
         )
+        joined.memories = (*self.memories, memory)
+        return joined
 
-    def beside(self, table: Estimate, queries_ND: Vectors, alone: Callable[[Rows, int, Vectors], Estimate]) -> Estimate:
+    def beside(
+        self, table: Estimate, queries_ND: Vectors, look_up: Callable[[Memory, Ks, Vectors], Estimate]
+    ) -> Estimate:
         """The estimates for the models of the table, and those of the added ones after them."""
         if not self.models:
             return table
         n = len(queries_ND)
-        mine = [self.model_A == model for model in range(len(self.models))]
-        rows = [Rows(self.vectors_AD[mine_A], self.values_A3[mine_A], self.weight_A[mine_A]) for mine_A in mine]
-        found = [table, *(alone(row, k, queries_ND) for row, k in zip(rows, self.ks, strict=True))]
+        ks = [self.ks[start : start + 3] for start in range(0, len(self.ks), 3)]
+        found = [table, *(look_up(memory, k3, queries_ND) for memory, k3 in zip(self.memories, ks, strict=True))]
         values_N3M = np.concatenate([values_NK.reshape(n, 3, -1) for values_NK, _ in found], axis=2)
         return values_N3M.reshape(n, -1), np.hstack([spread_NM for _, spread_NM in found])
-
-
-def measured(card: ModelCard, outcomes: Outcomes, known: tuple[str, ...], encoder: Encoder) -> Rows:
-    """The rows of a table on which a model that a router does not know yet was measured.
-
-    Raises:
-        BadInput: the model is known already, or the table has no quality of it.
-    """
-    if card.name in known:
-        raise BadInput(f"this router knows '{card.name}' already; fit it again to learn from further rows")
-    if card.name not in outcomes.models:
-        raise BadInput(f"the table has no outcomes of '{card.name}'; it has {', '.join(outcomes.models)}")
-    table = targets(outcomes)
-    values_N3 = table.values_NK[:, table.models.index(card.name) :: len(table.models)]
-    rows = np.flatnonzero(~np.isnan(values_N3[:, 0]))
-    return Rows(encoder.encode([table.prompts[row] for row in rows]), values_N3[rows], table.weight_N[rows])
 
 
 def others(

@@ -11,7 +11,7 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import added
+from waypost.routers._added import measured
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
 from waypost.routers._perceptron import Descent, Perceptron, check_descent
@@ -117,7 +117,7 @@ class CarrotEncoder:
             BadInput: the model is known already, or the table has no outcomes of it.
         """
         check_prompts(self.models, ())
-        rows, m = added(card, outcomes, self.models), len(self.models)
+        rows, m = measured(card, outcomes, self.models), len(self.models)
         x_AD = features(self.encoder, rows.prompts)
         new = copy(self)
         new.quality = self.quality.with_heads(x_AD, rows.values_A3[:, :1], rows.weight_A, [m])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._neighbours import Added, Estimate, Memory, Rows, Vectors, measured
+from waypost.routers._added import measured
+from waypost.routers._neighbours import Added, Estimate, Ks, Memory, Vectors
 from waypost.routers._targets import check_prompts, column_means, prediction, targets
 from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
@@ -78,8 +79,7 @@ class CarrotKNN:
         table = targets(outcomes)
         self.models, self.trained_on, self.added = table.models, outcomes.fingerprint, Added()
         self.known = Memory.of(self.encoder.encode(table.prompts), table.values_NK, table.weight_N)
-        _, prompt_N = np.unique(np.array(table.prompts, dtype=object), return_inverse=True)
-        self.k_3 = np.array((self.k,) * 3 if self.k else _chosen(self.known, prompt_N % _FOLDS))
+        self.k_3 = np.array((self.k,) * 3 if self.k else _chosen(self.known, _folds(table.prompts)))
         return self
 
     def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
@@ -91,10 +91,13 @@ class CarrotKNN:
             BadInput: the model is known already, or the table has no quality of it.
         """
         check_prompts(self.models, ())
-        rows = measured(card, outcomes, self.models, self.encoder)
-        new = copy(self)
-        fold_N = np.unique(rows.vectors_AD, axis=0, return_inverse=True)[1].reshape(-1) % _FOLDS
-        new.added = self.added.joined(card.name, rows, self.k or _chosen(Memory.of(*rows), fold_N)[0])
+        rows = measured(card, outcomes, self.models)
+        vectors_AD, fold_N, new = self.encoder.encode(rows.prompts), _folds(rows.prompts), copy(self)
+
+        def chosen(memory: Memory) -> Ks:
+            return (self.k,) * 3 if self.k else _chosen(memory, fold_N)
+
+        new.added = self.added.joined(card.name, vectors_AD, rows, chosen)
         new.models = (*self.models, card.name)
         return new
 
@@ -103,7 +106,7 @@ class CarrotKNN:
         check_prompts(self.models, prompts)
         vectors_ND = self.encoder.encode(prompts)
         found = _looked_up(self.known, self.k_3.tolist(), vectors_ND)
-        return prediction(self.models, *self.added.beside(found, vectors_ND, _alone))
+        return prediction(self.models, *self.added.beside(found, vectors_ND, _looked_up))
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
@@ -111,12 +114,12 @@ class CarrotKNN:
         return [{}, {"k": 16}]
 
 
-def _alone(rows: Rows, k: int, queries_ND: Vectors) -> Estimate:
-    """What one added model's own rows say."""
-    return _looked_up(Memory.of(*rows), (k,) * 3, queries_ND)
+def _folds(prompts: Sequence[str]) -> NDArray[np.intp]:
+    """Equal prompts are in one."""
+    return np.asarray(np.unique(np.array(prompts, dtype=object), return_inverse=True)[1] % _FOLDS)
 
 
-def _looked_up(known: Memory, ks: Sequence[int], queries_ND: Vectors) -> Estimate:
+def _looked_up(known: Memory, ks: Ks, queries_ND: Vectors) -> Estimate:
     """Means (N, 3M) and standard errors of quality (N, M)."""
     m = len(known.means_K) // 3
     means, errors = [], []

@@ -12,7 +12,7 @@ import numpy as np
 from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._added import added, costs_with
+from waypost.routers._added import costs_with, measured
 from waypost.routers._features import features
 from waypost.routers._groups import group_means
 from waypost.routers._program import kept_models
@@ -152,7 +152,7 @@ class Composition:
         Raises:
             BadInput: the model is known already, was never measured, or has no size.
         """
-        rows = added(card, outcomes, self.models)
+        rows = measured(card, outcomes, self.models)
         if not rows.prompts:
             raise BadInput(f"'{card.name}' was never measured in the table; some 50 rows will do")
         guess_A = self.router.probabilities(rows.prompts).argmax(axis=1)

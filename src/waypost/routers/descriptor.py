@@ -11,7 +11,7 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import added, costs_with
+from waypost.routers._added import costs_with, measured
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
@@ -19,7 +19,7 @@ from waypost.routers._linear import fit_heads
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
-_FOLLOWS = 0.5  # the deviation of how much a model follows what is easy and hard for the mean model, which is 1
+_FOLLOWS = 0.25  # the deviation of how much a model follows what is easy and hard for the mean model, which is 1
 _LEVEL = 0.1  # the deviation of what a model may be better or worse by everywhere, beyond its abilities
 
 
@@ -129,7 +129,7 @@ class Descriptor:
             BadInput: the model is known already, or the table has no outcomes of it.
         """
         check_prompts(self.models, ())
-        rows = added(card, outcomes, self.models)
+        rows = measured(card, outcomes, self.models)
         x_AD = features(self.encoder, rows.prompts)
         base_A, z_AR = self._asked(x_AD)
         off_A = rows.values_A3[:, 0] - base_A

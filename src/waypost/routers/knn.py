@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._neighbours import EXACT, Added, Estimate, Memory, Rows, Vectors, measured, others
+from waypost.routers._added import measured
+from waypost.routers._neighbours import EXACT, Added, Estimate, Ks, Memory, Vectors, others
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
@@ -90,9 +91,9 @@ class KNN:
             BadInput: the model is known already, or the table has no quality of it.
         """
         check_prompts(self.models, ())
-        rows = measured(card, outcomes, self.models, self.encoder)
-        new = copy(self)
-        new.added = self.added.joined(card.name, rows, _choose_k(Memory.of(*rows)))
+        rows = measured(card, outcomes, self.models)
+        vectors_AD, new = self.encoder.encode(rows.prompts), copy(self)
+        new.added = self.added.joined(card.name, vectors_AD, rows, lambda memory: (_choose_k(memory),) * 3)
         new.models = (*self.models, card.name)
         return new
 
@@ -109,9 +110,9 @@ class KNN:
         return [{}, {"k": 10}]
 
 
-def _alone(rows: Rows, k: int, queries_ND: Vectors) -> Estimate:
+def _alone(own: Memory, ks: Ks, queries_ND: Vectors) -> Estimate:
     """What one added model's own rows say."""
-    return _looked_up(Memory.of(*rows), k, queries_ND)
+    return _looked_up(own, ks[0], queries_ND)
 
 
 def _looked_up(known: Memory, k: int, queries_ND: Vectors) -> Estimate:
@@ -148,6 +149,8 @@ def _estimate(known: Memory, near_Bk: NDArray[np.intp], similarity_Bk: Vectors) 
 def _choose_k(known: Memory) -> int:
     """The k of least leave-one-out error of each model's lead over the mean model, all that a choice depends on."""
     n, m = len(known.weight_N), len(known.means_K) // 3
+    if n < 2:
+        return 1  # there is no other row to learn from
     known_NM = known.sums_NS[:, 3 * m : 4 * m]
     lead_NM = _lead(known.sums_NS[:, :m], known_NM)
     most = min(n - 1, _CANDIDATES[-1] if n <= EXACT else _LARGE)

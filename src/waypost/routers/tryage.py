@@ -11,7 +11,7 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import added, costs_with
+from waypost.routers._added import costs_with, measured
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
@@ -134,7 +134,7 @@ class Tryage:
             BadInput: the model is known already, or the table has no outcomes of it.
         """
         check_prompts(self.models, ())
-        rows, m = added(card, outcomes, self.models), len(self.models)
+        rows, m = measured(card, outcomes, self.models), len(self.models)
         x_AD = features(self.encoder, rows.prompts)
         new, loss_A1 = copy(self), 1 - rows.values_A3[:, :1]
         new.losses = self.losses.with_heads(x_AD, loss_A1, rows.weight_A, [m])
