@@ -114,8 +114,6 @@ def test_only_the_default_has_the_registered_name(settings):
     """A saved router knows its encoder by this name, and is told from another by it."""
     one, same = LanguageModel(**settings), LanguageModel(**settings)
     assert one.name == same.name != LanguageModel().name == LanguageModel.name
-    assert (
-    )
 
 
 def test_settings_that_differ_have_names_that_differ():
