@@ -130,4 +130,4 @@ def _saved(model: Any, encoder: HubEncoder, folder: Path) -> HubEncoder:
     return HubEncoder(f"hub:{folder}")
 
 
-__all__ = ["tune"]
+__all__ = ["finetune"]
