@@ -1,6 +1,8 @@
 """A language model as an encoder: the probabilities of a few labels, the same each time, and nothing of the text's."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -96,6 +98,49 @@ def test_labels_of_several_tokens_that_end_alike_are_told_apart(smollm2):
     rose, fell = moods.probabilities(["It rose, rose a lot.", "It fell, fell a lot."])
     assert rose.min() > 1e-3 and fell.min() > 1e-3
     assert rose[0] > fell[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"question": "Say what each text is about."},
+        {"labels": ("math", "code")},
+        {"shots": ()},
+        {"path": "other.gguf"},
+        {"max_chars": 100},
+    ],
+)
+def test_only_the_default_has_the_registered_name(settings):
+    """A saved router knows its encoder by this name, and is told from another by it."""
+    one, same = LanguageModel(**settings), LanguageModel(**settings)
+    assert one.name == same.name != LanguageModel().name == LanguageModel.name
+
+
+def test_settings_that_differ_have_names_that_differ():
+    names = [LanguageModel(question).name for question in ("Is it easy?", "Is it hard?", "\ud83d")]
+    names += [LanguageModel(path=path).name for path in ("a/model.gguf", "b/model.gguf")]
+    assert len(set(names)) == 5
+    assert LanguageModel(path=LanguageModel().path).name == LanguageModel.name
+
+
+def test_threads_that_come_first_together_start_one_engine(tmp_path, monkeypatch):
+    together, started = threading.Barrier(2), []
+
+    class Engine:
+        def __init__(self, path):
+            started.append(path)
+            # A second thread that is let in comes here too; else nobody comes.
+            with suppress(threading.BrokenBarrierError):
+                together.wait(0.5)
+
+        def read(self, before, text, labels):
+            return (1.0,) + (0.0,) * (len(labels) - 1)
+
+    monkeypatch.setattr(language_model, "_Engine", Engine)
+    model = LanguageModel(path=tmp_path / "model.gguf")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(model.probabilities, [["one"], ["two"]]))
+    assert started == [tmp_path / "model.gguf"]
 
 
 def test_labels_that_begin_alike_are_refused(smollm2):

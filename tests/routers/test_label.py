@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from waypost.encoders import LanguageModel, StaticEncoder
+from waypost.errors import BadInput
 from waypost.outcomes import example_table
 from waypost.routers import Label, load, save
+from waypost.routers.fingerprint import fingerprint
 
 MATHS = ("What is 17 plus 26?", "Multiply 4 by 9.", "Work out 12 minus 5.")
 
@@ -70,6 +72,19 @@ def test_a_registered_labeller_is_saved_by_name(tmp_path):
     again = load(tmp_path)
     assert isinstance(again.labeller, StaticEncoder)
     assert np.array_equal(again.predict(MATHS).quality_NM, router.predict(MATHS).quality_NM)
+
+
+def test_a_labeller_that_its_name_does_not_bring_back_is_not_saved(smollm2, tmp_path):
+    """Loaded, it would be the judge of difficulty, and label something else."""
+    table = example_table(20)
+    asking = LanguageModel("Say what it is.", ("math", "code"), ())
+    router, judge = (Label(labeller=labeller, rows=5).fit(table) for labeller in (asking, LanguageModel()))
+    assert fingerprint(router) != fingerprint(judge)
+    with pytest.raises(BadInput, match=r"smollm2-[0-9a-f]{16}' \(LanguageModel\) cannot be saved"):
+        save(router, tmp_path / "router")
+    assert not (tmp_path / "router").exists()
+    save(judge, tmp_path / "router")
+    assert fingerprint(load(tmp_path / "router")) == fingerprint(judge)
 
 
 def test_missing_cells_do_not_count():

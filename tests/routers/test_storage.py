@@ -1,6 +1,7 @@
 """Saved routers: plain files, clear refusals."""
 
 import json
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +63,26 @@ def test_a_mistyped_name_or_setting_is_met_with_the_nearest():
         make("rigde")
     with pytest.raises(BadInput, match=r"has no setting 'alhpa'; it has alpha, encoder\. Did you mean 'alpha'"):
         make("ridge", alhpa=1)
+
+
+class Strange:
+    """An encoder of one's own, under the name of another."""
+
+    name, dim = "minilm", 4
+
+    def encode(self, texts):
+        return np.ones((len(texts), 4), dtype=np.float32)
+
+
+class Nameless(Strange):
+    name = property()
+
+
+@pytest.mark.parametrize(("encoder", "told"), [(Strange(), "'minilm' (Strange)"), (Nameless(), "'Nameless'")])
+def test_an_encoder_that_its_name_does_not_bring_back_is_not_saved(encoder, told, tmp_path):
+    with pytest.raises(BadInput, match=re.escape(told)):
+        save(Ridge(encoder=encoder).fit(example_table(60)), tmp_path / "router")
+    assert not (tmp_path / "router").exists()
 
 
 @dataclass

@@ -33,6 +33,7 @@ GRADED = (
     ("Explain how rain forms.", "4"),
 )
 
+_LOADING = threading.Lock()
 _WINDOW = 2048
 _LONGEST = 300  # characters of a text: even of four bytes, each a token, they fit into the window
 _REMEMBERED = 100_000  # texts, some 200 bytes each
@@ -48,6 +49,9 @@ class LanguageModel:
     tokens, which must differ.  ``path`` is the model's file, by default SmolLM2-135M in the user's cache.  Texts
     beyond ``max_chars`` are cut in the middle.  The vector is the square root of the probabilities, so its length is
     1 and the cosine of two texts is the Bhattacharyya coefficient of their labels.
+
+    ``name`` is registered for the default settings; of others it ends in a hash of them and cannot be looked up, so a
+    router that holds such an encoder can be told from another but not saved.
 
     Raises:
         ValueError: fewer than two labels, equal ones, or ``max_chars`` outside 2..300.
@@ -71,9 +75,13 @@ class LanguageModel:
         self.labels = tuple(labels)
         self.dim = len(labels)
         self.max_chars = max_chars
-        self.path = Path(path) if path else Path.home() / ".cache" / "waypost" / FILE
+        self.path = Path(path) if path else _cached()
         turns = "".join(_turn("user", text) + _turn("assistant", label) for text, label in shots)
         self._before = f"{_turn('system', question)}{turns}<|im_start|>user\n"
+        asked = (question, self.labels, tuple(map(tuple, shots)), max_chars)
+        where = "" if self.path == _cached() else str(self.path)
+        if where or asked != (DIFFICULTY, MARKS, GRADED, 200):
+            self.name = f"smollm2-{blake2b(repr((asked, where)).encode(errors='replace'), digest_size=8).hexdigest()}"
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, labels); a text without any character gets the zero vector."""
@@ -88,9 +96,11 @@ class LanguageModel:
             BadInput: two labels begin with the same token.
             ModelFailed: llama.cpp refused.
         """
-        engine = _engine(self.path) if texts else None
-        rows = [engine.read(self._before, self._cut(text), self.labels) for text in texts] if engine else []
-        return np.array(rows, dtype=np.float64).reshape(len(texts), self.dim)
+        if not texts:
+            return np.empty((0, self.dim))
+        with _LOADING:
+            engine = _engine(self.path)
+        return np.array([engine.read(self._before, self._cut(text), self.labels) for text in texts])
 
     def _cut(self, text: str) -> str:
         text = " ".join(text.encode(errors="replace").decode().split())
@@ -98,6 +108,10 @@ class LanguageModel:
             half = self.max_chars // 2
             text = f"{text[:half]} {text[-half:]}"
         return text
+
+
+def _cached() -> Path:
+    return Path.home() / ".cache" / "waypost" / FILE
 
 
 def _turn(role: str, text: str) -> str:

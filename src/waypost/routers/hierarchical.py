@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -59,6 +59,7 @@ class Hierarchical:
     looks_at: ClassVar[str] = "prompt text, prompt vector, surface"
     learns: ClassVar[str] = "supervised"
     independent_heads: ClassVar[bool] = False
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"evidence": (0.0, 2.0), "cell": (0, 150)}
 
     cell: int = 150
     evidence: float = 2.0

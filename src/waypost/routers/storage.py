@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from waypost.encoders import named
+from waypost.encoders import ENCODERS, named
 from waypost.errors import BadInput, NotFitted, NotInstalled, nearest
 from waypost.types import Prediction
 
@@ -29,6 +29,7 @@ def save(router: Any, folder: Path, *, kind: str) -> None:
 
     Raises:
         NotFitted: there is nothing to save yet.
+        BadInput: its encoder would not be the same once it is loaded.
     """
     from safetensors.numpy import save as serialise
 
@@ -93,7 +94,20 @@ def leaves(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON holds it: an encoder by its name."""
-    return value.name if hasattr(value, "encode") and hasattr(value, "name") else value
+    if isinstance(value, str) or not hasattr(value, "encode"):
+        return value
+    name = str(getattr(value, "name", type(value).__name__))
+    try:
+        found: Any = named(name)
+    except BadInput:
+        found = None
+    if type(found) is not type(value) or found.name != name:
+        raise BadInput(
+            f"a router with the encoder '{name}' ({type(value).__name__}) cannot be saved: only an encoder's name is "
+            f"kept, and this one cannot be made again from it. Take {', '.join(ENCODERS)}, or hub:./folder; what a "
+            "language model is asked can be set in the routers that ask one"
+        )
+    return name
 
 
 def _owner(router: Any, name: str) -> tuple[Any, str]:

@@ -13,7 +13,7 @@ from waypost.encoders import HubEncoder, named
 from waypost.errors import BadInput
 from waypost.outcomes import example_table
 from waypost.routers import load, make, save
-from waypost.routers.tuning import _vectors, tune
+from waypost.routers.finetune import _vectors, finetune
 
 TRAIN, TEST = example_table(260, seed=1).split(0.6)
 
@@ -40,7 +40,7 @@ def small(tmp_path_factory) -> HubEncoder:
 @pytest.fixture(scope="module")
 def tuned(small, tmp_path_factory) -> HubEncoder:
     settings = {"layers": 2, "lr": 1e-2, "epochs": 8, "batch": 16, "clusters": 0, "temperature": 0.2}
-    return tune(small, TRAIN, tmp_path_factory.mktemp("tuned"), **settings)
+    return finetune(small, TRAIN, tmp_path_factory.mktemp("tuned"), **settings)
 
 
 def apart(encoder: HubEncoder) -> float:
@@ -61,7 +61,7 @@ def test_a_router_on_it_is_saved_and_loaded(tuned, tmp_path):
 
 
 def test_only_the_last_layers_change_and_all_else_is_copied(small, tmp_path):
-    one = tune(small, TRAIN, tmp_path / "one", layers=1, epochs=1, sample_sample=0)
+    one = finetune(small, TRAIN, tmp_path / "one", layers=1, epochs=1, sample_sample=0)
     before, after = (BertModel.from_pretrained(encoder.where).state_dict() for encoder in (small, one))
     changed = {name.rpartition("layer.")[2][:1] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"1"}
@@ -70,7 +70,7 @@ def test_only_the_last_layers_change_and_all_else_is_copied(small, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_encoder(small, tmp_path):
-    one, other = (tune(small, TRAIN, tmp_path / name, epochs=1).encode(TEST.prompts) for name in "ab")
+    one, other = (finetune(small, TRAIN, tmp_path / name, epochs=1).encode(TEST.prompts) for name in "ab")
     assert np.array_equal(one, other)
 
 
@@ -83,12 +83,12 @@ def test_padding_changes_no_vector(small):
 
 def test_what_cannot_be_tuned_is_said(small, tmp_path):
     with pytest.raises(BadInput, match=r"no 3 layers.*it has 2"):
-        tune(small, TRAIN, tmp_path, layers=3)
+        finetune(small, TRAIN, tmp_path, layers=3)
     with pytest.raises(ValueError, match="epochs must be above 0"):
-        tune(small, TRAIN, tmp_path, epochs=0)
+        finetune(small, TRAIN, tmp_path, epochs=0)
     other = tmp_path / "cls"
-    tune(small, TRAIN, other, epochs=1, sample_sample=0)
+    finetune(small, TRAIN, other, epochs=1, sample_sample=0)
     (other / "1_Pooling").mkdir()
     (other / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
     with pytest.raises(BadInput, match="pools by 'cls'"):
-        tune(HubEncoder(str(other)), TRAIN, tmp_path)
+        finetune(HubEncoder(str(other)), TRAIN, tmp_path)

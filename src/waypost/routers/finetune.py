@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FACTS = ("tokenizer.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 
 
-def tune(
+def finetune(
     encoder: HubEncoder,
     outcomes: Outcomes,
     folder: str | Path,
@@ -130,4 +130,4 @@ def _saved(model: Any, encoder: HubEncoder, folder: Path) -> HubEncoder:
     return HubEncoder(f"hub:{folder}")
 
 
-__all__ = ["tune"]
+__all__ = ["finetune"]
