@@ -98,3 +98,10 @@ def test_a_new_model_needs_a_name_of_its_own_and_a_prompt_with_another():
 def test_settings_are_above_zero(setting):
     with pytest.raises(ValueError, match=f"{setting} must be above 0"):
         PreferenceSimilarity(**{setting: 0.0})
+
+
+def test_a_table_of_one_prompt_is_its_models_means():
+    table = replace(example_table(30), prompts=("What is 2 plus 3?",) * 30)
+    expected = PreferenceSimilarity().fit(table).predict(["What is 2 plus 3?", "zork"])
+    assert expected.quality_NM == pytest.approx(np.tile(table.quality_NM.mean(axis=0), (2, 1)), abs=0.1)
+    assert (expected.spread_NM > 0).all()

@@ -1,12 +1,18 @@
 """Battles from scores, Bradley-Terry strengths from battles, and qualities from standings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from waypost.errors import BadInput
+from waypost.outcomes import example_table
+from waypost.routers import PreferenceEncoder, PreferenceFactors, PreferenceSimilarity, Retrieval
 from waypost.routers import _preferences as preferences
+from waypost.types import ModelCard
 
 RNG = np.random.default_rng(4)
 
@@ -108,3 +114,37 @@ def test_a_scale_finds_the_law_and_takes_noise_for_none():
     assert np.abs(scale(standing_NM) - chance_NM).max() < 0.06
     backwards = preferences.Scale.fitted(standing_NM, 1 - quality_NM, weight_N, fold_N, held_N)
     assert backwards.slope == 0
+
+
+ROUTERS = [
+    PreferenceSimilarity(),
+    PreferenceFactors(dim=8, lr=0.03, epochs=3),
+    PreferenceEncoder(hidden=8, epochs=3),
+    Retrieval(),
+]
+
+
+@pytest.mark.parametrize("router", ROUTERS, ids=lambda router: type(router).__name__)
+def test_a_new_model_is_learnt_from_rows_as_they_weigh_and_once(router):
+    table, asked = example_table(120, seed=2), list(example_table(20, seed=3).prompts)
+    new = ModelCard(table.models[1])
+    fitted = replace(router).fit(table.only([table.models[0], table.models[2]]))
+    weight_N = np.ones(120)
+    weight_N[60:] = 0
+    some, first = (
+        fitted.with_model(new, replace(table, weight_N=weight_N)),
+        fitted.with_model(new, table.select(range(60))),
+    )
+    for one, other in zip(some.predict(asked)[1:], first.predict(asked)[1:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-12)
+    with pytest.raises(BadInput, match="already"):
+        some.with_model(new, table)
+
+
+def test_a_row_of_a_new_model_counts_as_much_as_it_weighs():
+    """Of a hundred rows each, the mean of those that weigh three times as much is leant on three times as much."""
+    scale = preferences.Scale(*(np.full(2, value) for value in (0.5, 0.5, 0.3, 100.0)), slope=0.2)
+    quality_n, weight_n = np.repeat([1.0, 0.0], 100), np.repeat([3.0, 1.0], 100)
+    wider = scale.with_model(np.repeat([0.6, 0.2], 100), quality_n, weight_n)
+    assert wider.mean_M[2] == pytest.approx(0.75, abs=0.01)
+    assert wider.usual_M[2] == pytest.approx(0.5)

@@ -136,3 +136,9 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(BadInput, match="only expert that was ever best"):
         poor = replace(example_table(100), quality_NM=np.tile([0.1, 0.2, 0.9], (100, 1)))
         Retrieval().fit(poor).without_model("large")
+
+
+def test_where_all_prompts_are_alike_a_new_one_is_not_expected_to_fail_everywhere():
+    table = replace(example_table(30), prompts=("What is 2 plus 3?",) * 30)
+    quality_M = Retrieval().fit(table).predict(["Fix the bug in the method garden."]).quality_NM[0]
+    assert quality_M.max() > 0.2

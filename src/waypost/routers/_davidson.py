@@ -46,8 +46,9 @@ def strength_among(
 ) -> tuple[Floats, float]:
     """A linear head for the strength of one more model, the others' strengths being given: weights (H,) and bias.
 
-    ``met_nM`` is 1 where it met another, ``won_nM`` 1 where it won, 1/2 where it tied.  The likelihood is concave, and
-    with the weights' square times half the ``penalty`` taken off Newton's steps find its one summit.
+    ``met_nM`` is what a row counts where it met another, else 0; ``won_nM`` 1 where it won, 1/2 where it tied.  The
+    likelihood is concave, and with the weights' square times half the ``penalty`` taken off Newton's steps find its one
+    summit.
     """
     x_nJ = np.hstack([features_nH, np.ones((len(features_nH), 1))])
     head_J = np.zeros(x_nJ.shape[1])

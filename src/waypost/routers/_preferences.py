@@ -11,11 +11,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.encoders.surface import SURFACE
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._linear import fit_heads
+from waypost.routers._added import Measured
 from waypost.routers._targets import targets
 from waypost.types import Floats
 
@@ -115,58 +113,56 @@ def folds(prompts: tuple[str, ...], count: int) -> NDArray[np.intp]:
 class Met(NamedTuple):
     """What a new model did on some prompts, and which of the known ones it met there."""
 
-    prompts: tuple[str, ...]
-    quality_n: Floats
-    usd_n: Floats
-    seconds_n: Floats
+    rows: Measured
     won_n: Floats  # of the others there, ties half
     others_nM: Floats  # 1 where it met the model, else 0
     beaten_nM: Floats  # 1 where it won, 1/2 where it tied, else 0
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Where it met others."""
+        return self.rows.prompts
+
+    @property
+    def quality_n(self) -> Floats:
+        """Its own."""
+        return self.rows.values_A3[:, 0]
+
+    @property
+    def weight_n(self) -> Floats:
+        """How much each prompt counts, 1 on average."""
+        return np.asarray(self.rows.weight_A / self.rows.weight_A.mean())
+
     @classmethod
-    def of(cls, name: str, models: tuple[str, ...], outcomes: Outcomes) -> Self:
-        """The rows of a table in which the new model and one of ``models`` were measured.
+    def of(cls, name: str, models: tuple[str, ...], outcomes: Outcomes, *, known: tuple[str, ...] = ()) -> Self:
+        """The rows of a table that count and in which the new model and one of ``models`` were measured.
+
+        ``known`` are further models whose name is taken, but who are not met.
 
         Raises:
             BadInput: the name is taken, or there is no such row.
         """
-        if name in models:
+        if name in (*models, *known):
             raise BadInput(f"this router knows a model '{name}' already; train it again to learn more of it")
-        known = [model for model in outcomes.models if model in models]
+        there = [model for model in outcomes.models if model in models]
         stranger = BadInput(f"'{name}' was never measured on a prompt with one of {', '.join(models)}; collect some")
-        if not known:
+        if not there:
             raise stranger
-        table = targets(outcomes.only((name, *known)))
+        table = targets(outcomes.only((name, *there)))
         m = len(table.models)
         quality_nM = np.full((len(table.prompts), len(models)), np.nan)
         quality_nM[:, [models.index(model) for model in table.models[1:]]] = table.values_NK[:, 1:m]
         ahead_nM = table.values_NK[:, :1] - quality_nM
-        rows = np.flatnonzero(~np.isnan(ahead_nM).all(axis=1))
+        rows = np.flatnonzero(~np.isnan(ahead_nM).all(axis=1) & (table.weight_N > 0))
         if not len(rows):
             raise stranger
         beaten_nM = np.nan_to_num((np.sign(ahead_nM[rows]) + 1) / 2)
         return cls(
-            tuple(table.prompts[n] for n in rows),
-            table.values_NK[rows, 0],
-            table.values_NK[rows, m],
-            table.values_NK[rows, 2 * m],
+            Measured(tuple(table.prompts[n] for n in rows), table.values_NK[rows, ::m], table.weight_N[rows]),
             beaten_nM.sum(axis=1),
             (~np.isnan(ahead_nM[rows])).astype(np.float64),
             beaten_nM,
         )
-
-
-def costs_with(costs: Costs, features_nD: Floats, met: Met) -> Costs:
-    """A cost head with one more model; the others' parts stay."""
-    d, m = features_nD.shape[1], len(costs.bias_K) // 2
-    values_n2 = np.column_stack([met.usd_n, met.seconds_n])
-    new = fit_heads(features_nD, values_n2, np.ones(len(values_n2)), dim=d - len(SURFACE), alpha=None)
-    heads_D2 = new.heads_DK.astype(np.float64) / new.scale_D[:, None]
-    bias_2 = new.bias_K + (costs.center_D - new.center_D) @ heads_D2
-    # USD of each model come first, then the seconds.
-    places = [m, 2 * m]
-    heads_DK = np.insert(costs.heads_DK, places, heads_D2 * costs.scale_D[:, None], axis=1)
-    return replace(costs, heads_DK=heads_DK, bias_K=np.insert(costs.bias_K, places, bias_2))
 
 
 @dataclass
@@ -221,13 +217,14 @@ class Scale:
         # An outcome of a battle, between 0 and 1, deviates by at most a half.
         return np.hypot(self.sigma_M / np.sqrt(self.rows_M + 1), self.slope * 0.5 / np.sqrt(battles_NM + 1))
 
-    def with_model(self, standing_n: Floats, quality_n: Floats) -> Self:
+    def with_model(self, standing_n: Floats, quality_n: Floats, weight_n: Floats) -> Self:
         """The scale with one more model, of some prompts where it was measured; the others' parts stay."""
         n = len(quality_n)
-        usual = float(standing_n.mean())
-        mean = (quality_n.sum() + _PRIOR * self.mean_M.mean()) / (n + _PRIOR)
+        weight_n = weight_n / weight_n.mean()
+        usual = float(weight_n @ standing_n) / n
+        mean = (weight_n @ quality_n + _PRIOR * self.mean_M.mean()) / (n + _PRIOR)
         off_n = quality_n - (mean + self.slope * (standing_n - usual))
-        square = (np.square(off_n).sum() + _PRIOR * np.square(self.sigma_M).mean()) / (n + _PRIOR)
+        square = (weight_n @ np.square(off_n) + _PRIOR * np.square(self.sigma_M).mean()) / (n + _PRIOR)
         return replace(
             self,
             mean_M=np.append(self.mean_M, mean),

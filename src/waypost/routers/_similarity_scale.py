@@ -41,7 +41,9 @@ class SimilarityScale:
             return made
         x_R, y_R = similarity_NM[row_R, column_R], quality_NM[row_R, column_R]
         weight_R = weight_N[row_R] / max(weight_N[row_R].mean(), 1e-12)
-        made.usual, made.scale = float(x_R.mean()), float(max(x_R.std(), 1e-9))
+        made.usual, made.scale = float(x_R.mean()), float(x_R.std())
+        if made.scale < 1e-9:
+            made.scale = 1.0  # where all are equally similar, a step away is no reason to expect all or nothing
         x_R = (x_R - made.usual) / made.scale
         made.level_G, made.slope = _newton(x_R, y_R, domain_N[row_R], weight_R, domains, None)
         if made.slope < _LEAST_SLOPE:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from waypost.encoders import StaticEncoder
-from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
 from waypost.routers import _davidson as davidson
+from waypost.routers._added import costs_with
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
 from waypost.routers._level import Level
 from waypost.routers._perceptron import Perceptron
-from waypost.routers._preferences import Met, Scale, costs_with
+from waypost.routers._preferences import Met, Scale
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.routers._training import Trained, torch_or_sentence, train
 from waypost.types import Encoder, Floats, ModelCard, Prediction
@@ -138,13 +138,13 @@ class PreferenceEncoder:
         Raises:
             BadInput: the name is taken, or there is no such row.
         """
-        if card.name in self.models:
-            raise BadInput(f"this router knows a model '{card.name}' already; train it again to learn more of it")
-        met = Met.of(card.name, self.models[: self.fitted], outcomes)
+        met = Met.of(card.name, self.models[: self.fitted], outcomes, known=self.models)
         features_nD = features(self.encoder, met.prompts)
         hidden_nH = self.network.hidden(features_nD)
         outputs_nK = self.network.heads(hidden_nH)[:, : self.fitted + 1]
-        weight_H, bias = davidson.strength_among(hidden_nH, outputs_nK, met.others_nM, met.beaten_nM)
+        weight_H, bias = davidson.strength_among(
+            hidden_nH, outputs_nK, met.weight_n[:, None] * met.others_nM, met.beaten_nM
+        )
         layers = dict(self.network.layers)
         layers["weight1"] = np.column_stack([layers["weight1"], weight_H])
         layers["bias1"] = np.append(layers["bias1"], bias)
@@ -153,9 +153,9 @@ class PreferenceEncoder:
         router.models = (*self.models, card.name)
         router.network = replace(self.network, layers=layers, shift_K=np.zeros(k), unit_K=np.ones(k))
         lead_nM = davidson.leads(router.network.heads(hidden_nH), self.fitted)
-        router.scale = self.scale.with_model(lead_nM[:, -1], met.quality_n - self.level(features_nD))
+        router.scale = self.scale.with_model(lead_nM[:, -1], met.quality_n - self.level(features_nD), met.weight_n)
         router.doubt = replace(self.doubt, sigma_M=np.append(self.doubt.sigma_M, router.scale.sigma_M[-1]))
-        router.costs = costs_with(self.costs, features_nD, met)
+        router.costs = costs_with(self.costs, features_nD, met.rows, dim=self.encoder.dim)
         return router
 
     def _descend(self, features_ND: Floats, quality_NM: Floats, weight_N: Floats, prompts: Sequence[str]) -> Trained:

@@ -12,6 +12,7 @@ import numpy as np
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers import _preferences as preferences
+from waypost.routers._added import costs_with
 from waypost.routers._costs import Costs
 from waypost.routers._doubt import Doubt
 from waypost.routers._features import features
@@ -165,12 +166,12 @@ class PreferenceFactors:
         Its vector is the one of unit length and least cross entropy, found by projected descent from the best of the
         known models' vectors; the projection stays.
         """
-        met = preferences.Met.of(card.name, self.models[: self.fitted], outcomes)
+        met = preferences.Met.of(card.name, self.models[: self.fitted], outcomes, known=self.models)
         features_nD = features(self.encoder, met.prompts)
         vectors_nD = features_nD[:, : self.encoder.dim]
         prompt_nF = vectors_nD @ self.projection_DF * self.weight_F
         others_nM = self._strengths(vectors_nD)[:, : self.fitted]
-        met_nM = met.others_nM * ((met.beaten_nM != 0.5) if not self.ties else 1.0)
+        met_nM = met.weight_n[:, None] * met.others_nM * ((met.beaten_nM != 0.5) if not self.ties else 1.0)
 
         def off(factor_F: Floats) -> Floats:
             """What is won beyond what is expected."""
@@ -185,9 +186,9 @@ class PreferenceFactors:
         router.models = (*self.models, card.name)
         router.factor_MF = np.vstack([self.factor_MF, factor_F])
         standing_nM = preferences.standing(router._strengths(vectors_nD), self.fitted)
-        router.scale = self.scale.with_model(standing_nM[:, -1], met.quality_n)
+        router.scale = self.scale.with_model(standing_nM[:, -1], met.quality_n, met.weight_n)
         router.doubt = replace(self.doubt, sigma_M=np.append(self.doubt.sigma_M, router.scale.sigma_M[-1]))
-        router.costs = preferences.costs_with(self.costs, features_nD, met)
+        router.costs = costs_with(self.costs, features_nD, met.rows, dim=self.encoder.dim)
         return router
 
     @classmethod

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers import _preferences as preferences
+from waypost.routers._added import costs_with
 from waypost.routers._costs import Costs
 from waypost.routers._features import features
 from waypost.routers._targets import check_prompts, prediction, targets
@@ -73,6 +74,7 @@ class PreferenceSimilarity:
     # Rows of models that came later: which of them, and the others that it met there.
     late_vectors_LD: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32), init=False)
     late_model_L: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp), init=False)
+    late_weight_L: Floats = field(default_factory=lambda: np.empty(0), init=False)
     late_won_L: Floats = field(default_factory=lambda: np.empty(0), init=False)
     late_met_LM: Floats = field(default_factory=lambda: np.empty((0, 0)), init=False)
     scale: preferences.Scale = field(default_factory=preferences.Scale, init=False)
@@ -97,7 +99,8 @@ class PreferenceSimilarity:
         self.vectors_ND = features_ND[order_N, : self.encoder.dim].astype(np.float32)
         self.weight_N = table.weight_N[order_N] / table.weight_N.mean()
         self.won_NM = preferences.wins(quality_NM[order_N])
-        self.late_model_L, self.late_won_L, self.late_met_LM = np.empty(0, np.intp), np.empty(0), np.empty((0, m))
+        self.late_model_L, self.late_weight_L, self.late_won_L = np.empty(0, np.intp), np.empty(0), np.empty(0)
+        self.late_met_LM = np.empty((0, m))
         self.late_vectors_LD = np.empty((0, self.encoder.dim), np.float32)
         fold_N = preferences.folds(table.prompts, _FOLDS)[order_N]
         # Newton steps of many models cost more than the battles, so fewer prompts are asked then.
@@ -126,18 +129,18 @@ class PreferenceSimilarity:
     def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
         """This router with one more model, of the rows where it met others; theirs stay as they are."""
         place = len(self.models)
-        met = preferences.Met.of(card.name, self.models[: self.won_NM.shape[1]], outcomes)
+        met = preferences.Met.of(card.name, self.models[: self.won_NM.shape[1]], outcomes, known=self.models)
         router = copy(self)
         router.models = (*self.models, card.name)
         vectors_nD = self.encoder.encode(met.prompts)
         for name, rows in (
             ("late_vectors_LD", vectors_nD), ("late_model_L", np.full(len(vectors_nD), place)),
-            ("late_won_L", met.won_n), ("late_met_LM", met.others_nM),
+            ("late_won_L", met.won_n), ("late_met_LM", met.others_nM), ("late_weight_L", met.weight_n),
         ):  # fmt: skip
             setattr(router, name, np.concatenate([getattr(self, name), rows]))
         standing_nM, _ = router._standing(vectors_nD)
-        router.scale = self.scale.with_model(standing_nM[:, -1], met.quality_n)
-        router.costs = preferences.costs_with(self.costs, features(self.encoder, met.prompts), met)
+        router.scale = self.scale.with_model(standing_nM[:, -1], met.quality_n, met.weight_n)
+        router.costs = costs_with(self.costs, features(self.encoder, met.prompts), met.rows, dim=self.encoder.dim)
         return router
 
     def _standing(self, vectors_ND: NDArray[np.float32], *apart: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -155,12 +158,13 @@ class PreferenceSimilarity:
         for start in range(0, len(vectors_ND), step):
             block = slice(start, start + step)
             seen_BN = self.weight_N[None] * (apart[0] != apart[1][block, None] if apart else 1.0)
+            seen_BN = np.where(seen_BN.any(axis=1, keepdims=True), seen_BN, self.weight_N)  # all are of one fold
             weight_BN = self._weights(vectors_ND[block], self.vectors_ND, seen_BN)
             met_BMM, found_BM, battles_NM[block, :m] = self._sums(weight_BN)
             found_NM[block, :m] = preferences.strengths(found_BM, met_BMM, self.prior)
             for late in range(m, len(self.models)):
                 rows = self.late_model_L == late
-                weight_Bn = self._weights(vectors_ND[block], self.late_vectors_LD[rows], np.ones((1, rows.sum())))
+                weight_Bn = self._weights(vectors_ND[block], self.late_vectors_LD[rows], self.late_weight_L[None, rows])
                 found_NM[block, late] = preferences.strength_among(
                     weight_Bn @ self.late_won_L[rows],
                     weight_Bn @ self.late_met_LM[rows],

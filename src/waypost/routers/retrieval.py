@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, UnknownModel
 from waypost.outcomes import Outcomes
+from waypost.routers._added import costs_with
 from waypost.routers._costs import Costs
 from waypost.routers._features import features
 from waypost.routers._groups import group_means
 from waypost.routers._pilots import best_of, by_expert, centers, errors, pilots
-from waypost.routers._preferences import Met, costs_with
+from waypost.routers._preferences import Met
 from waypost.routers._similarity_scale import SimilarityScale
 from waypost.routers._targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
@@ -145,19 +146,22 @@ class Retrieval:
         met = Met.of(card.name, self.models, outcomes)
         features_nD = features(self.encoder, met.prompts)
         group_of = dict(zip(outcomes.prompts, outcomes.groups, strict=True))
-        vectors_nD, even_n = features_nD[:, : self.encoder.dim], np.ones(len(met.prompts))
+        vectors_nD, weight_n = features_nD[:, : self.encoder.dim], met.weight_n
         lost_nM = (met.others_nM > 0) & (met.beaten_nM == 0)
         won = np.flatnonzero(~lost_nM.any(axis=1) & (met.beaten_nM == 1).any(axis=1))
         made = copy(self)
-        made.models, made.costs = (*self.models, card.name), costs_with(self.costs, features_nD, met)
+        made.models, made.costs = (
+            (*self.models, card.name),
+            costs_with(self.costs, features_nD, met.rows, dim=self.encoder.dim),
+        )
         if len(won):
             names, pilot_n = np.unique([group_of[met.prompts[n]] for n in won], return_inverse=True)
-            pilots_pD, _ = centers(vectors_nD[won], even_n[won], pilot_n, len(names))
+            pilots_pD, _ = centers(vectors_nD[won], weight_n[won], pilot_n, len(names))
             made.pilots_PD = np.vstack([self.pilots_PD, pilots_pD])
             made.owner_P = np.append(self.owner_P, np.full(len(names), len(self.models)))
         domain_n = self._domain(vectors_nD)
         quality_n1 = met.quality_n[:, None]
-        means_G1, _ = group_means(quality_n1, even_n, domain_n, groups=len(self.domains), prior=_PRIOR)
+        means_G1, _ = group_means(quality_n1, weight_n, domain_n, groups=len(self.domains), prior=_PRIOR)
         made.means_GM = np.hstack([self.means_GM, means_G1])
         quality_nM = made._quality(made._similarity(vectors_nD), domain_n)
         errors_G1 = errors(quality_n1 - quality_nM[:, -1:], domain_n, len(self.domains))
