@@ -35,7 +35,7 @@ def test_seven_different_scores_have_the_papers_three_and_three():
 
 def test_a_row_draws_its_own_kind_then_others():
     kind_N = np.array([2, 0, 1, 1, 2, 0, 0, 2, 1, 0])
-    draw = draws(kind_N, 3)
+    draw = draws(kind_N, 3, np.ones(10, dtype=bool))
     rows = torch.arange(10).repeat(200)
     drawn = draw(rows).numpy()
     assert (kind_N[drawn[:, 0]] == kind_N[rows]).all()
@@ -46,7 +46,21 @@ def test_a_row_draws_its_own_kind_then_others():
 
 
 def test_one_kind_has_nothing_to_draw():
-    assert draws(np.zeros(5, dtype=int), 3) is None
+    every = np.ones(5, dtype=bool)
+    assert draws(np.zeros(5, dtype=int), 3, every) is None
+    assert draws(np.arange(5), 3, np.arange(5) < 1) is None
+
+
+def test_only_some_rows_are_drawn_and_a_row_of_a_kind_without_any_draws_itself():
+    kind_N = np.array([0, 1, 2, 0, 1, 0, 1, 2])
+    drawn_N = np.array([True, True, False, False, True, True, False, False])
+    rows = torch.arange(8).repeat(100)
+    drawn = draws(kind_N, 3, drawn_N)(rows).numpy()
+    assert (kind_N[drawn[:, 0]] == kind_N[rows]).all()
+    assert (kind_N[drawn[:, 1:]] != kind_N[rows][:, None]).all()
+    lone = np.isin(rows.numpy(), (2, 7))
+    assert (drawn[lone, 0] == rows.numpy()[lone]).all()
+    assert set(drawn[~lone].ravel()) | set(drawn[lone, 1:].ravel()) == set(np.flatnonzero(drawn_N))
 
 
 def test_kinds_are_groups_or_clusters():

@@ -42,6 +42,7 @@ class Dual:
         quality_NM: Floats,
         weight_N: Floats,
         kind_N: NDArray[np.intp],
+        held_N: NDArray[np.bool_],
         *,
         top_k: int,
         last_k: int,
@@ -51,12 +52,14 @@ class Dual:
     ) -> Self:
         """The losses on a table, each with its weight; 0 leaves one out.
 
+        Rows that are held out (``held_N``) have losses, but no other row is held against them.
+
         Raises:
             BadInput: nothing is left to learn from.
         """
         import torch
 
-        draw = draws(kind_N, OTHERS) if sample_sample else None
+        draw = draws(kind_N, OTHERS, ~held_N) if sample_sample else None
         if draw is None and not sample_llm:
             raise BadInput("nothing to learn from: the loss on models weighs 0, and all prompts are of one kind")
         best_NM, worst_NM = shares(quality_NM, top_k, last_k)
@@ -120,25 +123,28 @@ def kinds(vectors_ND: Floats, groups: Sequence[str], clusters: int, seed: int) -
     return np.asarray(KMeans(clusters, n_init=4, random_state=seed).fit_predict(vectors_ND), dtype=np.intp)
 
 
-def draws(kind_N: NDArray[np.intp], others: int) -> Callable[[LongTensor], Any] | None:
+def draws(kind_N: NDArray[np.intp], others: int, drawn_N: NDArray[np.bool_]) -> Callable[[LongTensor], Any] | None:
     """What draws for each of some rows one row of its kind, then ``others`` of other kinds, (B, 1 + others).
 
-    A row may draw itself. Where all are of one kind there is nothing to draw.
+    Only rows of ``drawn_N`` are drawn, and for a row whose kind has none the row itself.  A row may draw itself.  Where
+    all that can be drawn are of one kind there is nothing to draw.
     """
     import torch
 
-    if len(kind_N) == 0 or kind_N.min() == kind_N.max():
+    if len(np.unique(kind_N[drawn_N])) < 2:
         return None
     kind = torch.from_numpy(kind_N.astype(np.int64))
-    ordered = torch.argsort(kind, stable=True)  # kind by kind, so that a kind is a range
-    size = torch.bincount(kind)
+    some = torch.from_numpy(np.flatnonzero(drawn_N))
+    ordered = some[torch.argsort(kind[some], stable=True)]  # kind by kind, so that a kind is a range
+    size = torch.bincount(kind[some], minlength=int(kind.max()) + 1)
     start = size.cumsum(0) - size
 
     def draw(rows: LongTensor) -> Any:
         own, first = size[kind[rows]][:, None], start[kind[rows]][:, None]
-        same = first + (torch.rand(len(rows), 1) * own).long().clamp(max=own - 1)
+        place = first + (torch.rand(len(rows), 1) * own).long().clamp(max=own - 1)
+        same = torch.where(own > 0, ordered[place.clamp(min=0, max=len(ordered) - 1)], rows[:, None])
         place = (torch.rand(len(rows), others) * (len(ordered) - own)).long().clamp(max=len(ordered) - own - 1)
         other = torch.where(place < first, place, place + own)
-        return ordered[torch.cat([same, other], dim=1)]
+        return torch.cat([same, ordered[other]], dim=1)
 
     return draw

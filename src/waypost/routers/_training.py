@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import LongTensor, Tensor
     from torch.nn import Module
 
+HELD = 0.1  # of the prompts, held out
 _CHUNK = 4096  # held-out rows that are looked at at once
 
 
@@ -71,13 +72,14 @@ def train(
     lr: float,
     weight_decay: float = 0.0,
     patience: int = 5,
-    held: float = 0.1,
+    held_N: NDArray[np.bool_] | None = None,
     module: Module | None = None,
 ) -> Trained:
     """Minimise ``loss``, the mean over some rows, by AdamW, and leave ``parameters`` where held-out loss was least.
 
-    A share ``held`` of the rows, one per prompt of ``prompts``, is never descended on; when ``patience`` epochs have
-    not lowered their loss, training stops. ``module`` is put into training and evaluation mode where it is given.
+    A tenth of the rows (one per prompt of ``prompts``), or those of ``held_N``, is never descended on; when
+    ``patience`` epochs have not lowered their loss, training stops. ``module`` is put into training and evaluation mode
+    where it is given.
     The same seed gives the same parameters: what else is random must be drawn from torch's own generator, which is
     seeded here and put back afterwards.
 
@@ -87,7 +89,7 @@ def train(
     import torch
 
     parameters = list(parameters)
-    held_N = hold_out(prompts, held, seed)
+    held_N = hold_out(prompts, HELD, seed) if held_N is None else held_N
     rows = torch.from_numpy(np.flatnonzero(~held_N))
     unseen = torch.from_numpy(np.flatnonzero(held_N if held_N.any() else ~held_N))
     best, best_loss, best_epoch, epoch = [p.detach().clone() for p in parameters], float("inf"), 0, 0

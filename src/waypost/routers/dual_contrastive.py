@@ -17,7 +17,7 @@ from waypost.routers._features import features
 from waypost.routers._level import Level
 from waypost.routers._preferences import Scale
 from waypost.routers._targets import Targets, check_prompts, prediction, targets
-from waypost.routers._training import Trained, torch_or_sentence, train
+from waypost.routers._training import HELD, Trained, hold_out, torch_or_sentence, train
 from waypost.types import Encoder, Floats, Prediction
 
 if TYPE_CHECKING:
@@ -157,8 +157,10 @@ class DualContrastive:
         )
         projection, models = parameters = [torch.tensor(s, dtype=torch.float32, requires_grad=True) for s in starts]
         x = torch.tensor(x_ND, dtype=torch.float32)
+        held_N = hold_out(table.prompts, HELD, self.seed)
+        kind_N = kinds(features_ND[:, : self.encoder.dim], table.groups, self.clusters, self.seed)
         dual = Dual.of(
-            quality_NM, weight_N, kinds(features_ND[:, : self.encoder.dim], table.groups, self.clusters, self.seed),
+            quality_NM, weight_N, kind_N, held_N,
             **{name: getattr(self, name) for name in ("top_k", "last_k", "temperature", "sample_llm", "sample_sample")},
         )  # fmt: skip
 
@@ -169,7 +171,10 @@ class DualContrastive:
         def loss(rows: LongTensor) -> Tensor:
             return dual(places, models, rows)
 
-        trained = train(parameters, loss, table.prompts, seed=self.seed, epochs=self.epochs, batch=_BATCH, lr=self.lr)
+        trained = train(
+            parameters, loss, table.prompts, held_N=held_N,
+            seed=self.seed, epochs=self.epochs, batch=_BATCH, lr=self.lr,
+        )  # fmt: skip
         self.projection_DP = projection.detach().double().numpy()
         models_MP = models.detach().double().numpy()
         self.models_MP = models_MP / np.linalg.norm(models_MP, axis=1, keepdims=True)

@@ -13,7 +13,7 @@ from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
 from waypost.routers._contrast import START, Dual, kinds
 from waypost.routers._targets import targets
-from waypost.routers._training import torch_or_sentence, train
+from waypost.routers._training import HELD, hold_out, torch_or_sentence, train
 
 if TYPE_CHECKING:
     from torch import LongTensor, Tensor
@@ -67,9 +67,10 @@ def finetune(
     ids = [_ids(encoder.tokens(prompt), tokens) for prompt in table.prompts]
     start = np.random.default_rng(seed).normal(0, START, (m, encoder.dim))
     models = torch.tensor(start, dtype=torch.float32, requires_grad=True)
+    held_N = hold_out(table.prompts, HELD, seed)
     dual = Dual.of(
         table.values_NK[:, :m], table.weight_N / table.weight_N.mean(),
-        kinds(encoder.encode(table.prompts).astype(np.float64), table.groups, clusters, seed),
+        kinds(encoder.encode(table.prompts).astype(np.float64), table.groups, clusters, seed), held_N,
         top_k=3, last_k=3, temperature=temperature, sample_sample=sample_sample,
     )  # fmt: skip
 
@@ -83,7 +84,8 @@ def finetune(
         return dual(places, models, rows)
 
     train(
-        [*trained, models], loss, table.prompts, seed=seed, epochs=epochs, batch=batch, lr=lr, patience=3, module=model
+        [*trained, models], loss, table.prompts, held_N=held_N,
+        seed=seed, epochs=epochs, batch=batch, lr=lr, patience=3, module=model,
     )  # fmt: skip
     return _saved(model.eval(), encoder, Path(folder))
 
