@@ -231,7 +231,7 @@ def judged(found: Found, quick: bool) -> Finding:
     note = (
         f"The rate is kept in {kept.count(True)} of {len(kept)} laws and broken in {kept.count(False)}: "
         f"{shown(slopes)}.  What is gained by predicting costs is marginal in {within.count(True)} of {len(within)} "
-        f"tables and not in {within.count(False)}: {shown(gains)}.  Slopes are of {laws(quick)} seeds, AIQ of the first "
+        f"tables and not in {within.count(False)}: {shown(gains)}.  Slopes are of {laws(quick)} seeds, AIQ of "
         f"{splits(quick)}."
     )
     seeds = list(range(laws(quick)))
