@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from waypost.encoders import StaticEncoder
-from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
 from waypost.routers._added import costs_with, measured
 from waypost.routers._features import features
@@ -150,11 +149,9 @@ class Composition:
         """This router with one more model, of the rows where it was measured, planned anew; `sizes` must name it too.
 
         Raises:
-            BadInput: the model is known already, was never measured, or has no size.
+            BadInput: the model is known already, or the table does not know it, or it has no size.
         """
         rows = measured(card, outcomes, self.models)
-        if not rows.prompts:
-            raise BadInput(f"'{card.name}' was never measured in the table; some 50 rows will do")
         guess_A = self.router.probabilities(rows.prompts).argmax(axis=1)
         quality_A1, groups = rows.values_A3[:, :1], len(self.router.domains)
         found = group_means(quality_A1, rows.weight_A, guess_A, groups=groups, prior=self.prior)
