@@ -58,6 +58,27 @@ def test_calibration_is_ridge_on_the_vectors_of_the_marks(smollm2):
     assert router.predict(ASKED).quality_NM == pytest.approx(expected_NM, abs=1e-5)
 
 
+def test_the_doubt_is_as_large_as_errors_on_prompts_that_were_left_out(smollm2):
+    """Beside refitting without each prompt in turn; of a model that chance decides, a fit knows its own rows well."""
+    table = example_table(12)
+    quality_NM = np.random.default_rng(0).integers(0, 2, size=(12, 3)).astype(float)
+    quality_NM[4, 0] = np.nan
+    table = replace(table, quality_NM=quality_NM)
+    router = PreferenceJudge(alpha=0.01).fit(table)
+    vectors_NL = LanguageModel().encode(table.prompts).astype(np.float64)
+    for m in range(3):
+        rows = np.flatnonzero(~np.isnan(quality_NM[:, m]))
+        missed = []
+        for row in rows:
+            others = rows[rows != row]
+            heads = fit_heads(
+                vectors_NL[others], quality_NM[others, m : m + 1], np.ones(len(others)), dim=5, alpha=0.01
+            )
+            missed.append(quality_NM[row, m] - heads(vectors_NL[[row]])[0, 0])
+        expected = np.sqrt((np.square(missed).sum() + 0.25) / (len(rows) + 1))
+        assert router.doubt.sigma_M[m] == pytest.approx(expected, rel=1e-3)
+
+
 def test_of_a_model_on_no_prompt_that_was_read_the_mean_is_expected(smollm2):
     table = example_table(60)
     order = sorted(range(60), key=lambda n: (table.prompts[n], table.ids[n]))

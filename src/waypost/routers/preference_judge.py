@@ -100,8 +100,9 @@ class PreferenceJudge:
         fit = fit_heads(marks_RL, off_RM, weight_R, dim=len(MARKS), alpha=self.alpha)
         # Of a model measured on none of the prompts that were read, only the mean is known.
         self.center_L, self.heads_LM = fit.center_D, np.vstack([fit.heads_DK, np.nan_to_num(fit.bias_K)])
-        off_RM -= self._leads(marks_RL)
-        self.doubt = Doubt.fitted(marks_RL, off_RM, weight_R, alpha=self.alpha or 1.0)
+        # Only the size of the errors counts: that of the rows when each is left out, not of rows that were fitted.
+        unseen_RM = np.where(np.isnan(off_RM), np.nan, fit.sigma_K)
+        self.doubt = Doubt.fitted(marks_RL, unseen_RM, weight_R, alpha=self.alpha or 1.0)
         return self
 
     def predict(self, prompts: Sequence[str]) -> Prediction:
