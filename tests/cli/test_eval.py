@@ -8,7 +8,7 @@ import pytest
 from waypost import routers
 from waypost.outcomes import Outcomes, example_table, parquet
 
-ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
+ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain", "hierarchical")
 FIELDS = {"router", "test", "n", "quality", "usd", "seconds", "best_single", "best_single_model", "oracle", "ci95",
           "gain", "gain_ci95", "vs_cheapest_ci95", "unpriced", "gap_closed", "missing", "share", "verdict",
           "best_single_usd", "best_single_in_training", "cheapest_model", "chance", "clusters", "complete", "gain_se",

@@ -51,7 +51,7 @@ def _registered(found: Mapping[str, object]) -> dict[str, type]:
 # To import a router above is to register it: it is known by the name of its module.
 ROUTERS: Mapping[str, type] = _registered(globals())
 # What is measured when nobody names a router: quick ones, of every kind.
-USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
+USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain", "hierarchical")
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 HEADS: Mapping[str, type] = {"cascade": Escalation, "safe_route": SafeRoute}
 KINDS: Mapping[str, type] = {**ROUTERS, **HEADS}
