@@ -10,7 +10,6 @@ from typing import Any, Protocol, Self, get_args, get_type_hints, runtime_checka
 from waypost.errors import BadInput, nearest
 from waypost.outcomes import Outcomes
 from waypost.routers import storage
-from waypost.routers._answers import Outlook as Outlook
 from waypost.routers.best_single import BestSingle as BestSingle
 from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
 from waypost.routers.carrot_knn import CarrotKNN as CarrotKNN
@@ -26,6 +25,7 @@ from waypost.routers.label import Label as Label
 from waypost.routers.lin_ucb import LinUCB as LinUCB
 from waypost.routers.mlp import MLP as MLP
 from waypost.routers.online import Online as Online
+from waypost.routers.parts.answers import Outlook as Outlook
 from waypost.routers.preference_encoder import PreferenceEncoder as PreferenceEncoder
 from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
 from waypost.routers.preference_judge import PreferenceJudge as PreferenceJudge

@@ -11,13 +11,13 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import costs_with, measured
-from waypost.routers._features import features
-from waypost.routers._groups import group_means
-from waypost.routers._program import kept_models
-from waypost.routers._targets import check_prompts, column_means, prediction, targets
-from waypost.routers._unsure import held_out, threshold
 from waypost.routers.domain import Domain
+from waypost.routers.parts.added import costs_with, measured
+from waypost.routers.parts.features import features
+from waypost.routers.parts.groups import group_means
+from waypost.routers.parts.program import kept_models
+from waypost.routers.parts.targets import check_prompts, column_means, prediction, targets
+from waypost.routers.parts.unsure import held_out, threshold
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 UNSURE = "(unsure)"
@@ -30,8 +30,8 @@ class Composition:
 
     Which model is best for one prompt is noisy; which is best for a *category* is not.  So a classifier guesses the
     category (the embedded `Domain`), and a program picks the models to keep so that categories, weighed by how common
-    they are, get the best experts that fit together (`waypost.routers._program`).  Prompts of which the classifier is
-    unsure are a category of their own, whose means are those of all prompts, so that its expert is the best generalist
+    they are, get the best experts that fit together (`parts.program`).  Prompts of which the classifier is unsure are a
+    category of their own, whose means are those of all prompts, so that its expert is the best generalist
     of those that are kept: that is the robust form.
 
     ``budget`` is the memory that there is, ``sizes`` what each model takes of it (`sizes_of` makes them of cards);

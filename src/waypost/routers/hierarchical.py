@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._folded import Folded, Rows, folds_of
-from waypost.routers._kinds import Far, Kinds, Scale, cells_of, groups_of
-from waypost.routers._levels import Effects, effects
-from waypost.routers._targets import Targets, check_prompts, column_means, prediction, targets
-from waypost.routers._traits import traits
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.folded import Folded, Rows, folds_of
+from waypost.routers.parts.kinds import Far, Kinds, Scale, cells_of, groups_of
+from waypost.routers.parts.levels import Effects, effects
+from waypost.routers.parts.targets import Targets, check_prompts, column_means, prediction, targets
+from waypost.routers.parts.traits import traits
 from waypost.types import Encoder, Floats, Prediction
 
 _ALPHAS = tuple(10.0 ** np.arange(0.5, 4.1, 0.5))
