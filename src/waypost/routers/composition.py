@@ -146,7 +146,9 @@ class Composition:
         return made
 
     def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
-        """This router with one more model, of the rows where it was measured, planned anew; `sizes` must name it too.
+        """This router with one more model, of the rows where it was measured, planned anew.
+
+        Where models have sizes, its own is that of `sizes`, or what its card's parameters take.
 
         Raises:
             BadInput: the model is known already, or the table does not know it, or it has no size.
@@ -162,6 +164,7 @@ class Composition:
         domain.errors_GM = np.hstack([domain.errors_GM, found.errors_GM])
         domain.costs = costs_with(domain.costs, features_AD, rows, dim=self.encoder.dim)
         made.means_CM = np.column_stack([self.means_CM, np.clip(np.append(found.means_GM, overall), 0, 1)])
+        made.sizes = {**self.sizes_of({card.name: card}), **self.sizes} if self.sizes else {}
         made.resident = made._kept()
         return made
 
