@@ -26,7 +26,7 @@ check: .venv/.dev
 	$(BIN)/mypy
 
 test: check model
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 docs: .venv/.dev model
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -35,7 +35,7 @@ from waypost.outcomes import Outcomes, readers
 from waypost.outcomes.leaks import clusters
 from waypost.outcomes.readers import Intake
 from waypost.routers import make
-from waypost.routers._folded import folds_of
+from waypost.routers.parts.folded import folds_of
 from waypost.types import Floats
 
 Settings = Mapping[str, Any]

@@ -34,7 +34,7 @@ from waypost.embedded.prompts import generate
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers import make, save
-from waypost.routers._neighbours import Neighbours
+from waypost.routers.parts.neighbours import Neighbours
 from waypost.types import Prediction
 
 MODELS = tuple(f"model-{m}" for m in range(10))

@@ -25,6 +25,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import orjson
+
 import rows
 
 PAGE = rows.ROOT / "docs" / "results.md"
@@ -152,7 +154,8 @@ def _measured(words: Sequence[str], source: Source) -> Iterator[tuple[str, dict[
             for row in lines.rows(name, known):
                 spec = row["router"]
                 aiq = {"aiq": _number(found.method(spec).aiq), "zero_aiq": _number(found.aiq)}
-                yield objective, {**row, **aiq, **costs[spec]}
+                # As `waypost eval --json` writes it, where a missing number is null.
+                yield objective, orjson.loads(orjson.dumps({**row, **aiq, **costs[spec]}))
 
 
 def _fitted(data: Any, source: Source) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

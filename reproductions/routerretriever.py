@@ -45,7 +45,7 @@ from waypost.encoders import StaticEncoder
 from waypost.evaluation.bootstrap import percentiles, resample
 from waypost.outcomes import Outcomes
 from waypost.routers import KNN, Domain, Retrieval
-from waypost.routers._training import torch_or_sentence, train
+from waypost.routers.parts.training import torch_or_sentence, train
 from waypost.types import Encoder, Floats, ModelCard
 
 GENERAL, RANK, SCALE, TEMPERATURE = "general", 8, 4.0, 0.05

@@ -15,6 +15,8 @@ from waypost.outcomes import example_table
 def waypost(monkeypatch, capsys):
     """Run a command: stdout and stderr of one that must succeed, or with ``fails`` must not."""
 
+    monkeypatch.setenv("COLUMNS", "200")  # as in a file, whatever terminal the tests run in
+
     def run(*words, fails=False):
         monkeypatch.setattr(sys, "argv", ["waypost", *map(str, words)])
         with pytest.raises(SystemExit) as ended:

@@ -8,7 +8,7 @@ import pytest
 from waypost import routers
 from waypost.outcomes import Outcomes, example_table, parquet
 
-ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
+ROUTERS = ("cheapest", "best_single", "random", "knn", "ridge", "domain", "hierarchical")
 FIELDS = {"router", "test", "n", "quality", "usd", "seconds", "best_single", "best_single_model", "oracle", "ci95",
           "gain", "gain_ci95", "vs_cheapest_ci95", "unpriced", "gap_closed", "missing", "share", "verdict",
           "best_single_usd", "best_single_in_training", "cheapest_model", "chance", "clusters", "complete", "gain_se",
@@ -373,7 +373,7 @@ def test_the_table_for_people_fits_120_columns(waypost, monkeypatch):
     lines = out.rstrip().splitlines()
     assert max(map(len, map(str.rstrip, lines))) <= 120
     # A title, a head, a line for each router, model and bound, and a sentence for each router: nothing is folded.
-    assert len(lines) == 2 + 1 + (7 + 3 + 3) + 1 + 7
+    assert len(lines) == 2 + 1 + (8 + 3 + 3) + 1 + 8
 
 
 def test_a_line_that_paid_more_than_the_budget_is_named(waypost):

@@ -140,3 +140,13 @@ def test_a_model_that_was_measured_once_and_a_table_of_one_prompt_are_fitted():
     assert Composition().fit(replace(table, quality_NM=quality_NM)).predict(["Hi"]).quality_NM.shape == (1, 3)
     alike = replace(table, prompts=("What is 2 plus 3?",) * 60)
     assert np.isfinite(Composition().fit(alike).predict(["Hi"]).quality_NM).all()
+
+
+def test_a_new_model_takes_what_its_card_says():
+    table = example_table(200)
+    router = Composition(budget=20.0, sizes={"tiny": 1.0, "maths-expert": 14.0}).fit(table.only(table.models[:2]))
+    wider = router.with_model(ModelCard("large", parameters=8.0), table.select(range(50)))
+    assert wider.sizes["large"] == 16.0
+    assert set(wider.resident) in ({"tiny", "maths-expert"}, {"tiny", "large"})
+    with pytest.raises(BadInput, match="no size is given for large"):
+        router.with_model(ModelCard("large"), table.select(range(50)))

@@ -11,7 +11,7 @@ from waypost import routers
 from waypost.errors import BadInput, NotFitted
 from waypost.outcomes import Outcomes, example_table
 from waypost.routers import Descriptor, Ridge
-from waypost.routers._features import features
+from waypost.routers.parts.features import features
 from waypost.types import ModelCard
 
 PROMPTS = ("What is 12 plus 30?", "Tell me about the town of Elm.", "Fix the bug in the method ink.")

@@ -9,7 +9,7 @@ import torch
 from waypost.errors import BadInput
 from waypost.outcomes import example_table
 from waypost.routers import DualContrastive, _contrast, dual_contrastive
-from waypost.routers._training import HELD, Trained, hold_out
+from waypost.routers.parts.training import HELD, Trained, hold_out
 
 TRAIN, TEST = example_table(900, seed=1).split(0.7)
 

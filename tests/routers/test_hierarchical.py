@@ -7,6 +7,7 @@ import pytest
 
 from waypost.outcomes import Outcomes, example_table
 from waypost.routers import Domain, Hierarchical
+from waypost.routers.hierarchical import _turn
 
 _PLACES = ("Elm", "Oak", "Ash", "Birch", "Cedar", "Maple", "Pine", "Rowan", "Willow", "Hazel")
 
@@ -130,6 +131,28 @@ def test_a_model_that_answered_half_of_the_prompts_is_known_as_well():
     quality_NM[np.random.default_rng(0).random(3000) < 0.5, 0] = np.nan
     test, mean_NM = _table(600, 16, _by_question)
     assert _regret(Hierarchical().fit(replace(train, quality_NM=quality_NM)), test, mean_NM) < 0.03
+
+
+@pytest.mark.parametrize("places", [[0, 1, 2, 0], [0, 0, 1, 2], [1, 0, 2, 0, 0], [2, 2]])
+def test_models_that_are_always_equal_are_expected_to_be_equal(places):
+    train, _ = _table(600, 7, _by_question)
+    columns = {name: getattr(train, name)[:, places] for name in ("quality_NM", "usd_NM", "seconds_NM")}
+    copies = replace(train, models=tuple("abcde"[: len(places)]), **columns)
+    router = Hierarchical().fit(copies)
+    expected = router.predict(_table(50, 17, _by_question)[0].prompts)
+    for m, place in enumerate(places):
+        twin = places.index(place)
+        assert np.allclose(expected.quality_NM[:, m], expected.quality_NM[:, twin], atol=1e-9)
+        assert np.allclose(expected.spread_NM[:, m], expected.spread_NM[:, twin], atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 50])
+@pytest.mark.parametrize("places", [[0, 1], [0, 0], [0, 1, 0], [0, 0, 0, 1, 2, 2]])
+def test_directions_of_residuals_are_orthonormal_whatever_is_equal(rows, places):
+    rng = np.random.default_rng(rows)
+    turn_MM = _turn(rng.normal(size=(rows, 3))[:, places], rng.random(rows))
+    assert np.allclose(turn_MM @ turn_MM.T, np.eye(len(places)), atol=1e-12)
+    assert np.allclose(turn_MM[:, 0], len(places) ** -0.5)
 
 
 def test_of_a_large_table_some_rows_of_every_group_and_model_are_looked_at(monkeypatch):

@@ -9,8 +9,8 @@ import torch
 from waypost.errors import BadInput
 from waypost.outcomes import example_table
 from waypost.routers import PreferenceEncoder, preference_encoder
-from waypost.routers._features import features
-from waypost.routers._training import Trained
+from waypost.routers.parts.features import features
+from waypost.routers.parts.training import Trained
 from waypost.types import ModelCard
 
 TABLE = example_table(900, seed=1)

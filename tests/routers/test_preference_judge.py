@@ -8,7 +8,7 @@ import pytest
 from waypost.encoders import LanguageModel
 from waypost.outcomes import Outcomes, example_table
 from waypost.routers import PreferenceJudge
-from waypost.routers._linear import fit_heads
+from waypost.routers.parts.linear import fit_heads
 
 ASKED = ("What is 17 plus 26?", "Fix the bug in the method ink.", "Say hello to Cairo for me.")
 

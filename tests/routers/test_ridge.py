@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge as Reference
 
 from waypost.outcomes import example_table
 from waypost.routers import Ridge
-from waypost.routers._linear import ALPHAS, fit_heads
+from waypost.routers.parts.linear import ALPHAS, fit_heads
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(80, 12))
@@ -72,7 +72,7 @@ def test_a_table_too_large_for_its_features_gives_the_same_heads(monkeypatch):
     table = replace(table, usd_NM=usd)
     prompts = ["What is 17 plus 26?", "Fix the bug in the method garden."]
     whole = Ridge().fit(table).predict(prompts)
-    monkeypatch.setattr("waypost.routers._linear._BLOCK", 17)
-    monkeypatch.setattr("waypost.routers._linear._KEPT", 100)
+    monkeypatch.setattr("waypost.routers.parts.linear._BLOCK", 17)
+    monkeypatch.setattr("waypost.routers.parts.linear._KEPT", 100)
     for one, other in zip(whole[1:], Ridge().fit(table).predict(prompts)[1:], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)

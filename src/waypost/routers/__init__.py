@@ -10,7 +10,6 @@ from typing import Any, Protocol, Self, get_args, get_type_hints, runtime_checka
 from waypost.errors import BadInput, nearest
 from waypost.outcomes import Outcomes
 from waypost.routers import storage
-from waypost.routers._answers import Outlook as Outlook
 from waypost.routers.best_single import BestSingle as BestSingle
 from waypost.routers.carrot_encoder import CarrotEncoder as CarrotEncoder
 from waypost.routers.carrot_knn import CarrotKNN as CarrotKNN
@@ -26,6 +25,7 @@ from waypost.routers.label import Label as Label
 from waypost.routers.lin_ucb import LinUCB as LinUCB
 from waypost.routers.mlp import MLP as MLP
 from waypost.routers.online import Online as Online
+from waypost.routers.parts.answers import Outlook as Outlook
 from waypost.routers.preference_encoder import PreferenceEncoder as PreferenceEncoder
 from waypost.routers.preference_factors import PreferenceFactors as PreferenceFactors
 from waypost.routers.preference_judge import PreferenceJudge as PreferenceJudge
@@ -51,7 +51,7 @@ def _registered(found: Mapping[str, object]) -> dict[str, type]:
 # To import a router above is to register it: it is known by the name of its module.
 ROUTERS: Mapping[str, type] = _registered(globals())
 # What is measured when nobody names a router: quick ones, of every kind.
-USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain")
+USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain", "hierarchical")
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 HEADS: Mapping[str, type] = {"cascade": Escalation, "safe_route": SafeRoute}
 KINDS: Mapping[str, type] = {**ROUTERS, **HEADS}

@@ -11,11 +11,11 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import measured
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._perceptron import Descent, Perceptron, check_descent
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.added import measured
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.perceptron import Descent, Perceptron, check_descent
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, ModelCard, Prediction
 
 

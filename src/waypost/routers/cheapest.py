@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from waypost.outcomes import Outcomes
-from waypost.routers._targets import check_prompts, column_means, prediction, targets
+from waypost.routers.parts.targets import check_prompts, column_means, prediction, targets
 from waypost.types import Floats, ModelCard, Prediction
 
 _TYPICAL_TOKENS = (200, 200)

@@ -10,15 +10,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from waypost.encoders import StaticEncoder
-from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._added import costs_with, measured
-from waypost.routers._features import features
-from waypost.routers._groups import group_means
-from waypost.routers._program import kept_models
-from waypost.routers._targets import check_prompts, column_means, prediction, targets
-from waypost.routers._unsure import held_out, threshold
 from waypost.routers.domain import Domain
+from waypost.routers.parts.added import costs_with, measured
+from waypost.routers.parts.features import features
+from waypost.routers.parts.groups import group_means
+from waypost.routers.parts.program import kept_models
+from waypost.routers.parts.targets import check_prompts, column_means, prediction, targets
+from waypost.routers.parts.unsure import held_out, threshold
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 UNSURE = "(unsure)"
@@ -31,8 +30,8 @@ class Composition:
 
     Which model is best for one prompt is noisy; which is best for a *category* is not.  So a classifier guesses the
     category (the embedded `Domain`), and a program picks the models to keep so that categories, weighed by how common
-    they are, get the best experts that fit together (`waypost.routers._program`).  Prompts of which the classifier is
-    unsure are a category of their own, whose means are those of all prompts, so that its expert is the best generalist
+    they are, get the best experts that fit together (`parts.program`).  Prompts of which the classifier is unsure are a
+    category of their own, whose means are those of all prompts, so that its expert is the best generalist
     of those that are kept: that is the robust form.
 
     ``budget`` is the memory that there is, ``sizes`` what each model takes of it (`sizes_of` makes them of cards);
@@ -147,14 +146,14 @@ class Composition:
         return made
 
     def with_model(self, card: ModelCard, outcomes: Outcomes) -> Self:
-        """This router with one more model, of the rows where it was measured, planned anew; `sizes` must name it too.
+        """This router with one more model, of the rows where it was measured, planned anew.
+
+        Where models have sizes, its own is that of `sizes`, or what its card's parameters take.
 
         Raises:
-            BadInput: the model is known already, was never measured, or has no size.
+            BadInput: the model is known already, or the table does not know it, or it has no size.
         """
         rows = measured(card, outcomes, self.models)
-        if not rows.prompts:
-            raise BadInput(f"'{card.name}' was never measured in the table; some 50 rows will do")
         guess_A = self.router.probabilities(rows.prompts).argmax(axis=1)
         quality_A1, groups = rows.values_A3[:, :1], len(self.router.domains)
         found = group_means(quality_A1, rows.weight_A, guess_A, groups=groups, prior=self.prior)
@@ -165,6 +164,7 @@ class Composition:
         domain.errors_GM = np.hstack([domain.errors_GM, found.errors_GM])
         domain.costs = costs_with(domain.costs, features_AD, rows, dim=self.encoder.dim)
         made.means_CM = np.column_stack([self.means_CM, np.clip(np.append(found.means_GM, overall), 0, 1)])
+        made.sizes = {**self.sizes_of({card.name: card}), **self.sizes} if self.sizes else {}
         made.resident = made._kept()
         return made
 

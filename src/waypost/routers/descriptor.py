@@ -11,12 +11,12 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import costs_with, measured
-from waypost.routers._costs import Costs
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._linear import fit_heads
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.added import costs_with, measured
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.linear import fit_heads
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 _FOLLOWS = 0.25  # the deviation of how much a model follows what is easy and hard for the mean model, which is 1

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._groups import group_means
-from waypost.routers._linear import features_of
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.groups import group_means
+from waypost.routers.parts.linear import features_of
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
 _ROWS = 65_536  # from which the classifier and the clusters learn, and which are encoded at once

@@ -10,14 +10,14 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._contrast import COLDEST, START, Dual, kinds
-from waypost.routers._costs import Costs
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._level import Level
-from waypost.routers._preferences import Scale
-from waypost.routers._targets import Targets, check_prompts, prediction, targets
-from waypost.routers._training import HELD, Trained, hold_out, torch_or_sentence, train
+from waypost.routers.parts.contrast import COLDEST, START, Dual, kinds
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.level import Level
+from waypost.routers.parts.preferences import Scale
+from waypost.routers.parts.targets import Targets, check_prompts, prediction, targets
+from waypost.routers.parts.training import HELD, Trained, hold_out, torch_or_sentence, train
 from waypost.types import Encoder, Floats, Prediction
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.errors import UnknownModel
 from waypost.outcomes import Outcomes
-from waypost.routers._answers import Outlook, answer_features, answers_of, canonical
-from waypost.routers._linear import Heads, fit_heads
-from waypost.routers._targets import check_prompts, prediction
+from waypost.routers.parts.answers import Outlook, answer_features, answers_of, canonical
+from waypost.routers.parts.linear import Heads, fit_heads
+from waypost.routers.parts.targets import check_prompts, prediction
 from waypost.types import Answer, Encoder, Floats, Prediction
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from waypost.encoders.hub import HubEncoder, fetched, torch_model
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._contrast import START, Dual, kinds
-from waypost.routers._targets import targets
-from waypost.routers._training import HELD, hold_out, torch_or_sentence, train
+from waypost.routers.parts.contrast import START, Dual, kinds
+from waypost.routers.parts.targets import targets
+from waypost.routers.parts.training import HELD, hold_out, torch_or_sentence, train
 
 if TYPE_CHECKING:
     from torch import LongTensor, Tensor

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._folded import Folded, Rows, folds_of
-from waypost.routers._kinds import Far, Kinds, Scale, cells_of, groups_of
-from waypost.routers._levels import Effects, effects
-from waypost.routers._targets import Targets, check_prompts, column_means, prediction, targets
-from waypost.routers._traits import traits
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.folded import Folded, Rows, folds_of
+from waypost.routers.parts.kinds import Far, Kinds, Scale, cells_of, groups_of
+from waypost.routers.parts.levels import Effects, effects
+from waypost.routers.parts.targets import Targets, check_prompts, column_means, prediction, targets
+from waypost.routers.parts.traits import traits
 from waypost.types import Encoder, Floats, Prediction
 
 _ALPHAS = tuple(10.0 ** np.arange(0.5, 4.1, 0.5))
@@ -130,13 +130,10 @@ class Hierarchical:
 
     def _fit_residual(self, folded: Folded, left_NM: Floats) -> None:
         """Slopes of what the levels leave over, in directions that are shrunk one by one; missing cells say nothing."""
-        m = left_NM.shape[1]
         known_NM = ~np.isnan(left_NM)
         share_M = folded.weight_N @ known_NM / folded.weight_N.sum()
         filled_NM = np.where(known_NM, left_NM, 0.0) / np.maximum(share_M, _SHARE)
-        own_NM = filled_NM - filled_NM.mean(axis=1, keepdims=True)
-        _, vectors_MM = np.linalg.eigh((own_NM * folded.weight_N[:, None]).T @ own_NM)
-        turn_MM = np.hstack([np.full((m, 1), m**-0.5), vectors_MM[:, :0:-1]])
+        turn_MM = _turn(filled_NM, folded.weight_N)
         turned_NM = filled_NM @ turn_MM
         alpha_M = np.asarray(_ALPHAS)[folded.errors(turned_NM, _ALPHAS).argmin(axis=0)]
         unseen_NM, _ = folded.unseen(turned_NM, alpha_M)
@@ -173,6 +170,17 @@ class Hierarchical:
     def examples(cls) -> list[dict[str, object]]:
         """Settings to try in `waypost.checks`."""
         return [{"folds": 2}, {"cell": 0, "evidence": 0.0, "far": 0.0, "folds": 3}]
+
+
+def _turn(values_NM: Floats, weight_N: Floats) -> Floats:
+    """An orthonormal basis (M, M): what the models have in common, then the directions of their differences."""
+    m = values_NM.shape[1]
+    # The directions are looked for beside the constant one.  Among all, several may have no variance (two models that
+    # are always equal, fewer rows than models), and which of these is the constant one could not be told.
+    basis_MM, _ = np.linalg.qr(np.hstack([np.ones((m, 1)), np.eye(m)[:, 1:]]))
+    apart_NM = values_NM @ basis_MM[:, 1:]
+    _, vectors_MM = np.linalg.eigh((apart_NM * weight_N[:, None]).T @ apart_NM)
+    return np.hstack([np.full((m, 1), m**-0.5), basis_MM[:, 1:] @ vectors_MM[:, ::-1]])
 
 
 def _few(group_N: Rows, known_NM: NDArray[np.bool_]) -> Rows:

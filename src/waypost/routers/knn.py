@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import measured
-from waypost.routers._neighbours import EXACT, Added, Estimate, Ks, Memory, Vectors, others
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.added import measured
+from waypost.routers.parts.neighbours import EXACT, Added, Estimate, Ks, Memory, Vectors, others
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.routers.progress import report
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 

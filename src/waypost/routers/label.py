@@ -11,9 +11,9 @@ import numpy as np
 from waypost.encoders import StaticEncoder, named
 from waypost.encoders.language_model import LanguageModel
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._targets import check_prompts, column_means, prediction, targets
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.targets import check_prompts, column_means, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
 _QUESTION = "Say what each text is about: math, code, writing, chat or facts."

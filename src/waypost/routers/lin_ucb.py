@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from waypost.routers._arms import Bandit, Known
+from waypost.routers.parts.arms import Bandit, Known
 from waypost.types import Floats
 
 

@@ -11,16 +11,16 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers import _davidson as davidson
-from waypost.routers._added import costs_with
-from waypost.routers._costs import Costs
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._level import Level
-from waypost.routers._perceptron import Perceptron
-from waypost.routers._preferences import Met, Scale
-from waypost.routers._targets import check_prompts, prediction, targets
-from waypost.routers._training import Trained, torch_or_sentence, train
+from waypost.routers.parts import davidson
+from waypost.routers.parts.added import costs_with
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.level import Level
+from waypost.routers.parts.perceptron import Perceptron
+from waypost.routers.parts.preferences import Met, Scale
+from waypost.routers.parts.targets import check_prompts, prediction, targets
+from waypost.routers.parts.training import Trained, torch_or_sentence, train
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import numpy as np
 from waypost.encoders import StaticEncoder
 from waypost.encoders.language_model import DIFFICULTY, MARKS, LanguageModel
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._linear import fit_heads
-from waypost.routers._targets import check_prompts, column_means, prediction, targets
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.linear import fit_heads
+from waypost.routers.parts.targets import check_prompts, column_means, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
 

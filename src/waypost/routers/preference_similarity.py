@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers import _preferences as preferences
-from waypost.routers._added import costs_with
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts import preferences
+from waypost.routers.parts.added import costs_with
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 _FOLDS = 5

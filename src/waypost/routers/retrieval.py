@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, UnknownModel
 from waypost.outcomes import Outcomes
-from waypost.routers._added import costs_with
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._groups import group_means
-from waypost.routers._pilots import best_of, by_expert, centers, errors, pilots
-from waypost.routers._preferences import Met
-from waypost.routers._similarity_scale import SimilarityScale
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.added import costs_with
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.groups import group_means
+from waypost.routers.parts.pilots import best_of, by_expert, centers, errors, pilots
+from waypost.routers.parts.preferences import Met
+from waypost.routers.parts.similarity_scale import SimilarityScale
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 RULES = ("nearest", "mean")

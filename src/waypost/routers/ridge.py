@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._features import features
-from waypost.routers._linear import features_of, fit_heads
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.features import features
+from waypost.routers.parts.linear import features_of, fit_heads
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
 

@@ -14,13 +14,13 @@ from waypost.encoders import StaticEncoder
 from waypost.errors import UnknownModel
 from waypost.outcomes import Outcomes
 from waypost.outcomes.perturb import KINDS, perturbed
-from waypost.routers._answers import Outlook, answer_features, answers_of, canonical
-from waypost.routers._bayes import Bayes, Schedule
-from waypost.routers._costs import Costs
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._linear import fit_heads
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.answers import Outlook, answer_features, answers_of, canonical
+from waypost.routers.parts.bayes import Bayes, Schedule
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.linear import fit_heads
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Answer, Encoder, Floats, Prediction
 
 

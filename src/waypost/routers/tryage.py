@@ -11,12 +11,12 @@ import numpy as np
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers._added import costs_with, measured
-from waypost.routers._costs import Costs
-from waypost.routers._doubt import Doubt
-from waypost.routers._features import features
-from waypost.routers._perceptron import DIVERGENCES, Descent, Perceptron, check_descent
-from waypost.routers._targets import check_prompts, prediction, targets
+from waypost.routers.parts.added import costs_with, measured
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.doubt import Doubt
+from waypost.routers.parts.features import features
+from waypost.routers.parts.perceptron import DIVERGENCES, Descent, Perceptron, check_descent
+from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction
 
 

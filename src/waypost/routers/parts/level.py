@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from waypost.routers._linear import Features, fit_heads
-from waypost.routers._targets import column_means
+from waypost.routers.parts.linear import Features, fit_heads
+from waypost.routers.parts.targets import column_means
 from waypost.types import Floats
 
 

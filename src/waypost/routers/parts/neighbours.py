@@ -20,8 +20,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.routers._added import Measured
-from waypost.routers._targets import column_means
+from waypost.routers.parts.added import Measured
+from waypost.routers.parts.targets import column_means
 from waypost.types import Floats
 
 EXACT = 5_000  # rows up to which there is no index

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from waypost.routers import _davidson
-from waypost.routers._davidson import leads, strength_among, wins
+from waypost.routers.parts import davidson as _davidson
+from waypost.routers.parts.davidson import leads, strength_among, wins
 
 RNG = np.random.default_rng(0)
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from scipy.optimize import minimize
 
-from waypost.routers._folded import Folded, Rows
+from waypost.routers.parts.folded import Folded, Rows
 from waypost.types import Floats
 
 _WIDEST = 3.0  # standard deviations: beyond, a feature says no more than that it is large

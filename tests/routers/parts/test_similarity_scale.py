@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from waypost.routers._similarity_scale import SimilarityScale
+from waypost.routers.parts.similarity_scale import SimilarityScale
 
 
 def test_levels_and_slope_are_found_again():

@@ -5,8 +5,8 @@ import builtins
 import numpy as np
 import pytest
 
-from waypost.routers import _neighbours
-from waypost.routers._neighbours import Neighbours
+from waypost.routers.parts import neighbours as _neighbours
+from waypost.routers.parts.neighbours import Neighbours
 
 RNG = np.random.default_rng(4)
 CENTRES = RNG.normal(size=(30, 32))

@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from waypost.routers._linear import Features, Heads, fit_heads
-from waypost.routers._targets import Targets
+from waypost.routers.parts.linear import Features, Heads, fit_heads
+from waypost.routers.parts.targets import Targets
 from waypost.types import Floats
 
 _EMPTY = np.empty(0)

@@ -8,7 +8,7 @@ import torch
 
 from waypost.errors import BadInput, NotInstalled
 from waypost.routers import progress
-from waypost.routers._training import hold_out, torch_or_sentence, train
+from waypost.routers.parts.training import hold_out, torch_or_sentence, train
 
 PROMPTS = [f"prompt {n}" for n in range(200)]
 X_ND = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 3)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from waypost.routers._contrast import draws, kinds, shares
+from waypost.routers.parts.contrast import draws, kinds, shares
 
 SCORES = arrays(np.float64, (4, 6), elements=st.sampled_from([0.0, 0.2, 0.5, 0.7, 1.0, np.nan]))
 

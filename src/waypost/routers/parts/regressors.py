@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from waypost.routers._targets import Targets, column_means
+from waypost.routers.parts.targets import Targets, column_means
 from waypost.routers.progress import report
 from waypost.types import Floats
 

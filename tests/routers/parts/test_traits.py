@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypost.routers._traits import TRAITS, traits
+from waypost.routers.parts.traits import TRAITS, traits
 
 
 def _of(text):

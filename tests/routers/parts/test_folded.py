@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from waypost.routers._folded import Folded, folds_of
+from waypost.routers.parts.folded import Folded, folds_of
 
 
 def _case(seed=0):

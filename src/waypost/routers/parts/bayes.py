@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.routers._training import torch_or_sentence, train
+from waypost.routers.parts.training import torch_or_sentence, train
 from waypost.types import Floats
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from waypost.encoders import StaticEncoder
 from waypost.errors import BadInput, UnknownModel
 from waypost.objective import Objective
 from waypost.outcomes import Outcomes
-from waypost.routers._added import measured
-from waypost.routers._features import features
-from waypost.routers._targets import Targets, check_prompts, column_means, prediction, targets
 from waypost.routers.cheapest import Cheapest
+from waypost.routers.parts.added import measured
+from waypost.routers.parts.features import features
+from waypost.routers.parts.targets import Targets, check_prompts, column_means, prediction, targets
 from waypost.types import Encoder, Floats, ModelCard, Prediction, Query
 
 # One lock for all: it is held for microseconds, and a router with a lock of its own could not be copied.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from waypost.routers._folded import Folded
-from waypost.routers._kinds import Far, Kinds, Scale, cells_of, groups_of
+from waypost.routers.parts.folded import Folded
+from waypost.routers.parts.kinds import Far, Kinds, Scale, cells_of, groups_of
 
 
 def _mixture(n, seed):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from waypost.routers._perceptron import Descent, Perceptron, check_descent
+from waypost.routers.parts.perceptron import Descent, Perceptron, check_descent
 
 RNG = np.random.default_rng(0)
 X = np.hstack([RNG.normal(size=(400, 6)) / np.sqrt(6), RNG.normal(5, 30, size=(400, 2))])

@@ -8,9 +8,9 @@ import pytest
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import example_table
 from waypost.routers import DualContrastive, PreferenceEncoder
-from waypost.routers._costs import Costs
-from waypost.routers._features import features
-from waypost.routers._targets import targets
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.features import features
+from waypost.routers.parts.targets import targets
 
 ENCODER = StaticEncoder()
 

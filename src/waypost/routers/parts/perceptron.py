@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from waypost.routers._linear import fit_heads
-from waypost.routers._targets import column_means
-from waypost.routers._training import Trained, torch_or_sentence, train
+from waypost.routers.parts.linear import fit_heads
+from waypost.routers.parts.targets import column_means
+from waypost.routers.parts.training import Trained, torch_or_sentence, train
 from waypost.types import Floats
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SURE = 1e-3  # a head's first guess is this far from 0 and 1 at least, where th
 
 
 class Descent(NamedTuple):
-    """How a network is trained: its size, and the settings of `waypost.routers._training.train`."""
+    """How a network is trained: its size, and the settings of `waypost.routers.parts.training.train`."""
 
     hidden: int
     layers: int

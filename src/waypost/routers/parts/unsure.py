@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypost.outcomes import Outcomes
-from waypost.routers._groups import group_means
-from waypost.routers._targets import Targets
 from waypost.routers.domain import Domain
+from waypost.routers.parts.groups import group_means
+from waypost.routers.parts.targets import Targets
 from waypost.types import Floats
 
 _FOLDS = 3

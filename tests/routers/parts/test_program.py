@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput
-from waypost.routers._program import best_subset, kept_models
+from waypost.routers.parts.program import best_subset, kept_models
 
 
 def enumerated(value_CM, size_M, budget):

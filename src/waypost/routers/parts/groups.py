@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.routers._targets import column_means
+from waypost.routers.parts.targets import column_means
 from waypost.types import Floats
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._costs import Costs
-from waypost.routers._linear import fit_heads
-from waypost.routers._targets import targets
+from waypost.routers.parts.costs import Costs
+from waypost.routers.parts.linear import fit_heads
+from waypost.routers.parts.targets import targets
 from waypost.types import Floats, ModelCard
 
 

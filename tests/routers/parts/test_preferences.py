@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from waypost.errors import BadInput
 from waypost.outcomes import example_table
 from waypost.routers import PreferenceEncoder, PreferenceFactors, PreferenceSimilarity, Retrieval
-from waypost.routers import _preferences as preferences
+from waypost.routers.parts import preferences
 from waypost.types import ModelCard
 
 RNG = np.random.default_rng(4)

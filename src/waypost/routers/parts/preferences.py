@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from waypost.errors import BadInput
 from waypost.outcomes import Outcomes
-from waypost.routers._added import Measured
-from waypost.routers._targets import targets
+from waypost.routers.parts.added import Measured
+from waypost.routers.parts.targets import targets
 from waypost.types import Floats
 
 _CELLS = 4_000_000  # pairs of models that are compared at once

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from waypost.routers._doubt import Doubt
+from waypost.routers.parts.doubt import Doubt
 
 RNG = np.random.default_rng(0)
 X_ND = RNG.normal(size=(500, 4))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from waypost.routers._levels import effects
+from waypost.routers.parts.levels import effects
 
 
 def _noise(n, models, seed=0):

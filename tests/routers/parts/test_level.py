@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from waypost.routers._level import Level
+from waypost.routers.parts.level import Level
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 5))
