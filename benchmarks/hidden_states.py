@@ -38,9 +38,9 @@ from waypost.encoders.language_model import FILE
 from waypost.evaluation.bootstrap import percentiles, resample
 from waypost.outcomes import Outcomes, readers
 from waypost.outcomes.leaks import clusters
-from waypost.routers._features import features
-from waypost.routers._folded import Folded, folds_of
-from waypost.routers._kinds import Scale
+from waypost.routers.parts.features import features
+from waypost.routers.parts.folded import Folded, folds_of
+from waypost.routers.parts.kinds import Scale
 from waypost.types import Floats
 
 FILES = ("arc_challenge_train.json", "gsm8k-train.json", "mmlu_train.json")
