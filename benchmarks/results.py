@@ -32,7 +32,7 @@ import rows
 PAGE = rows.ROOT / "docs" / "results.md"
 FIGURES = rows.ROOT / "docs" / "figures"
 FIGURES_SHOWN = {"curves": "cost and quality", "quality": "quality", "shares": "who gets which questions"}
-_READERS, _READ = ("label", "preference_judge"), 3000  # those that take long, and the prompts that they are given
+_READERS = ("label", "preference_judge")  # they take long
 _ASKED = 205  # prompts, of which the first five only warm up
 KEPT = rows.ROOT / "benchmarks" / "results" / "results.jsonl"
 
@@ -42,13 +42,16 @@ HEAD = """\
 
 Every router on the shipped table and on five public ones, made by `python benchmarks/results.py --data FOLDER` (`make bench DATA=FOLDER`); the rows are in `benchmarks/results/results.jsonl`, with more figures than fit here. How to read them: [evaluation](evaluation.md).
 
-Each table is split 70 to 30 with near duplicates on one side. A verdict is on the paired difference to the best single model *in hindsight*, corrected for all that was asked; "a mix of equal cost" tosses a coin between single models. Where money has a weight, losing quality to the dearest model is what was asked for: read that column. AIQ is the mean height of a router's cost–quality hull over the costs that all curves of the table share ([measures](metrics.md)). The last columns are what a router takes: processor seconds to fit it on the 70 %, the median processor time of one prompt asked by itself, its encoder included, and the megabytes that it is saved in, on the machine that the rows name. `label` and `preference_judge` ask a small language model about every prompt, a tenth of a second each, and are measured on the tables of up to 3,000 prompts.
+Each table is split 70 to 30 with near duplicates on one side. A verdict is on the paired difference to the best single model *in hindsight*, corrected for all that was asked; "a mix of equal cost" tosses a coin between single models. Where money has a weight, losing quality to the dearest model is what was asked for: read that column. AIQ is the mean height of a router's cost–quality hull over the costs that all curves of the table share ([measures](metrics.md)). The last columns are what a router takes: processor seconds to fit it on the 70 %, the median processor time of one prompt asked by itself, its encoder included, and the megabytes that it is saved in, on the machine that the rows name. `label` and `preference_judge` ask a small language model about every prompt, a tenth of a second each, and are measured on the shipped table and RouterArena only.
 """  # noqa: E501 - a paragraph of the page
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table: where its files lie below the data folder, their format, the trade-offs asked for, and what it is."""
+    """A table: where its files lie below the data folder, their format, the trade-offs asked for, and what it is.
+
+    ``read``: a language model reads its prompts too, which takes a minute for a few hundred.
+    """
 
     title: str
     about: str
@@ -57,10 +60,13 @@ class Source:
     test: str = ""
     objectives: tuple[str, ...] = ("",)
     routers: str = ""
+    read: bool = False
 
 
 SOURCES = {
-    "shipped": Source("The shipped table", "2,520 prompts × the three models of the embedded pool, answered for real."),
+    "shipped": Source(
+        "The shipped table", "2,520 prompts × the three models of the embedded pool, answered for real.", read=True
+    ),
     "routerdc": Source(
         "RouterDC",
         "Six sets of questions × seven open models of 7 to 8 billion parameters; no costs.",
@@ -96,6 +102,7 @@ SOURCES = {
         "routerarena/*.jsonl",
         "routerarena",
         objectives=("", "usd=30"),
+        read=True,
     ),
 }
 
@@ -165,7 +172,7 @@ def _fitted(data: Any, source: Source) -> tuple[dict[str, Any], dict[str, dict[s
 
     (tested,) = data.tests.values()
     specs = source.routers.split(",") if source.routers else list(ROUTERS)
-    if len(data.train) + len(tested) > _READ:
+    if not source.read:
         specs = [name for spec in specs for name in (ROUTERS if spec == "all" else [spec]) if name not in _READERS]
     heads = [name for name in KINDS if name not in ROUTERS] if tested.keeps_answers and not source.routers else []
     found = measured.made(data, specs, heads, seed=0)
