@@ -11,11 +11,15 @@ from waypost import cli
 from waypost.outcomes import example_table
 
 
+@pytest.fixture(autouse=True)
+def in_a_file(monkeypatch):
+    """What is printed is as wide as in a file, whatever terminal the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def waypost(monkeypatch, capsys):
     """Run a command: stdout and stderr of one that must succeed, or with ``fails`` must not."""
-
-    monkeypatch.setenv("COLUMNS", "200")  # as in a file, whatever terminal the tests run in
 
     def run(*words, fails=False):
         monkeypatch.setattr(sys, "argv", ["waypost", *map(str, words)])

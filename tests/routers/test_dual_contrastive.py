@@ -8,7 +8,8 @@ import torch
 
 from waypost.errors import BadInput
 from waypost.outcomes import example_table
-from waypost.routers import DualContrastive, _contrast, dual_contrastive
+from waypost.routers import DualContrastive, dual_contrastive
+from waypost.routers.parts import contrast
 from waypost.routers.parts.training import HELD, Trained, hold_out
 
 TRAIN, TEST = example_table(900, seed=1).split(0.7)
@@ -100,8 +101,8 @@ def test_the_sample_sample_loss_is_the_papers(monkeypatch):
 
         return draw_once
 
-    draws = _contrast.draws
-    monkeypatch.setattr(_contrast, "draws", remembered)
+    draws = contrast.draws
+    monkeypatch.setattr(contrast, "draws", remembered)
     loss, router = losses(monkeypatch, table, sample_llm=0, sample_sample=0.5, clusters=3)
     order = sorted(range(len(table)), key=lambda n: (table.prompts[n], table.ids[n]))
     place_NP = router._place(dual_contrastive.features(router.encoder, [table.prompts[n] for n in order]))
@@ -114,7 +115,7 @@ def test_nothing_is_learnt_from_held_out_prompts_not_even_as_others(monkeypatch)
     """What the parameters become depends on no score and on no features of a row that is held out, but by stopping."""
     looked_at = set()
 
-    class Watched(_contrast.Dual):
+    class Watched(contrast.Dual):
         def __call__(self, places, models_MP, rows_B):
             def watched(rows):
                 if torch.is_grad_enabled():

@@ -7,7 +7,8 @@ import pytest
 
 from waypost.errors import BadInput, NotFitted
 from waypost.outcomes import example_table
-from waypost.routers import KNN, CarrotKNN, _neighbours, knn, load, save
+from waypost.routers import KNN, CarrotKNN, knn, load, save
+from waypost.routers.parts import neighbours
 from waypost.types import ModelCard
 
 
@@ -76,7 +77,7 @@ def test_k_is_chosen_on_some_rows_of_a_large_table(monkeypatch):
 def test_a_table_with_an_index_is_predicted_about_as_exactly(monkeypatch):
     table, asked = example_table(1500), example_table(200, seed=9).prompts
     exact = KNN(k=40).fit(table).predict(asked)
-    monkeypatch.setattr(_neighbours, "EXACT", 100)
+    monkeypatch.setattr(neighbours, "EXACT", 100)
     router = KNN(k=40).fit(table)
     assert router.known.neighbours.index_B.size
     found = router.predict(asked)
@@ -89,10 +90,10 @@ def test_a_table_with_an_index_is_predicted_about_as_exactly(monkeypatch):
 @pytest.mark.parametrize("kind", [KNN, CarrotKNN])
 def test_an_index_is_saved_and_not_built_again(kind, tmp_path, monkeypatch):
     table, asked = example_table(1500), example_table(50, seed=9).prompts
-    monkeypatch.setattr(_neighbours, "EXACT", 100)
+    monkeypatch.setattr(neighbours, "EXACT", 100)
     router = kind(k=40).fit(table)
     save(router, tmp_path)
-    monkeypatch.setattr(_neighbours, "_indexed", None)
+    monkeypatch.setattr(neighbours, "_indexed", None)
     loaded = load(tmp_path)
     assert loaded.known.neighbours.index_B.dtype == np.uint8
     assert np.array_equal(loaded.known.neighbours.index_B, router.known.neighbours.index_B)
@@ -164,10 +165,10 @@ def test_a_model_that_is_known_or_was_not_measured_is_not_added(kind):
 @pytest.mark.parametrize("kind", [KNN, CarrotKNN])
 def test_an_added_model_of_many_rows_is_indexed_once_and_once_more_after_loading(kind, tmp_path, monkeypatch):
     table, asked = example_table(400), example_table(20, seed=9).prompts
-    monkeypatch.setattr(_neighbours, "EXACT", 100)
+    monkeypatch.setattr(neighbours, "EXACT", 100)
     indexed = []
-    index = _neighbours._indexed
-    monkeypatch.setattr(_neighbours, "_indexed", lambda vectors: indexed.append(len(vectors)) or index(vectors))
+    index = neighbours._indexed
+    monkeypatch.setattr(neighbours, "_indexed", lambda vectors: indexed.append(len(vectors)) or index(vectors))
     router = kind(k=10).fit(table.only(table.models[1:])).with_model(ModelCard(table.models[0]), table)
     assert indexed == [400, 400]
     first = router.predict(asked)

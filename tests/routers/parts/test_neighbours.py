@@ -5,7 +5,7 @@ import builtins
 import numpy as np
 import pytest
 
-from waypost.routers.parts import neighbours as _neighbours
+from waypost.routers.parts import neighbours
 from waypost.routers.parts.neighbours import Neighbours
 
 RNG = np.random.default_rng(4)
@@ -17,7 +17,7 @@ QUERIES, KNOWN = ROWS[:200], ROWS[200:]
 
 @pytest.fixture
 def indexed(monkeypatch):
-    monkeypatch.setattr(_neighbours, "EXACT", 1000)
+    monkeypatch.setattr(neighbours, "EXACT", 1000)
     return Neighbours.fitted(KNOWN)
 
 
@@ -93,7 +93,7 @@ def test_without_faiss_a_saved_index_is_not_needed(indexed, no_faiss):
 
 
 def test_without_faiss_a_large_table_is_looked_through(monkeypatch, no_faiss):
-    monkeypatch.setattr(_neighbours, "EXACT", 1000)
+    monkeypatch.setattr(neighbours, "EXACT", 1000)
     found = Neighbours.fitted(KNOWN)
     assert not found.index_B.size
     assert np.array_equal(found.near(QUERIES, 20)[0], Neighbours(KNOWN).near(QUERIES, 20)[0])

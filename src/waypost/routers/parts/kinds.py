@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from scipy.optimize import minimize
 
 from waypost.routers.parts.folded import Folded, Rows
 from waypost.types import Floats
@@ -205,6 +204,8 @@ def _law(known_N: Floats, unknown_N: Floats, weight_N: Floats, share: float) -> 
 def _least(
     loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bounds: Sequence[tuple[float | None, float | None]]
 ) -> Floats:
+    from scipy.optimize import minimize
+
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}).x)
 
 
