@@ -3,11 +3,12 @@
 One decision is: encode a prompt of 500 characters, predict for 10 models, choose; ``predict_p50_ms`` is without the
 choice.  Prompts come from the project's
 own generators and none occurs twice; the outcomes that the routers are fitted on follow a law by group, so that
-what a router chooses by itself (the neighbours of `knn`) is as with real ones.  Everything runs in one thread.
+what a router chooses by itself (the neighbours of `knn`) is as with real ones.  Everything runs in one thread, but for MiniLM, which takes up to two.
 
     python benchmarks/decision.py                                   # appends to results/decision.jsonl
     python benchmarks/decision.py --quick                           # only prints
     python benchmarks/decision.py --rows 20000 --router knn,ridge   # fitted on more rows; some routers only
+    python benchmarks/decision.py --encoder minilm --cores 2 --rows 500 --router knn,ridge,domain
 """
 
 from __future__ import annotations
@@ -91,11 +92,14 @@ def main() -> None:
     quick_ones = [name for name, kind in routers.ROUTERS.items() if "local" not in getattr(kind, "needs", ())]
     parser.add_argument("--router", default=",".join(quick_ones), help="default: all but those that read for long")
     parser.add_argument("--encoder", default="static-256", help="of the routers that have one")
+    parser.add_argument("--cores", type=int, default=1, help="to run on; default: one")
     asked = parser.parse_args()
     threadpool_limits(1)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-asked.cores :])
     batch, decisions = (1000, 300) if asked.quick else (10_000, 2000)
+    if asked.encoder != "static-256":  # a thousand times as slow
+        batch, decisions = 300, 250
     known = generate(asked.rows, seed=0)
     trained_on = table([sample.prompt for sample in known], [sample.group for sample in known])
     own = [sample.prompt for sample in generate(batch, seed=1)]
@@ -111,6 +115,7 @@ def main() -> None:
         figures = {
             "router": name,
             "encoder": asked.encoder,
+            "cores": asked.cores,
             "models": len(MODELS),
             "trained_on": asked.rows,
             "p50_ms": round(float(np.percentile(times, 50)), 4),
