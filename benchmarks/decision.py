@@ -3,7 +3,8 @@
 One decision is: encode a prompt of 500 characters, predict for 10 models, choose; ``predict_p50_ms`` is without the
 choice.  Prompts come from the project's
 own generators and none occurs twice; the outcomes that the routers are fitted on follow a law by group, so that
-what a router chooses by itself (the neighbours of `knn`) is as with real ones.  Everything runs in one thread, but for MiniLM, which takes up to two.
+what a router chooses by itself (the neighbours of `knn`) is as with real ones.  Everything runs in one
+thread, but MiniLM, which takes up to two.
 
     python benchmarks/decision.py                                   # appends to results/decision.jsonl
     python benchmarks/decision.py --quick                           # only prints
