@@ -30,7 +30,7 @@ def test_what_was_found_of_a_router_stands_beside_it(rows):
 
 def test_one_router_is_told_in_full(waypost, rows):
     told, _ = waypost("systems", "knn")
-    assert told.startswith("knn: decides before the answer; looks at prompt vector; learns by similarity")
+    assert told.startswith("knn: decides before the answer; looks at prompt vector; learns: similarity")
     assert "settings: k=None, encoder=static-256" in told
     assert "nearest neighbours" in told
     (row,) = rows("systems", "knn")

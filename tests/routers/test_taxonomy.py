@@ -1,3 +1,7 @@
+"""What tells routers apart, for each of the registry."""
+
+from pathlib import Path
+
 import pytest
 
 from waypost.routers import KINDS
@@ -28,3 +32,8 @@ def test_a_label_of_ones_own_is_refused_with_those_that_exist():
 def test_a_missing_label_is_refused():
     with pytest.raises(ValueError, match=r"object\.when is ''"):
         labels(object)
+
+
+def test_every_router_is_on_the_page_of_routers():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "routers.md").read_text()
+    assert [name for name in KINDS if f"`{name}`" not in page] == []

@@ -67,7 +67,7 @@ def _tell(row: dict[str, Any], kind: type[Any]) -> None:
     settings = ", ".join(f"{name}={value}" for name, value in row["settings"].items())
     needs = ", ".join(f"pip install '{one}'" for one in row["needs"])
     lines = [
-        f"{row['name']}: decides {row['when']}; looks at {', '.join(row['looks_at'])}; learns by {row['learns']}",
+        f"{row['name']}: decides {row['when']}; looks at {', '.join(row['looks_at'])}; learns: {row['learns']}",
         f"settings: {settings or 'none'}",
         *([f"needs: {needs}"] if needs else []),
         "",
