@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": NOUNS,
     "__main__": {"cli"},
 }
-ASYNC = ("pool/", "gateway/", "cli/", "outcomes/collect.py", "types.py")
+ASYNC = ("pool/", "gateway/", "store/", "cli/", "outcomes/collect.py", "types.py")
 READS_ENVIRONMENT = ("gateway/settings.py", "cli/")
 
 

@@ -84,10 +84,19 @@ def _or(price: float | None, otherwise: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Native:
+    """A request as it came by another API than chat completions (``responses``, ``messages`` …), body untouched."""
+
+    api: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One request: a conversation and what it needs of a model.
 
     ``parameters`` are the request's other fields (``temperature``, ``max_tokens``, ``tools`` …), passed on untouched.
+    A model that speaks the API of ``native`` gets that body instead, with nothing changed but the model's name.
 
     >>> Query.of("What is 2 + 2?").text
     'What is 2 + 2?'
@@ -96,6 +105,7 @@ class Query:
     messages: tuple[Message, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
+    native: Native | None = None
 
     @classmethod
     def of(cls, prompt: str, **parameters: Any) -> Self:
@@ -188,7 +198,8 @@ class Answer:
     ``logprob`` is the mean log-probability of the answer's tokens where the model gives it. ``usd`` is None when
     the price or the usage is unknown. ``body`` is the provider's own JSON, kept so that fields unknown to us pass
     through.  ``tokens_cached`` and ``tokens_written`` are the parts of ``tokens_in`` that were read from and written to
-    a prompt cache, ``tokens_reasoning`` the part of ``tokens_out`` that was thought and not shown.
+    a prompt cache, ``tokens_reasoning`` the part of ``tokens_out`` that was thought and not shown.  ``raw`` are the
+    provider's own bytes of ``body``, both in the shape of ``api``.
     """
 
     model: str
@@ -205,6 +216,8 @@ class Answer:
     tokens_cached: int = 0
     tokens_written: int = 0
     tokens_reasoning: int = 0
+    raw: bytes | None = None
+    api: str = "chat"
 
     @property
     def ok(self) -> bool:
@@ -214,10 +227,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed answer: its text and, from a remote provider, the provider's own chunk."""
+    """A piece of a streamed answer: its text and, from a remote provider, the provider's own chunk.
+
+    ``raw`` are the bytes by which the chunk came, as a whole event of the stream, both in the shape of ``api``.
+    """
 
     text: str
     chunk: Mapping[str, Any] | None = None
+    raw: bytes | None = None
+    api: str = "chat"
 
 
 @dataclass(frozen=True, slots=True)
