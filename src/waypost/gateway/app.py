@@ -20,6 +20,7 @@ from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.reliable import metric_lines
 from waypost.gateway.wire import (
     Busy,
     ClientGone,
@@ -201,6 +202,7 @@ class App:
         page = self.metrics.render(
             dropped=self.ledger.dropped, waiting=self.ledger.waiting, drift=drift, learning=self.learning
         )
+        page += "".join(f"{line}\n" for line in metric_lines(self.models))
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 

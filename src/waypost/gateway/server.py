@@ -13,12 +13,14 @@ import uvicorn
 from waypost import pool
 from waypost.errors import BadConfig, BadInput
 from waypost.gateway.app import App
+from waypost.gateway.breaker import Breaker
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.deciding import Deciding, deciding
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.reliable import Reliable
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
 from waypost.routers import Online, Router
@@ -97,7 +99,7 @@ class Gateway(uvicorn.Server):
 
 
 def _build(settings: Settings, url: str) -> tuple[App, Started]:
-    models = {model.name: _model(model) for model in settings.models if model.missing is None}
+    models = _reliable(settings)
     missing = {model.name: model.missing for model in settings.models if model.missing is not None}
     cards = {name: model.card for name, model in models.items()}
     if not cards:
@@ -178,6 +180,23 @@ def _callable(profile: Objective, cards: Mapping[str, ModelCard]) -> Objective:
     profile = replace(profile, bias={name: points for name, points in profile.bias.items() if name in cards})
     allowed = tuple(name for name in profile.allowed or () if name in cards)
     return replace(profile, allowed=allowed) if allowed else profile
+
+
+def _reliable(settings: Settings) -> dict[str, Model]:
+    """The models by name; those of providers are retried and guarded, each by the breaker of its place and key too."""
+    models: dict[str, Model] = {}
+    providers: dict[tuple[object, ...], Breaker] = {}
+    known = settings.reliability
+    for model in settings.models:
+        if model.missing is not None:
+            continue
+        models[model.name] = made = _model(model)
+        if "base_url" in pool.settings_of(model.kind):
+            place = (model.kind, model.settings.get("base_url"), model.settings.get("api_key"))
+            # Neither address nor key can stand in a metric, so the first of its models names it.
+            provider = providers.setdefault(place, Breaker(f"the provider of {model.name}", known.breaker))
+            models[model.name] = Reliable(made, Breaker(model.name, known.breaker), provider, known)
+    return models
 
 
 def _model(model: ModelSettings) -> Model:

@@ -16,6 +16,7 @@ import yaml
 from waypost.errors import BadConfig, BadInput, BadRequest
 from waypost.gateway.calibrated import calibration, strangers
 from waypost.gateway.entry import Entry, Reader, Scalar, read
+from waypost.gateway.reliable import ReliabilitySettings, reliability
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
 from waypost.pool import KINDS
@@ -35,7 +36,18 @@ _BUILTIN = "builtin:"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Names travel in headers and in lists there, and "auto" is taken.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
-_TOP = ("models", "router", "strategy", "head", "profiles", "calibration", "server", "store", "log_prompts")
+_TOP = (
+    "models",
+    "router",
+    "strategy",
+    "head",
+    "profiles",
+    "calibration",
+    "server",
+    "store",
+    "log_prompts",
+    "reliability",
+)
 _PER_MTOK = tuple(f"usd_per_mtok_{what}" for what in ("in", "out", "cached", "written", "reasoning"))
 _MOST_NESTED = 20
 
@@ -84,6 +96,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     store: Path | None = None
     log_prompts: bool = False
+    reliability: ReliabilitySettings = field(default_factory=ReliabilitySettings)
     places: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -122,6 +135,7 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         server=_server(top["server"]) if "server" in top else ServerSettings(),
         store=_store(top["store"]) if "store" in top and not top["store"].is_null() else None,
         log_prompts=top["log_prompts"].flag() if "log_prompts" in top else False,
+        reliability=reliability(top["reliability"]) if "reliability" in top else ReliabilitySettings(),
         places=MappingProxyType(places),
     )
 
