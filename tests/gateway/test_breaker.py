@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from waypost.errors import ModelFailed
-from waypost.gateway.breaker import Breaker, BreakerSettings
+from waypost.gateway.breaker import Breaker
+from waypost.gateway.sections.reliability import BreakerSettings
 
 
 class Clock:

@@ -9,8 +9,9 @@ import openai
 import pytest
 
 from waypost.errors import Declined, ModelFailed, ModelTimeout, ProviderRefused
-from waypost.gateway.breaker import Breaker, BreakerSettings
-from waypost.gateway.reliable import ReliabilitySettings, Reliable, patient, states
+from waypost.gateway.breaker import Breaker
+from waypost.gateway.reliable import Reliable, patient, states
+from waypost.gateway.sections.reliability import BreakerSettings, ReliabilitySettings
 from waypost.types import Answer, Delta, ModelCard, Query
 
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]

@@ -5,25 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from waypost.errors import ModelFailed
+from waypost.gateway.sections.reliability import BreakerSettings
 
 CLOSED, HALF_OPEN, OPEN = "closed", "half-open", "open"
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
-    """When to open: ``failures`` within ``window_seconds`` that are at least a ``share`` of the calls in it.
-
-    It then rests for ``rest_seconds``, after each further failure twice as long, up to ``longest_rest_seconds``.
-    """
-
-    failures: int = 5
-    window_seconds: float = 30.0
-    share: float = 0.5
-    rest_seconds: float = 15.0
-    longest_rest_seconds: float = 300.0
 
 
 class Breaker:

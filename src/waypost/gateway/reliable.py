@@ -7,12 +7,12 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, ProviderRefused
-from waypost.gateway.breaker import CLOSED, HALF_OPEN, Breaker, BreakerSettings
+from waypost.gateway.breaker import CLOSED, HALF_OPEN, Breaker
 from waypost.gateway.drive import says_something
-from waypost.gateway.entry import Entry, Reader, read
+from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.types import Answer, Delta, Model, ModelCard, Query
 
 _log = logging.getLogger(__name__)
@@ -22,65 +22,6 @@ _PASSING = frozenset({408, 409, 425, 429})
 # What it says of our account: another try goes no better, and the client can do nothing about it.
 _ACCOUNT = frozenset({401, 402, 403})
 _BROKEN = frozenset({"connect", "lost", "garbage"})
-
-
-@dataclass(frozen=True, slots=True)
-class ReliabilitySettings:
-    """How often and how long to try a model before another is asked; times are in seconds.
-
-    Before each of ``retries`` there is a random wait of at most ``first_wait_seconds``, doubled each time, and none
-    begins later than ``budget_seconds`` after the first try.  A wait that a provider asks for (``Retry-After``) is
-    kept up to ``patience_seconds``, or up to the end of the budget where no other model is left.  A model that sent
-    nothing in its time has cost that time already, and is tried again only with ``retry_timeouts``.
-    """
-
-    retries: int = 2
-    first_wait_seconds: float = 0.1
-    budget_seconds: float = 10.0
-    patience_seconds: float = 1.0
-    retry_timeouts: bool = False
-    breaker: BreakerSettings = field(default_factory=BreakerSettings)
-
-
-def reliability(entry: Entry) -> ReliabilitySettings:
-    """The ``reliability`` section of a config.
-
-    Raises:
-        BadConfig: a field is unknown or out of range.
-    """
-    return ReliabilitySettings(**read(entry.fields(f.name for f in fields(ReliabilitySettings)), _READERS))
-
-
-def _breaker(entry: Entry) -> BreakerSettings:
-    return BreakerSettings(**read(entry.fields(f.name for f in fields(BreakerSettings)), _BREAKER_READERS))
-
-
-def _seconds(entry: Entry) -> float:
-    return entry.number(least=0.0)
-
-
-def _share(entry: Entry) -> float:
-    share = _seconds(entry)
-    if share > 1:
-        raise entry.error(f"must be at most 1, got {share:g}")
-    return share
-
-
-_BREAKER_READERS: Mapping[str, Reader] = {
-    "failures": lambda entry: entry.whole_number(least=1),
-    "window_seconds": lambda entry: entry.number(least=1.0),
-    "share": _share,
-    "rest_seconds": _seconds,
-    "longest_rest_seconds": _seconds,
-}
-_READERS: Mapping[str, Reader] = {
-    "retries": lambda entry: entry.whole_number(0, 10),
-    "first_wait_seconds": _seconds,
-    "budget_seconds": _seconds,
-    "patience_seconds": _seconds,
-    "retry_timeouts": Entry.flag,
-    "breaker": _breaker,
-}
 
 
 @dataclass(slots=True)
