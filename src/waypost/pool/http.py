@@ -65,8 +65,8 @@ class Provider:
         self._headers = {**_basic(parts.username, parts.password), **headers}
         self._timeouts = timeouts
 
-    async def post(self, path: str, body: Json) -> Json:
-        """The JSON object that answers a request.
+    async def post(self, path: str, body: Json) -> tuple[Json, bytes]:
+        """The JSON object that answers a request, read and as it came.
 
         Raises:
             ModelTimeout: nothing, or not everything, came in time.
@@ -79,7 +79,8 @@ class Provider:
                 answer += await self._chunk(response, self._timeouts.idle, end)
                 if len(answer) > _ANSWER_LIMIT:
                     raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
-        return self._sound(self._object(answer))
+        raw = bytes(answer)
+        return self._sound(self._object(raw)), raw
 
     async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
@@ -95,7 +96,7 @@ class Provider:
                 while chunk := await self._chunk(response, wait, end):
                     wait = self._timeouts.idle
                     for event in parser.feed(chunk):
-                        last = event.data == "[DONE]" or event.name == "message_stop"
+                        last = event.data == b"[DONE]" or event.name == "message_stop"
                         yield event
             finally:
                 if last:
@@ -125,7 +126,7 @@ class Provider:
         Raises:
             ModelFailed: it is no JSON object, or it holds an error.
         """
-        return self._sound(self._object(event.data.encode()))
+        return self._sound(self._object(event.data))
 
     def garbage(self, found: object) -> ModelFailed:
         """The error for a 200 whose content is not what the protocol promises."""
@@ -201,7 +202,7 @@ class Provider:
             kind="status",
         )
 
-    def _object(self, body: bytes | bytearray) -> Json:
+    def _object(self, body: bytes) -> Json:
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError:
