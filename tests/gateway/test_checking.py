@@ -34,7 +34,7 @@ def test_variables_that_are_not_set_and_wrong_fields_are_all_errors(findings):
 
 
 def test_what_only_the_building_shows_is_an_error_too(findings):
-    wrong = "  - {name: b, kind: gguf, path: x, template: chatm}\n  - {name: c, kind: gguf, path: x, template: no}\n"
+    wrong = "  - {name: b, kind: gguf, path: x, template: chatm}\n  - {name: c, kind: gguf, path: x, template: nope}\n"
     found = findings(MODEL + wrong)
     assert [(level, says[:6]) for level, says in found] == [("error", "line 3"), ("error", "line 4")]
 

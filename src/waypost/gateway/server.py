@@ -16,6 +16,7 @@ from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.plan import plan
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
 from waypost.routers import Online
 from waypost.store import Writer
@@ -94,12 +95,11 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
     planned = plan(settings)
     learning = _learning(settings, planned.chosen)
     strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
-    app = App(
+    serving = Serving(
         models=planned.models,
         strategy=strategy,
         profiles=planned.profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
-        readiness=Readiness(planned.models, planned.missing),
         budgets=planned.budgets,
         drifting=planned.drifting,
         learning=learning,
@@ -107,6 +107,7 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
+    app = App(serving, Readiness(planned.models, planned.missing))
     about = Started(url, planned.cards, strategy.name, planned.chosen.words, planned.missing, planned.unchosen)
     return app, about
 
