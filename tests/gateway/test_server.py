@@ -171,7 +171,7 @@ def test_a_small_packet_is_not_held_back(serve):
         done.set()
 
     with socket.create_connection((served.host, served.port)) as connection:
-        connection.sendall(b"GET /health/live HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
         connection.recv(100)
         next(iter(served.gateway.server_state.connections)).loop.call_soon_threadsafe(look)
         assert done.wait(30)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -15,6 +19,7 @@ from waypost.gateway.deciding import Deciding
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.plan import plan
+from waypost.gateway.protocol import Door
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
@@ -22,10 +27,6 @@ from waypost.routers import Online
 from waypost.store import Writer
 from waypost.strategies import Exploring
 from waypost.types import ModelCard
-
-_GRACE_SECONDS = 10
-# Longer than the pools of common clients keep an idle connection, so that they close it, and not we under their feet.
-_KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,19 @@ class Gateway(uvicorn.Server):
             self._socket.close()
             raise
         self._announce = announce
+        self._door = Door(settings.server)
+        self._readiness = app.readiness
+        self._leave_at: float | None = None
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=cast(type[asyncio.Protocol], self._door),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_graceful_shutdown=settings.server.drain_seconds,
         )
         super().__init__(config)
 
@@ -85,6 +88,25 @@ class Gateway(uvicorn.Server):
         """Open the door, then say so."""
         await super().startup(sockets)
         self._announce(self.about)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On a signal become unready and drain; a second one ends at once."""
+        if self.should_exit:
+            self.force_exit = True
+        self._readiness.draining = True
+        self._door.drain()
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to close the port, which waits for balancers to see that we are unready."""
+        leaving = await super().on_tick(counter)
+        if not leaving or self.force_exit:
+            return leaving
+        if self._leave_at is None:
+            self._readiness.draining = True
+            self._door.drain()
+            self._leave_at = time.monotonic() + self._door.limits.shutdown_delay_seconds
+        return time.monotonic() >= self._leave_at
 
     def stop(self) -> None:
         """End gracefully; from any thread."""
