@@ -63,8 +63,9 @@ class Figures:
 
 @dataclass(slots=True)
 class Seen:
-    """What the connections of one run write down; nothing before ``counting``."""
+    """What the connections of one run write down: how many answers came, and of those while ``counting`` all."""
 
+    answers: int = 0
     counting: bool = False
     going: bool = True
     seconds: list[float] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Client(asyncio.Protocol):
         self.transport.write(next(self.requests))
 
     def _note(self) -> None:
+        self.seen.answers += 1
         now, status = perf_counter(), bytes(self.answer[9:12]).decode("latin-1")
         streamed = b"text/event-stream" in self.answer[:2048]
         if status != "200":
@@ -163,6 +165,10 @@ async def run(load: Load) -> Figures:
         asyncio.create_task(_keep(parts.hostname, parts.port or 80, seen, requests)) for _ in range(load.concurrency)
     ]
     await asyncio.sleep(load.warm_up)
+    for _ in range(round(_PATIENCE_SECONDS / 0.05)):  # what has just begun, or still works off an earlier load
+        if seen.answers >= load.concurrency:
+            break
+        await asyncio.sleep(0.05)
     cpu, start = processes.cpu_seconds(load.pid) if load.pid else 0.0, perf_counter()
     seen.counting = True
     await asyncio.sleep(load.seconds)
