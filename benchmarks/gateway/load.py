@@ -63,7 +63,7 @@ class Figures:
 
 @dataclass(slots=True)
 class Seen:
-    """What the connections of one run write down: how many answers came, and of those while ``counting`` all."""
+    """What the connections of one run write down: how many calls ended, and of those while ``counting`` all."""
 
     answers: int = 0
     counting: bool = False
@@ -158,12 +158,10 @@ def _whole(answer: bytearray) -> bool:
 
 async def run(load: Load) -> Figures:
     """Put the load on, and measure what comes back after the warm-up."""
-    seen, requests = Seen(), _requests(load)
+    seen, made = Seen(), requests(load)
     parts = urlsplit(load.url)
     assert parts.hostname is not None
-    tasks = [
-        asyncio.create_task(_keep(parts.hostname, parts.port or 80, seen, requests)) for _ in range(load.concurrency)
-    ]
+    tasks = [asyncio.create_task(_keep(parts.hostname, parts.port or 80, seen, made)) for _ in range(load.concurrency)]
     await asyncio.sleep(load.warm_up)
     for _ in range(round(_PATIENCE_SECONDS / 0.05)):  # what has just begun, or still works off an earlier load
         if seen.answers >= load.concurrency:
@@ -189,18 +187,21 @@ async def _keep(host: str, port: int, seen: Seen, requests: Iterator[bytes]) -> 
         try:
             transport, client = await loop.create_connection(lambda: Client(seen, requests), host, port)
         except OSError:
-            seen.errors["refused"] += seen.counting
+            if seen.counting:
+                seen.errors["refused"] += 1
             await asyncio.sleep(0.05)
             continue
         try:
             problem = await client.over
         finally:
             transport.abort()
-        if problem is not None and client.answer and not _whole(client.answer):
-            seen.errors[problem] += seen.counting
+        if problem is not None and not _whole(client.answer):
+            seen.answers += 1
+            if seen.counting:
+                seen.errors[problem] += 1
 
 
-def _requests(load: Load) -> Iterator[bytes]:
+def requests(load: Load) -> Iterator[bytes]:
     """Requests without end, each with a prompt of its own."""
     parts = urlsplit(load.url)
     text = (_SENTENCE * (load.prompt // len(_SENTENCE) + 1))[: load.prompt - 9]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from targets import KEY, MODEL, Place, Started
@@ -29,17 +30,23 @@ def learned(place: Place) -> Started:
     return _serve(place, "".join(_model(place, name) for name in _MODELS) + f"router: {router}\n", "auto")
 
 
+def soaked(place: Place, models: Sequence[str]) -> Started:
+    """Everything, with models of these names, each behaving as its name says; one is ``ok``."""
+    config = "".join(_model(place, name, name) for name in models) + f"store: {place.folder}/waypost.sqlite\n"
+    return _serve(place, config, "ok")
+
+
 def _serve(place: Place, config: str, model: str = MODEL) -> Started:
     text = f"server: {{port: {place.port}, max_in_flight: 1024}}\nmodels:\n{config}"
     if "router:" not in text:
         text += "router: cheapest\n"
     command = [sys.executable, "-m", "waypost", "serve", "--config", place.write("waypost.yaml", text)]
-    return Started(command, model=model, key=KEY)
+    return Started(command, place.url, model=model, key=KEY)
 
 
-def _model(place: Place, name: str) -> str:
+def _model(place: Place, name: str, upstream: str = MODEL) -> str:
     return (
-        f"  - {{name: {name}, kind: openai, upstream: {MODEL}, base_url: '{place.upstream}', "
+        f"  - {{name: {name}, kind: openai, upstream: {upstream}, base_url: '{place.upstream}', "
         "usd_per_mtok_in: 1, usd_per_mtok_out: 2}\n"
     )
 

@@ -35,6 +35,11 @@ class Place:
     port: int
     upstream: str
 
+    @property
+    def url(self) -> str:
+        """Where the gateway is to listen."""
+        return f"http://127.0.0.1:{self.port}"
+
     def write(self, name: str, text: str) -> str:
         """A file in the folder, and its path."""
         path = self.folder / name
@@ -44,14 +49,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """How to start a gateway and how to ask it; ``tells`` if it chooses its port and prints the URL on stdout."""
+    """How to start a gateway and how to ask it; ``url`` is None if it chooses its port and prints the URL."""
 
     command: list[str]
+    url: str | None
     env: Mapping[str, str] = field(default_factory=dict)
     base: str = "/v1"
     model: str = MODEL
     key: str = KEY
-    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ http {{
 }}
 """  # noqa: E501 - one line of nginx's configuration
     found = peers.program("nginx", "on Debian and Ubuntu: apt-get install nginx")
-    return Started([found, "-c", place.write("nginx.conf", config), "-p", str(place.folder), "-e", "stderr"])
+    return Started([found, "-c", place.write("nginx.conf", config), "-p", str(place.folder), "-e", "stderr"], place.url)
 
 
 def litellm(place: Place) -> Started:
@@ -113,7 +118,7 @@ general_settings: {{master_key: {KEY}}}
     command = [str(python.parent / "litellm"), "--config", place.write("litellm.yaml", config), "--host", "127.0.0.1"]
     command += ["--port", str(place.port), "--num_workers", "1", "--telemetry", "False"]
     env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
-    return Started(command, env)
+    return Started(command, place.url, env)
 
 
 def tensorzero(place: Place) -> Started:
@@ -140,7 +145,7 @@ print(served.base_url.removesuffix("/openai/v1"), flush=True)
 threading.Event().wait()
 """
     command = [str(python), "-c", script, place.write("tensorzero.toml", config)]
-    return Started(command, base="/openai/v1", model=f"tensorzero::model_name::{MODEL}", tells=True)
+    return Started(command, None, base="/openai/v1", model=f"tensorzero::model_name::{MODEL}")
 
 
 def vllm_router(place: Place) -> Started:
@@ -149,7 +154,7 @@ def vllm_router(place: Place) -> Started:
     worker = place.upstream.removesuffix("/v1")
     command = [str(python.parent / "vllm-router"), "--worker-urls", worker, "--policy", "round_robin"]
     command += ["--host", "127.0.0.1", "--port", str(place.port), "--prometheus-port", str(free_port())]
-    return Started([*command, "--log-level", "error"])
+    return Started([*command, "--log-level", "error"], place.url)
 
 
 @contextmanager
@@ -163,50 +168,59 @@ def running(target: Target, folder: Path, upstream: str, core: set[int]) -> Iter
     if target.start is None:
         yield Running(upstream)
         return
-    place = Place(folder, free_port(), upstream)
-    started = target.start(place)
-    said = folder / "stderr"
+    started = target.start(Place(folder, free_port(), upstream))
     clock = time.perf_counter()
-    with said.open("wb") as errors:
-        process = subprocess.Popen(
-            started.command,
-            stdout=subprocess.PIPE if started.tells else errors,
-            stderr=errors,
-            env={**_environment(), **started.env},
+    with process(started.command, folder, core, started.env) as server:
+        url = answering(server, folder, started)
+        yield Running(url, started, server.pid, round(time.perf_counter() - clock, 2))
+
+
+@contextmanager
+def process(
+    command: list[str], folder: Path, core: set[int], env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process on these cores, ended gently; what it says is kept in the folder's file ``said``."""
+    # One core is one thread's worth; libraries that look for more only get into each other's way.
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+    with (folder / "said").open("wb") as said:
+        server = subprocess.Popen(
+            command,
+            stdout=said,
+            stderr=said,
+            env=surroundings,
             cwd=folder,
             preexec_fn=lambda: processes.pin(0, core),
         )
     try:
-        url = _root(process, place, started) + started.base
-        while not _answers(url, started):
-            if process.poll() is not None or time.perf_counter() - clock > _PATIENCE_SECONDS:
-                raise DidNotStart(_last(said))
-            time.sleep(0.005)
-        yield Running(url, started, process.pid, round(time.perf_counter() - clock, 2))
+        yield server
     finally:
-        process.terminate()
+        server.terminate()
         try:
-            process.wait(15)
+            server.wait(30)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            server.kill()
+            server.wait()
 
 
-def _environment() -> dict[str, str]:
-    # One core is one thread's worth; libraries that look for more only get into each other's way.
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+def answering(server: subprocess.Popen[bytes], folder: Path, started: Started) -> str:
+    """The URL of a gateway, up to and including /v1, as soon as it answers a request: the same sign for all.
+
+    Raises:
+        DidNotStart: it ended, or did not answer in two minutes.
+    """
+    clock = time.perf_counter()
+    while server.poll() is None and time.perf_counter() - clock < _PATIENCE_SECONDS:
+        url = started.url or _told(folder / "said")
+        if url and _answers(url + started.base, started):
+            return url + started.base
+        time.sleep(0.005)
+    raise DidNotStart(_last(folder / "said"))
 
 
-def _root(process: subprocess.Popen[bytes], place: Place, started: Started) -> str:
-    if not started.tells:
-        return f"http://127.0.0.1:{place.port}"
-    assert process.stdout is not None
-    for line in process.stdout:  # its log comes by the same way
-        if line.startswith(b"http://"):
-            return line.decode().strip().rstrip("/")
-    raise DidNotStart(_last(place.folder / "stderr"))
+def _told(said: Path) -> str | None:
+    """The URL that a gateway printed on a line of its own."""
+    lines = said.read_text(errors="replace").splitlines()
+    return next((line.strip() for line in lines if line.startswith("http://")), None)
 
 
 def _answers(url: str, started: Started) -> bool:
@@ -227,7 +241,7 @@ def _answers(url: str, started: Started) -> bool:
 
 def _last(said: Path) -> str:
     lines = [line.strip() for line in said.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it said nothing"
+    return f"no answer; the last that it said is: {lines[-1][:300]}" if lines else "no answer, and it said nothing"
 
 
 def free_port() -> int:
