@@ -130,9 +130,9 @@ end
 return #KEYS
 """
 
-# A counter that Redis has lost begins again with what its callers know.  Each of its lives has a name, the id that began
-# it, so that a caller can tell that it knows of an earlier one: the most that anyone knew then is the ``base`` of this
-# life, and all that is added in it comes on top.  A caller who has seen no life yet knows the log, which has everything.
+# A counter that Redis has lost begins again with what its callers know.  Each of its lives has a name, the id that
+# began it, so that a caller can tell that it knows of an earlier one: the most that anyone knew then is the ``base`` of
+# this life, and all that is added in it comes on top.  A caller who has seen no life yet knows the log, which has all.
 _COUNTER = """
 local function whole(number) return string.format('%.0f', number) end
 
