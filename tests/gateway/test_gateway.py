@@ -74,7 +74,9 @@ def app_of(*models: Fake, kind=Single, store=None) -> App:
     cards = {name: model.card for name, model in pool.items()}
     strategy = kind(Cheapest.from_cards(cards), cards)
     ledger = Ledger(Writer(store) if store else None)
-    serving = Serving(pool, Choosing(strategy, cards), {"default": Objective()}, ledger, Budgets(lambda objective: objective))
+    serving = Serving(
+        pool, Choosing(strategy, cards), {"default": Objective()}, ledger, Budgets(lambda objective: objective)
+    )
     return App(serving, Readiness(pool))
 
 

@@ -1,4 +1,4 @@
-"""Whom a request is sent to: by name or by the router, or by a canary's, or by the incumbent while the router watches."""
+"""Whom a request is sent to: by name, by the router, by a canary's, or to the incumbent while the router watches."""
 
 from __future__ import annotations
 

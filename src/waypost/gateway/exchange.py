@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -17,9 +17,7 @@ from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
-from waypost.strategies import Exploring
-from waypost.strategies.calls import ask
-from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
+from waypost.types import Answer, Decision, Delta
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
@@ -147,4 +145,3 @@ class Exchange:
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
         return decision_headers(self.id, self.decision, self.served, attempts, usd)
-

@@ -67,7 +67,9 @@ class Settings:
     store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
-        FALLBACK, "Who is asked next, in this order, by what the client asks for: auto, auto:name, a model.", factory=dict
+        FALLBACK,
+        "Who is asked next, in this order, by what a client asks for: auto, auto:name, a model.",
+        factory=dict,
     )
     sessions: SessionSettings = setting(
         section(SessionSettings), "Conversations, and the price of switching their model.", SessionSettings()

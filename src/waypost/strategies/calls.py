@@ -13,7 +13,20 @@ from waypost.types import Answer, Call, ModelCard, Prediction, Query, Run
 class Predictor(Protocol):
     """The half of a router that a strategy needs."""
 
-    def in_order(query: Query, models: Sequence[str]) -> Run:
+    def predict(self, prompts: Sequence[str]) -> Prediction:
+        """What each model is expected to do with each prompt."""
+        ...
+
+
+def ask(call: Call) -> Generator[Call | list[Call], Answer | list[Answer], Answer]:
+    """Yield one call and return its one answer."""
+    answer = yield call
+    if not isinstance(answer, Answer):
+        raise TypeError(f"one call was made, so one Answer is due, got a {type(answer).__name__}")
+    return answer
+
+
+def in_order(query: Query, models: Sequence[str]) -> Run:
     """Yield one call at a time in the order given; the last answer is returned even when it is a failure."""
     for model in models:
         answer = yield from ask(Call(model, query))
