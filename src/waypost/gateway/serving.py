@@ -20,6 +20,7 @@ from waypost.gateway.exchange import Exchange
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
+from waypost.gateway.reliable import patient
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
 from waypost.types import Model
@@ -84,7 +85,8 @@ class Serving:
         choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
         if self.drifting is not None:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
-        return Exchange(asked, choice, Drive(self.models), self._settle, id)
+        drive = Drive(patient(self.models, choice.decision.ranking[-1]))
+        return Exchange(asked, choice, drive, self._settle, id)
 
     async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:

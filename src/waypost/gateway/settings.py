@@ -29,6 +29,7 @@ from waypost.gateway.sections.kinds import (
 )
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
+from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.sections.store import EMBEDDED, STORE
 from waypost.gateway.sections.traffic import FALLBACK, CanarySettings, SessionSettings, ShadowSettings, strange_traffic
@@ -76,6 +77,9 @@ class Settings:
     )
     shadow: ShadowSettings | None = setting(section(ShadowSettings), "Only watch, while one model serves.", None)
     canary: CanarySettings | None = setting(section(CanarySettings), "Try a new router on a share of traffic.", None)
+    reliability: ReliabilitySettings = setting(
+        section(ReliabilitySettings), "How often a provider is tried, and when it is left alone.", ReliabilitySettings()
+    )
     places: Mapping[str, str] = field(default_factory=dict)
 
 
