@@ -40,7 +40,7 @@ class Anthropic:
     ) -> None:
         self._upstream = upstream or card.name
         # What only this API has a shape for, such as tools that the provider runs itself, is asked of nobody else.
-        self.card = priced(replace(card, capabilities=card.capabilities | {API}), self._upstream)
+        self.card = priced(replace(card, apis=card.apis | {API}), self._upstream)
         timeouts = Timeouts(connect_timeout, first_byte_timeout, idle_timeout, timeout)
         headers: dict[str, str | Secret] = {"anthropic-version": "2023-06-01"}
         if api_key:

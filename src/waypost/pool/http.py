@@ -62,8 +62,8 @@ class Provider:
         self._headers = {**_basic(parts.username, parts.password), **headers}
         self._timeouts = timeouts
 
-    async def post(self, path: str, body: Json) -> tuple[Json, bytes]:
-        """The JSON object that answers a request, read and as it came.
+    async def post(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> tuple[Json, bytes]:
+        """The JSON object that answers a request, read and as it came; ``headers`` go before the provider's own.
 
         Raises:
             ModelTimeout: nothing, or not everything, came in time.
@@ -71,13 +71,13 @@ class Provider:
         """
         total = self._timeouts.total
         end = _now() + total
-        async with self._sent(path, body, total) as response, self._watched(total, end):
+        async with self._sent(path, body, total, headers) as response, self._watched(total, end):
             answer = await response.read(_ANSWER_LIMIT + 1)
         if len(answer) > _ANSWER_LIMIT:
             raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
         return self._object(answer), answer
 
-    async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
+    async def events(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> AsyncIterator[Event]:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
 
         Raises:
@@ -86,7 +86,7 @@ class Provider:
         """
         parser, last = EventParser(), False
         wait, end = min(self._timeouts.first_byte, self._timeouts.total), _now() + self._timeouts.total
-        async with self._sent(path, body, wait) as response:
+        async with self._sent(path, body, wait, headers) as response:
             try:
                 while chunk := await self._chunk(response, wait, end):
                     wait = self._timeouts.idle
@@ -138,9 +138,11 @@ class Provider:
         return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
 
     @asynccontextmanager
-    async def _sent(self, path: str, body: Json, wait: float) -> AsyncIterator[Response]:
+    async def _sent(
+        self, path: str, body: Json, wait: float, more: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Response]:
         """A request whose answer has begun with a good status; a redirect is none, since it would carry the key off."""
-        headers = self._revealed() | {"content-type": "application/json"}
+        headers = {**self._revealed(), **(more or {}), "content-type": "application/json"}
         sending = self._transport.send("POST", self._path + path, headers, orjson.dumps(body))
         async with self._watched(wait):
             response = await sending.__aenter__()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import orjson
 
-from waypost.errors import WaypostError
+from waypost.errors import BadRequest, UnknownModel, WaypostError
 from waypost.gateway.apis import messages_reply, messages_request
 from waypost.gateway.apis.api import Json
-from waypost.types import Answer, Native
+from waypost.gateway.wire import kind
+from waypost.pool.anthropic import Anthropic
+from waypost.types import Answer, Model, Native
+
+COUNT = "/v1/messages/count_tokens"
 
 
 class Messages:
@@ -34,3 +40,23 @@ class Messages:
     def error(self, error: WaypostError) -> Json:
         """Anthropic's error object."""
         return messages_reply.error_body(error)
+
+
+async def count_tokens(body: Json, headers: Mapping[str, str], models: Mapping[str, Model]) -> int:
+    """The tokens of a request: counted by Anthropic where it names a model of theirs, else estimated.
+
+    Raises:
+        BadRequest: a field is missing or of the wrong type.
+        UnknownModel: it names neither a model of the pool nor ``auto``.
+        ModelFailed: Anthropic did not count them.
+    """
+    messages_request.chat({"max_tokens": 1, **body})
+    name = body.get("model")
+    if not isinstance(name, str):
+        raise BadRequest("model", f"must be the name of a model or 'auto', got {kind(name)}")
+    model = models.get(name)
+    if isinstance(model, Anthropic):
+        return await model.count_tokens(messages_request.native(body), headers)
+    if model is None and name.partition(":")[0] != "auto":
+        raise UnknownModel(name, [*models, "auto"])
+    return messages_request.counted(body)

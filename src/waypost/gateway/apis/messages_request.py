@@ -24,7 +24,6 @@ _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _THOUGHT = ("thinking", "redacted_thinking")
 _NATIVE = ("mcp_servers", "container")
 _LONGEST_USER = 64  # OpenAI refuses a longer `user`, and coding agents send about 150 characters
-_FOREIGN = "is nothing that a model behind another API than Anthropic's can be given"
 
 
 @dataclass(slots=True)
@@ -125,7 +124,7 @@ def _tools(asked: Mapping[str, Any], done: Translation) -> None:
         if not isinstance(tool, dict):
             raise BadRequest(f"tools[{i}]", f"must be an object, got {kind(tool)}")
         if tool.get("type") not in (None, "custom"):
-            done.foreign.append(f"tools[{i}] of type {kind(tool['type'])}")
+            done.foreign.append(f"tools[{i}]")
             continue
         if not isinstance(tool.get("name"), str) or not isinstance(tool.get("input_schema"), dict):
             raise BadRequest(
@@ -235,7 +234,7 @@ def _parts(place: str, block: Json, done: Translation) -> list[Json]:
             texts = [b.get("text") for b in block.get("content") or [] if isinstance(b, dict)]
             lines = [block.get("title"), block.get("source"), *texts]
             return [{"type": "text", "text": "\n".join(line for line in lines if isinstance(line, str))}]
-    done.foreign.append(f"{place} of type {kind(block.get('type'))}")
+    done.foreign.append(place)
     return []
 
 
@@ -245,7 +244,7 @@ def _image(place: str, source: Json, done: Translation) -> list[Json]:
     elif source.get("type") == "url":
         url = _text(place, source, "url")
     else:
-        done.foreign.append(f"{place} with a source of type {kind(source.get('type'))}")
+        done.foreign.append(f"{place}.source")
         return []
     return [{"type": "image_url", "image_url": {"url": url}}]
 
@@ -263,7 +262,7 @@ def _document(place: str, block: Json, done: Translation) -> list[Json]:
         case "base64":
             data = f"data:{_text(place, source, 'media_type')};base64,{_text(place, source, 'data')}"
             return [{"type": "file", "file": {"filename": title or "document.pdf", "file_data": data}}]
-    done.foreign.append(f"{place} with a source of type {kind(source.get('type'))}")
+    done.foreign.append(f"{place}.source")
     return []
 
 
