@@ -51,7 +51,7 @@ def parse(
     _check(body)
     needs = _needs(body)
     if native is not None:
-        native = replace(native, headers={n.decode(): v.decode("latin-1") for n, v in headers if n in _PASSED})
+        native = replace(native, headers=passed(headers))
         needs |= {native.api} if native.foreign else set()
     query = Query(
         messages=tuple(body["messages"]),
@@ -67,6 +67,11 @@ def parse(
         objective=_objective(body, headers, models, profiles),
         stream=bool(body.get("stream")),
     )
+
+
+def passed(headers: Headers) -> dict[str, str]:
+    """Those of a client's headers that a provider gets to see."""
+    return {name.decode(): value.decode("latin-1") for name, value in headers if name in _PASSED}
 
 
 def _is_number(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -10,7 +11,6 @@ from waypost.errors import BadRequest, UnknownModel, WaypostError
 from waypost.gateway.apis import messages_reply, messages_request
 from waypost.gateway.apis.api import Json
 from waypost.gateway.wire import kind
-from waypost.pool.anthropic import Anthropic
 from waypost.types import Answer, Model, Native
 
 COUNT = "/v1/messages/count_tokens"
@@ -54,9 +54,12 @@ async def count_tokens(body: Json, headers: Mapping[str, str], models: Mapping[s
     name = body.get("model")
     if not isinstance(name, str):
         raise BadRequest("model", f"must be the name of a model or 'auto', got {kind(name)}")
-    model = models.get(name)
-    if isinstance(model, Anthropic):
-        return await model.count_tokens(messages_request.native(body), headers)
+    model: Any = models.get(name)
     if model is None and name.partition(":")[0] != "auto":
         raise UnknownModel(name, [*models, "auto"])
-    return messages_request.counted(body)
+    # What makes calls again when they fail stands around a model; to count is worth one try.
+    counter = getattr(getattr(model, "model", model), "count_tokens", None)
+    if counter is None:
+        return messages_request.counted(body)
+    tokens: int = await counter(messages_request.native(body), headers)
+    return tokens
