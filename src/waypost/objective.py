@@ -300,7 +300,9 @@ def misfit(card: ModelCard, query: Query) -> str:
     >>> misfit(ModelCard("small", context=100), Query.of("Hi", max_tokens=200))
     '201 tokens do not fit its context of 100'
     """
-    missing = sorted(query.needs - card.capabilities)
+    if "chat" not in card.apis and (query.native is None or query.native.api not in card.apis):
+        return f"speaks {', '.join(sorted(card.apis))} only"
+    missing = sorted(query.needs - card.capabilities - card.apis)
     if missing:
         return f"cannot do {', '.join(missing)}"
     asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from waypost.errors import WaypostError
+from waypost.errors import BadRequest, WaypostError
 from waypost.gateway.ask import Ask
 from waypost.gateway.sessions import Sessions
 from waypost.gateway.wire import Headers
 from waypost.objective import Objective, misfit
 from waypost.strategies import Cascade, Exploring
 from waypost.strategies.calls import in_order
-from waypost.types import Decision, ModelCard, Query, Run, Strategy
+from waypost.types import Decision, ModelCard, Native, Query, Run, Strategy
 
 _log = logging.getLogger(__name__)
 
@@ -85,13 +85,14 @@ class Choosing:
 
         Raises:
             NoModelLeft: the request's constraints removed every model.
-            BadInput: there is no text to route on.
+            BadInput: there is no text to route on, or the named model does not speak the API that the request needs.
         """
         query = asked.query
         shadow = self.shadow
         if shadow is not None and not asked.routed and asked.model != shadow.incumbent:
             shadow = None
         if not asked.routed and shadow is None:
+            _check_speaks(self.cards[asked.model], query.native)
             ranking = (asked.model, *self._fallbacks(asked.model, query, {asked.model: ""}))
             return Choice(_named(ranking), in_order(query, ranking))
         session = None
@@ -144,6 +145,12 @@ class Choosing:
         """Who is asked next, without those that cannot serve the request or were removed from it."""
         names = self.fallbacks.get(model, ())
         return tuple(n for n in names if n not in removed and n in self.cards and not misfit(self.cards[n], query))
+
+
+def _check_speaks(card: ModelCard, native: Native | None) -> None:
+    if native is not None and native.foreign and native.api not in card.apis:
+        problem = f"can only be given to a model that speaks the {native.api} API itself; '{card.name}' does not"
+        raise BadRequest(native.foreign[0], problem)
 
 
 def _named(ranking: tuple[str, ...], router: str = "named", why: str = "") -> Decision:
