@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 import orjson
@@ -187,13 +187,13 @@ class Guarded(HttpToolsProtocol):
         self.headers.append((name, value))
         if name in _WATCHED:
             self._watched.append((name, value))
-        if len(self.headers) > self._limits.max_headers:
-            self._stop(HeadTooLarge(f"more than {self._limits.max_headers} headers came, the most that are taken"))
 
     def on_headers_complete(self) -> None:
         """Refuse a head that could be read in two ways, else start the request."""
         if self._head_bytes > self._limits.max_head_bytes and self._size() > self._limits.max_head_bytes:
             self._stop(self._head_too_large())
+        if len(self.headers) > self._limits.max_headers:
+            self._stop(HeadTooLarge(f"more than {self._limits.max_headers} headers came, the most that are taken"))
         self._check()
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._stop(BadHttp(f"more than {_MOST_PIPELINED} requests wait on one connection"))
@@ -201,7 +201,8 @@ class Guarded(HttpToolsProtocol):
         self._waits_for, self._body_end = _BODY, now + self._limits.body_seconds
         self.until = min(now + self._limits.body_idle_seconds, self._body_end)
         super().on_headers_complete()
-        self.flow.resume_reading()  # for one that waits too, since by reading we learn that a client leaves
+        if self.pipeline:
+            self.flow.resume_reading()  # since by reading we learn that a client leaves
         if self._door.draining or self.parser.should_upgrade():
             self.cycle.keep_alive = False
         # Decided upon as it stands: a path that was decoded could be another one to whoever stands before us.
@@ -270,30 +271,35 @@ class Guarded(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _check(self) -> None:
-        hosts, lengths, codings = [], [], []
+        host: bytes | None = None
+        length = coding = b""
         for name, value in self._watched:
             if name == b"host":
-                hosts.append(value)
+                host = value if host is None else b","  # which no host is
             elif name == b"content-length":
-                lengths.append(value)
+                length = value
             elif name == b"transfer-encoding":
-                codings.append(value)
+                coding += value.strip().lower() + b";"
             elif value.lower() == b"100-continue":
                 self.expect_100_continue = True
-        version = self.parser.get_http_version()
-        if hosts != [self._host] and (hosts or version != "1.0"):
-            if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
-                self._stop(BadHttp("the request must have one Host header with a name or an address"))
-            self._host = hosts[0]
-        if codings and (lengths or version == "1.0" or [c.strip().lower() for c in codings] != [b"chunked"]):
+        if host is None or host != self._host:
+            self._check_host(host)
+        if coding and (length or coding != b"chunked;" or self.parser.get_http_version() == "1.0"):
             self._stop(BadHttp("a body's length must be told in one way: by Content-Length, or by chunked coding"))
-        if lengths and int(lengths[0]) > self._limits.max_body_bytes:
+        if length and int(length) > self._limits.max_body_bytes:
             self._stop(TooLarge(self._limits.max_body_bytes))
+
+    def _check_host(self, host: bytes | None) -> None:
+        if host is None and self.parser.get_http_version() == "1.0":
+            return
+        if host is None or not _HOST.fullmatch(host):
+            self._stop(BadHttp("the request must have one Host header, with a name or an address"))
+        self._host = host
 
     def _head_too_large(self) -> HeadTooLarge:
         return HeadTooLarge(f"the request's head is larger than {self._limits.max_head_bytes} bytes")
 
-    def _stop(self, error: WaypostError) -> None:
+    def _stop(self, error: WaypostError) -> NoReturn:
         """End the parsing, which hands an error of a callback on as its own."""
         self._refusal = error
         raise error
