@@ -15,6 +15,7 @@ from waypost.gateway.app import App
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
 from waypost.objective import Objective
 from waypost.routers import Cheapest
 from waypost.store import Writer
@@ -72,7 +73,8 @@ def app_of(*models: Fake, kind=Single, store=None) -> App:
     cards = {name: model.card for name, model in pool.items()}
     strategy = kind(Cheapest.from_cards(cards), cards)
     ledger = Ledger(Writer(store) if store else None)
-    return App(pool, strategy, {"default": Objective()}, ledger, Readiness(pool), Budgets(lambda objective: objective))
+    serving = Serving(pool, strategy, {"default": Objective()}, ledger, Budgets(lambda objective: objective))
+    return App(serving, Readiness(pool))
 
 
 async def chat(app: App, **fields: Any) -> list[dict[str, Any]]:
@@ -115,7 +117,7 @@ async def test_whatever_breaks_a_stream_that_has_begun_ends_it_with_one_error_ev
     assert last["error"]["code"] == code
     assert "secret detail" not in last["error"]["message"]
     assert ("secret detail" in caplog.text) == isinstance(error, RuntimeError)
-    assert app.metrics.requests == {(status, "a"): 1}
+    assert app.serving.metrics.requests == {(status, "a"): 1}
 
 
 async def test_a_bug_before_the_first_byte_is_a_clean_500():

@@ -10,6 +10,7 @@ from waypost.cli import keys, models, output
 from waypost.cli.argv import spread
 from waypost.cli.audit import audit
 from waypost.cli.calibrate import calibrate
+from waypost.cli.check_config import check_config
 from waypost.cli.collect import collect
 from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
@@ -47,6 +48,7 @@ app.command("route")(route)
 app.command("serve")(serve)
 app.add_typer(keys.app, name="keys")
 app.command("migrate")(migrate)
+app.command("check-config")(check_config)
 app.command("systems")(systems)
 
 

@@ -75,7 +75,8 @@ def _climb(connection: Connection, found: str | None) -> None:
 
     steps = ScriptDirectory(str(_STEPS))
     context = MigrationContext.configure(connection)
-    with Operations.context(context):
-        for step in reversed(list(steps.iterate_revisions(HEAD, found or "base"))):
-            step.module.upgrade()
+    # Handed to each step, and not by Alembic's own global, which two stores in one process would share.
+    operations = Operations(context)
+    for step in reversed(list(steps.iterate_revisions(HEAD, found or "base"))):
+        step.module.upgrade(operations)
     context.stamp(steps, HEAD)

@@ -73,7 +73,6 @@ class Spool:
         self._made = 0
         self._closed = False
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
             probe, path = _create(folder, self._next_name())
             path.unlink()
             os.close(probe)
@@ -172,6 +171,8 @@ class Spool:
                 _remove(segment)
             else:
                 os.close(segment.number)
+        with suppress(OSError):  # where others have files it stays
+            self.folder.rmdir()
 
     def _next_name(self) -> str:
         self._made += 1
@@ -201,6 +202,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _create(folder: Path, name: str) -> tuple[int, Path]:
     """A new file, locked before it has the name by which others would find it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
     draft, path = folder / f"{name}.draft", folder / f"{name}.jsonl"
     number = os.open(draft, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     _lock(number)

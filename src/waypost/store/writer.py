@@ -198,7 +198,8 @@ class Writer:
         """Do what there is to do; returns how long to wait before the next try, 0: until there is more to do."""
         waiters = self._asked()
         try:
-            self.database.migrate()
+            if self._deadline is None:
+                self.database.migrate()
             self._adopt()
             self._drain(self._spool.appended)
             self._say([waiter for waiter in waiters if waiter.row is not None])
@@ -287,7 +288,7 @@ class Writer:
     def _prune(self) -> bool:
         """Delete some of what is too old; whether there is more."""
         now = time.monotonic()
-        if self._keep_days is None or now < self._pruned + _PRUNE_SECONDS:
+        if self._keep_days is None or self._deadline is not None or now < self._pruned + _PRUNE_SECONDS:
             return False
         if self.database.prune(iso(time.time() - self._keep_days * _DAY_SECONDS)):
             return True

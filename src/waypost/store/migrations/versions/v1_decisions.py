@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+from alembic.operations import Operations
 
 revision = "1"
 down_revision = None
 
 
-def upgrade() -> None:
+def upgrade(op: Operations) -> None:
     """Make the tables, or add what a file of an earlier version lacks; that is null in its rows."""
     there = set(sa.inspect(op.get_bind()).get_table_names())
     later = [

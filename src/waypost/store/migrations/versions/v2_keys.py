@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+from alembic.operations import Operations
 
 revision = "2"
 down_revision = "1"
 
 
-def upgrade() -> None:
+def upgrade(op: Operations) -> None:
     """Add the table and the columns, which are null in older rows."""
     for name in ("key", "team", "api", "session", "cache"):
         op.add_column("decisions", sa.Column(name, sa.Text))
