@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from waypost.errors import WaypostError
+from waypost.errors import BadRequest, WaypostError
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
@@ -19,7 +19,7 @@ from waypost.gateway.wire import Headers, Send, error_headers, error_status, sen
 from waypost.store import Attempt, Decided
 from waypost.strategies import Exploring
 from waypost.strategies.calls import ask
-from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
+from waypost.types import Answer, Call, Decision, Delta, Model, ModelCard, Native, Query, Run, Strategy
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
@@ -58,6 +58,7 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
+            _check_speaks(models[asked.model].card, asked.query.native)
             drive = Drive(patient(models, asked.model))
             return cls(asked, _named(asked.model), _call(asked.model, asked.query), drive, book)
         id = secrets.token_hex(12)
@@ -165,6 +166,12 @@ class Exchange:
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
         return decision_headers(self.id, self.decision, self.served, attempts, usd)
+
+
+def _check_speaks(card: ModelCard, native: Native | None) -> None:
+    if native is not None and native.foreign and native.api not in card.apis:
+        problem = f"can only be given to a model that speaks the {native.api} API itself; '{card.name}' does not"
+        raise BadRequest(native.foreign[0], problem)
 
 
 def _named(model: str) -> Decision:
