@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -33,7 +34,10 @@ from waypost.gateway.sections.store import EMBEDDED, STORE
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
 
-__all__ = ["EMBEDDED", "ModelSettings", "ServerSettings", "Settings", "load", "schema"]
+__all__ = ["EMBEDDED", "SCHEMA", "ModelSettings", "ServerSettings", "Settings", "load", "schema", "schema_text"]
+
+# What `schema_text` gives, shipped for editors.
+SCHEMA = EMBEDDED / "waypost.schema.json"
 
 _DEFAULT = Path("waypost.yaml")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -100,6 +104,11 @@ def schema() -> dict[str, Any]:
         **section(Settings).schema,
         "definitions": DEFINITIONS,
     }
+
+
+def schema_text() -> str:
+    """The schema as it is shipped in the file `SCHEMA`."""
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _strangers(top: Mapping[str, Entry], settings: Settings) -> list[BadConfig]:
