@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from waypost.errors import WaypostError
+from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
@@ -18,7 +19,7 @@ from waypost.gateway.wire import Headers, Send, error_headers, error_status, sen
 from waypost.store import Attempt, Decided
 from waypost.strategies import Exploring
 from waypost.strategies.calls import ask
-from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
+from waypost.types import Answer, Call, Decision, Delta, Query, Run, Strategy
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
@@ -38,6 +39,7 @@ class Exchange:
     decision: Decision
     run: Run
     drive: Drive
+    visit: Visit
     book: Callable[[Exchange], None]
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     began: float = field(default_factory=time.time)
@@ -47,9 +49,7 @@ class Exchange:
     settled: bool = False
 
     @classmethod
-    def begin(
-        cls, asked: Ask, strategy: Strategy, models: Mapping[str, Model], book: Callable[[Exchange], None]
-    ) -> Exchange:
+    def begin(cls, asked: Ask, strategy: Strategy, visit: Visit, book: Callable[[Exchange], None]) -> Exchange:
         """Decide; nothing is called yet.
 
         Raises:
@@ -57,14 +57,14 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models), book)
+            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(visit.models), visit, book)
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
             decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
         else:
             decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), book, id)
+        return cls(asked, decision, strategy.run(asked.query, decision), Drive(visit.models), visit, book, id)
 
     @property
     def served(self) -> str | None:
@@ -98,7 +98,7 @@ class Exchange:
             decision=self.decision,
             attempts=tuple(self.drive.attempts),
             served=self.served,
-            usd=self.drive.usd(),
+            usd=self.drive.usd(self.visit.broken),
             seconds=time.perf_counter() - self.clock,
             tokens_in=answer.tokens_in if answer else 0,
             tokens_out=answer.tokens_out if answer else 0,
@@ -161,7 +161,7 @@ class Exchange:
         attempts = list(self.drive.attempts)
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
-        return decision_headers(self.id, self.decision, self.served, attempts, usd)
+        return decision_headers(self.id, self.decision, self.served, attempts, usd) + self.visit.headers
 
 
 def _named(model: str) -> Decision:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from waypost.errors import WaypostError
+from waypost.gateway.access import Access, Visit
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
@@ -42,6 +44,7 @@ class Serving:
     drifting: Drifting | None = None
     learning: Learning | None = None
     decides_long: bool = False
+    access: Access = field(default_factory=Access)
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     metrics: Metrics = field(default_factory=Metrics)
@@ -57,8 +60,12 @@ class Serving:
             self.metrics.count(Busy.status, None)
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
+        visit = None
         try:
-            exchange = await self._decided(await self._asked(api, scope, receive))
+            caller = self.access.caller(scope["headers"])
+            asked = await self._asked(api, caller, scope, receive)
+            visit = await self.access.enter(caller, asked, self.models)
+            exchange = await self._decided(asked, visit)
         except (WaypostError, ClientGone) as error:
             self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
             raise
@@ -66,16 +73,19 @@ class Serving:
             await self._answer(exchange, receive, send)
         finally:
             self.metrics.in_flight -= 1
+            if visit is not None:
+                visit.leave()
 
-    async def _asked(self, api: Api, scope: Scope, receive: Receive) -> Ask:
+    async def _asked(self, api: Api, caller: Caller, scope: Scope, receive: Receive) -> Ask:
         said = read_object(await read_body(scope, receive, self.max_body_bytes))
         asked = parse(api, said, scope["headers"], self.models, self.profiles)
+        asked = self.access.kept_to_models(asked, caller, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
 
-    async def _decided(self, asked: Ask) -> Exchange:
-        begin = partial(Exchange.begin, asked, self.strategy, self.models, self._settle)
+    async def _decided(self, asked: Ask, visit: Visit) -> Exchange:
+        begin = partial(Exchange.begin, asked, self.strategy, visit, self._settle)
         exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
         if self.drifting is not None:
             self.drifting.put(exchange.decision, asked.objective, asked.query.text)
