@@ -18,11 +18,18 @@ _NOT_THEIRS = "not among the models of this key"
 
 @dataclass(slots=True)
 class Visit:
-    """One caller's request under way: the ``models`` that it calls are paid by the caller where there are budgets."""
+    """One caller's request under way; where there are budgets its calls are paid from a ``purse``."""
 
-    caller: Caller
-    models: Mapping[str, Model]
+    caller: Caller = NOBODY
+    purse: Purse | None = None
     admission: Admission | None = None
+
+    def paid(self, models: Mapping[str, Model]) -> Mapping[str, Model]:
+        """The models, each call of which is paid where somebody has to pay."""
+        if self.purse is None:
+            return models
+        self.purse.models = models
+        return self.purse
 
     @property
     def headers(self) -> Headers:
@@ -32,12 +39,12 @@ class Visit:
     @property
     def broken(self) -> float:
         """USD of calls that broke off, as far as that is known."""
-        return self.models.broken if isinstance(self.models, Purse) else 0.0
+        return 0.0 if self.purse is None else self.purse.broken
 
     def leave(self) -> None:
         """The request has ended, whichever way."""
         if self.admission is not None:
-            self.admission.release(self.models.tokens if isinstance(self.models, Purse) else 0)
+            self.admission.release(0 if self.purse is None else self.purse.tokens)
 
 
 @dataclass(slots=True)
@@ -71,21 +78,16 @@ class Access:
         barred = {name: _NOT_THEIRS for name in models if not caller.may_call(name)}
         return replace(asked, objective=replace(asked.objective, barred=barred))
 
-    async def enter(self, caller: Caller, asked: Ask, models: Mapping[str, Model]) -> Visit:
+    async def enter(self, caller: Caller, asked: Ask) -> Visit:
         """Let a request in, and count it.
 
         Raises:
             LimitReached: the caller is at a limit.
         """
         if not caller.rates and not caller.payers and not self.models:
-            return Visit(caller, models)
-        purse = Purse(models, self.limiter, caller.payers, self.models, self.answer_tokens)
+            return Visit(caller)
+        purse = Purse({}, self.limiter, caller.payers, self.models, self.answer_tokens)
         if not caller.rates:
             return Visit(caller, purse)
         tokens = input_tokens(asked.query) + output_tokens(asked.query, 0)
         return Visit(caller, purse, await self.limiter.admit(caller.rates, tokens))
-
-
-def open_to(models: Mapping[str, Model]) -> Visit:
-    """A visit of nobody, to whom nothing is forbidden."""
-    return Visit(NOBODY, models)

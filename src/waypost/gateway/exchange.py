@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -14,12 +14,13 @@ from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
+from waypost.gateway.reliable import patient
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
 from waypost.strategies import Exploring
 from waypost.strategies.calls import ask
-from waypost.types import Answer, Call, Decision, Delta, Query, Run, Strategy
+from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
@@ -57,14 +58,16 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(visit.models), visit, book)
+            drive = Drive(visit.paid(patient(models, asked.model)))
+            return cls(asked, _named(asked.model), _call(asked.model, asked.query), drive, visit, book)
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
             decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
         else:
             decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(visit.models), visit, book, id)
+        drive = Drive(visit.paid(patient(models, decision.ranking[-1])))
+        return cls(asked, decision, strategy.run(asked.query, decision), drive, visit, book, id)
 
     @property
     def served(self) -> str | None:

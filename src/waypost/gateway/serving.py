@@ -64,7 +64,7 @@ class Serving:
         try:
             caller = self.access.caller(scope["headers"])
             asked = await self._asked(api, caller, scope, receive)
-            visit = await self.access.enter(caller, asked, self.models)
+            visit = await self.access.enter(caller, asked)
             exchange = await self._decided(asked, visit)
         except (WaypostError, ClientGone) as error:
             self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
@@ -85,7 +85,7 @@ class Serving:
         return replace(asked, objective=self.budgets.solved(asked.objective))
 
     async def _decided(self, asked: Ask, visit: Visit) -> Exchange:
-        begin = partial(Exchange.begin, asked, self.strategy, visit, self._settle)
+        begin = partial(Exchange.begin, asked, self.strategy, self.models, visit, self._settle)
         exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
         if self.drifting is not None:
             self.drifting.put(exchange.decision, asked.objective, asked.query.text)
