@@ -50,7 +50,14 @@ class Exchange:
     settled: bool = False
 
     @classmethod
-    def begin(cls, asked: Ask, strategy: Strategy, visit: Visit, book: Callable[[Exchange], None]) -> Exchange:
+    def begin(
+        cls,
+        asked: Ask,
+        strategy: Strategy,
+        models: Mapping[str, Model],
+        visit: Visit,
+        book: Callable[[Exchange], None],
+    ) -> Exchange:
         """Decide; nothing is called yet.
 
         Raises:
