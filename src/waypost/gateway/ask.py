@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from waypost.errors import BadRequest, UnknownModel
@@ -18,6 +18,8 @@ _PREFIX = b"x-waypost-"
 _OBJECTIVE = tuple(f.name for f in fields(Objective))
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")
+# Of the client's own headers, the only ones that a provider gets.
+_PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
 _OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 
@@ -47,10 +49,14 @@ def parse(
     """
     body, native = api.read(said)
     _check(body)
+    needs = _needs(body)
+    if native is not None:
+        native = replace(native, headers=passed(headers))
+        needs |= {native.api} if native.foreign else set()
     query = Query(
         messages=tuple(body["messages"]),
         parameters={name: value for name, value in body.items() if name not in _OURS and value is not None},
-        needs=_needs(body),
+        needs=needs,
         native=native,
     )
     return Ask(
@@ -61,6 +67,11 @@ def parse(
         objective=_objective(body, headers, models, profiles),
         stream=bool(body.get("stream")),
     )
+
+
+def passed(headers: Headers) -> dict[str, str]:
+    """Those of a client's headers that a provider gets to see."""
+    return {name.decode(): value.decode("latin-1") for name, value in headers if name in _PASSED}
 
 
 def _is_number(value: object) -> bool:

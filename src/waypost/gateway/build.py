@@ -70,7 +70,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
 
 def _unchanged(settings: Settings, old: Built | None) -> Mapping[str, Model]:
     """The models that are as they were: their connections, and what is known of their health, go on."""
-    if old is None:
+    if old is None or settings.reliability != old.settings.reliability:
         return {}
     # That a model moved to another line of the file is no change.
     before = {model.name: replace(model, where="") for model in old.settings.models}

@@ -14,6 +14,8 @@ from waypost.types import Answer, Call, Delta, Model, Run
 
 # A model whose file is missing is as gone as one whose server is down: the next best answers.
 _FAILURES = (ModelFailed, NotInstalled)
+# Events that other APIs send ahead of everything else.
+_HEADS = frozenset({"message_start", "ping", "response.created", "response.in_progress"})
 
 
 @dataclass(slots=True)
@@ -106,7 +108,7 @@ class Drive:
                     yield self._answered(piece)
                     return
                 held.append(piece)
-                if self.showing or _says_something(piece):
+                if self.showing or says_something(piece):
                     self.showing = call.model
                     for delta in held:
                         yield delta
@@ -139,9 +141,13 @@ class Drive:
         return Answer(call.model, seconds=seconds, error=str(error))
 
 
-def _says_something(delta: Delta) -> bool:
+def says_something(delta: Delta) -> bool:
     """Whether a piece carries more than the role that providers send ahead of everything else."""
     if delta.text:
+        return True
+    if delta.chunk is not None and delta.chunk.get("type") in _HEADS:
+        return False
+    if delta.api in ("messages", "responses"):
         return True
     choices = delta.chunk.get("choices") if delta.chunk else None
     fields = choices[0].get("delta") if isinstance(choices, list) and choices else None

@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from waypost.errors import WaypostError
+from waypost.errors import BadRequest, WaypostError
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
+from waypost.gateway.reliable import patient
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
 from waypost.strategies import Exploring
 from waypost.strategies.calls import ask
-from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
+from waypost.types import Answer, Call, Decision, Delta, Model, ModelCard, Native, Query, Run, Strategy
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
@@ -57,14 +58,17 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models), book)
+            _check_speaks(models[asked.model].card, asked.query.native)
+            drive = Drive(patient(models, asked.model))
+            return cls(asked, _named(asked.model), _call(asked.model, asked.query), drive, book)
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
             decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
         else:
             decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), book, id)
+        drive = Drive(patient(models, decision.ranking[-1]))
+        return cls(asked, decision, strategy.run(asked.query, decision), drive, book, id)
 
     @property
     def served(self) -> str | None:
@@ -162,6 +166,12 @@ class Exchange:
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
         return decision_headers(self.id, self.decision, self.served, attempts, usd)
+
+
+def _check_speaks(card: ModelCard, native: Native | None) -> None:
+    if native is not None and native.foreign and native.api not in card.apis:
+        problem = f"can only be given to a model that speaks the {native.api} API itself; '{card.name}' does not"
+        raise BadRequest(native.foreign[0], problem)
 
 
 def _named(model: str) -> Decision:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 
 from waypost import pool
 from waypost.errors import BadConfig, BadInput
+from waypost.gateway.breaker import Breaker
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.deciding import Deciding, deciding
 from waypost.gateway.drifting import Drifting
+from waypost.gateway.reliable import Reliable
 from waypost.gateway.sections.kinds import Mistakes
+from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
 from waypost.routers import Router
@@ -79,13 +82,27 @@ def plan(settings: Settings, made: Mapping[str, Model] | None = None) -> Plan:
 
 def _models(settings: Settings, made: Mapping[str, Model]) -> dict[str, Model]:
     models: dict[str, Model] = {}
+    providers: dict[tuple[object, ...], Breaker] = {}
     mistakes = Mistakes()
     for model in settings.models:
         if model.missing is None:
             with mistakes.kept():
-                models[model.name] = made[model.name] if model.name in made else _model(model)
+                known = made.get(model.name)
+                models[model.name] = known or _reliable(model, _model(model), settings.reliability, providers)
     mistakes.tell()
     return models
+
+
+def _reliable(
+    model: ModelSettings, made: Model, settings: ReliabilitySettings, providers: dict[tuple[object, ...], Breaker]
+) -> Model:
+    """A provider's model is tried again and left alone, by a breaker of its own and one of its place and key."""
+    if "base_url" not in pool.settings_of(model.kind):
+        return made
+    place = (model.kind, model.settings.get("base_url"), model.settings.get("api_key"))
+    # Neither address nor key can stand in a metric, so the first of its models names it.
+    provider = providers.setdefault(place, Breaker(f"the provider of {model.name}", settings.breaker))
+    return Reliable(made, Breaker(model.name, settings.breaker), provider, settings)
 
 
 def _long(router: Router) -> bool:

@@ -69,6 +69,7 @@ class Gateway(uvicorn.Server):
             self._socket.close()
             raise
         self._reloading = Reloading(built, again)
+        self._url = url_of(self._socket)
         self._worker = worker
         self._announce = announce
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,7 +95,7 @@ class Gateway(uvicorn.Server):
         built = self._reloading.built
         planned, strategy = built.plan, built.app.serving.strategy.name
         words, missing = planned.chosen.words, planned.missing
-        return Started(url_of(self._socket), planned.cards, strategy, words, missing, planned.unchosen)
+        return Started(self._url, planned.cards, strategy, words, missing, planned.unchosen)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal or `stop`."""

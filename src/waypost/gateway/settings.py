@@ -29,6 +29,7 @@ from waypost.gateway.sections.kinds import (
 )
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
+from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.sections.store import EMBEDDED, STORE
 from waypost.objective import Objective
@@ -65,6 +66,9 @@ class Settings:
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
     store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
+    reliability: ReliabilitySettings = setting(
+        section(ReliabilitySettings), "How often a provider is tried, and when it is left alone.", ReliabilitySettings()
+    )
     places: Mapping[str, str] = field(default_factory=dict)
 
 
