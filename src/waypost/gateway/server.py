@@ -7,8 +7,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
+<<<<<<< HEAD
 from concurrent.futures import Future
 from dataclasses import dataclass
+=======
+from dataclasses import dataclass, replace
+from pathlib import Path
+>>>>>>> main
 
 import uvicorn
 
@@ -119,11 +124,33 @@ class Gateway(uvicorn.Server):
             raise RuntimeError("a gateway that does not run yet cannot reload")
         return asyncio.run_coroutine_threadsafe(self._reloading.reload(), self._loop)
 
+<<<<<<< HEAD
     async def _each_second(self) -> None:
         self._reloading.watch()
         if self._worker is not None:
             self._worker.pages.write(self._reloading.built.app.page())
             self.should_exit = self.should_exit or self._worker.orphaned()
+=======
+def _build(settings: Settings, url: str) -> tuple[App, Started]:
+    planned = plan(settings)
+    learning = _learning(settings, planned.chosen)
+    strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
+    serving = Serving(
+        models=planned.models,
+        choosing=replace(planned.choosing, strategy=strategy),
+        profiles=planned.profiles,
+        ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
+        budgets=planned.budgets,
+        drifting=planned.drifting,
+        learning=learning,
+        decides_long=planned.decides_long,
+        max_body_bytes=settings.server.max_body_bytes,
+        max_in_flight=settings.server.max_in_flight,
+    )
+    app = App(serving, Readiness(planned.models, planned.missing))
+    about = Started(url, planned.cards, strategy.name, planned.chosen.words, planned.missing, planned.unchosen)
+    return app, about
+>>>>>>> main
 
 
 def listen(host: str, port: int) -> socket.socket:
