@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-<<<<<<< HEAD
-import socket
-import time
-=======
 import signal
 import socket
 import threading
->>>>>>> main
+import time
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
 from concurrent.futures import Future
 from dataclasses import dataclass
-=======
-from dataclasses import dataclass, replace
-from pathlib import Path
-<<<<<<< HEAD
 from types import FrameType
 from typing import cast
 
 import uvicorn
 
-from waypost.errors import BadConfig, BadInput
-from waypost.gateway.app import App
-from waypost.gateway.deciding import Deciding
-from waypost.gateway.learning import Learning
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.plan import plan
-from waypost.gateway.protocol import Door
-from waypost.gateway.readiness import Readiness
-from waypost.gateway.serving import Serving
-=======
->>>>>>> main
-
-import uvicorn
-
 from waypost.errors import BadInput
 from waypost.gateway.build import build
+from waypost.gateway.protocol import Door
 from waypost.gateway.reload import Reloading
->>>>>>> main
 from waypost.gateway.settings import Settings
 from waypost.gateway.worker import Worker
 from waypost.types import ModelCard
@@ -95,33 +72,21 @@ class Gateway(uvicorn.Server):
         self._url = url_of(self._socket)
         self._worker = worker
         self._announce = announce
-<<<<<<< HEAD
         self._door = Door(settings.server)
-        self._readiness = app.readiness
         self._leave_at: float | None = None
-        config = uvicorn.Config(
-            app,
-            http=cast(type[asyncio.Protocol], self._door),
-=======
         self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
             self._reloading,
-            http="httptools",
->>>>>>> main
+            http=cast(type[asyncio.Protocol], self._door),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-<<<<<<< HEAD
             timeout_graceful_shutdown=settings.server.drain_seconds,
-=======
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
             callback_notify=self._each_second,
             timeout_notify=1,
->>>>>>> main
         )
         super().__init__(config)
 
@@ -129,7 +94,7 @@ class Gateway(uvicorn.Server):
     def about(self) -> Started:
         """What there is to say of what is served now."""
         built = self._reloading.built
-        planned, strategy = built.plan, built.app.serving.strategy.name
+        planned, strategy = built.plan, built.app.serving.choosing.strategy.name
         words, missing = planned.chosen.words, planned.missing
         return Started(self._url, planned.cards, strategy, words, missing, planned.unchosen)
 
@@ -149,8 +114,7 @@ class Gateway(uvicorn.Server):
         """On a signal become unready and drain; a second one ends at once."""
         if self.should_exit:
             self.force_exit = True
-        self._readiness.draining = True
-        self._door.drain()
+        self._drain()
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
@@ -159,8 +123,7 @@ class Gateway(uvicorn.Server):
         if not leaving or self.force_exit:
             return leaving
         if self._leave_at is None:
-            self._readiness.draining = True
-            self._door.drain()
+            self._drain()
             self._leave_at = time.monotonic() + self._door.limits.shutdown_delay_seconds
         return time.monotonic() >= self._leave_at
 
@@ -174,33 +137,16 @@ class Gateway(uvicorn.Server):
             raise RuntimeError("a gateway that does not run yet cannot reload")
         return asyncio.run_coroutine_threadsafe(self._reloading.reload(), self._loop)
 
-<<<<<<< HEAD
+    def _drain(self) -> None:
+        self._reloading.built.app.readiness.draining = True
+        self._door.drain()
+
     async def _each_second(self) -> None:
         self._reloading.watch()
+        self._door.limits = self._reloading.built.settings.server
         if self._worker is not None:
             self._worker.pages.write(self._reloading.built.app.page())
             self.should_exit = self.should_exit or self._worker.orphaned()
-=======
-def _build(settings: Settings, url: str) -> tuple[App, Started]:
-    planned = plan(settings)
-    learning = _learning(settings, planned.chosen)
-    strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
-    serving = Serving(
-        models=planned.models,
-        choosing=replace(planned.choosing, strategy=strategy),
-        profiles=planned.profiles,
-        ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
-        budgets=planned.budgets,
-        drifting=planned.drifting,
-        learning=learning,
-        decides_long=planned.decides_long,
-        max_body_bytes=settings.server.max_body_bytes,
-        max_in_flight=settings.server.max_in_flight,
-    )
-    app = App(serving, Readiness(planned.models, planned.missing))
-    about = Started(url, planned.cards, strategy.name, planned.chosen.words, planned.missing, planned.unchosen)
-    return app, about
->>>>>>> main
 
 
 def listen(host: str, port: int) -> socket.socket:

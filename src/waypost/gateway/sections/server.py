@@ -17,7 +17,6 @@ class ServerSettings:
     port: int = setting(whole_number(0, 65535), "Port to listen on; 0 is one that is free.", 8080)
     max_body_bytes: int = setting(whole_number(least=1), "Longest body of a request, in bytes.", 10_000_000)
     max_in_flight: int = setting(whole_number(least=1), "Most requests under way at once; more get a 503.", 256)
-<<<<<<< HEAD
     max_connections: int = setting(whole_number(least=1), "Most connections at once; more get a 503.", 4096)
     max_headers: int = setting(whole_number(least=1), "Most headers of a request; more get a 431.", 100)
     max_head_bytes: int = setting(whole_number(least=256), "Longest head of a request; a longer one gets a 431.", 65536)
@@ -31,6 +30,4 @@ class ServerSettings:
         number(least=0.0), "After SIGTERM, how long to serve on as unready before the port is closed.", 0.0
     )
     drain_seconds: int = setting(whole_number(), "After that, how long requests under way may take to finish.", 30)
-=======
     workers: int = setting(whole_number(1, 256), "Processes that share the port; one is right for one core.", 1)
->>>>>>> main
