@@ -258,6 +258,18 @@ def test_a_tool_that_the_provider_runs_is_asked_of_anthropics_api_and_of_nobody_
             made.messages.create(**ASK | {"model": "near"}, tools=tools)
 
 
+def test_another_kind_of_model_answers_when_anthropics_cannot(serve, upstream):
+    base = upstream.url.removesuffix("/v1")
+    upstream.claude_x = said(b'{"type": "error", "error": {"message": "invalid x-api-key"}}', status=401)
+    cheap = f"name: claude, kind: anthropic, upstream: claude-x, base_url: '{base}', usd_per_mtok_in: 1"
+    near = f"name: near, kind: openai, base_url: '{upstream.url}', usd_per_mtok_in: 2, usd_per_mtok_out: 2"
+    served = serve(f"models:\n  - {{{cheap}, usd_per_mtok_out: 1}}\n  - {{{near}}}\nrouter: cheapest")
+    with client(served) as made, made.messages.stream(**ASK, system="Be brief.") as stream:
+        assert stream.get_final_message().model == "near"
+    first, second = upstream.seen
+    assert (first["system"], second["messages"][0]["role"]) == ("Be brief.", "system")
+
+
 def test_errors_have_anthropics_shape_and_are_of_its_sdks_types(near):
     with pytest.raises(anthropic.NotFoundError) as caught:
         near.messages.create(**ASK | {"model": "nearr"})
