@@ -105,6 +105,7 @@ class Query:
 
     ``parameters`` are the request's other fields (``temperature``, ``max_tokens``, ``tools`` …), passed on untouched.
     A model that speaks the API of ``native`` gets that body instead, with nothing changed but the model's name.
+    ``cached`` are the tokens of the conversation that models, by name, have in their providers' prompt caches.
 
     >>> Query.of("What is 2 + 2?").text
     'What is 2 + 2?'
@@ -114,6 +115,7 @@ class Query:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
     native: Native | None = None
+    cached: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, prompt: str, **parameters: Any) -> Self:

@@ -16,6 +16,7 @@ from waypost.types import Query
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
 _OBJECTIVE = tuple(f.name for f in fields(Objective))
+_OTHERS = frozenset({b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")
 # Of the client's own headers, the only ones that a provider gets.
@@ -36,6 +37,11 @@ class Ask:
     model: str
     objective: Objective | None
     stream: bool
+
+    @property
+    def routed(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.objective is not None
 
 
 def parse(
@@ -195,7 +201,7 @@ def _header_wishes(headers: Headers) -> dict[str, Any]:
     """``x-waypost-usd: 200`` and its like, as the ``waypost`` object would say it; the body has the last word."""
     wishes: dict[str, Any] = {}
     for header, raw in headers:
-        if not header.startswith(_PREFIX):
+        if not header.startswith(_PREFIX) or header in _OTHERS:
             continue
         name, value = header[len(_PREFIX) :].decode("latin-1").replace("-", "_"), raw.decode("latin-1").strip()
         if name not in _OBJECTIVE:
