@@ -87,6 +87,7 @@ def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old:
     if learning is not None:
         choosing = replace(choosing, strategy=Exploring(learning.router, planned.cards))
     if old is not None and old.settings.sessions == settings.sessions:
+        # Conversations that are under way stay with their models.
         choosing = replace(choosing, sessions=old.app.serving.choosing.sessions)
     return choosing
 
