@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from waypost.errors import WaypostError
 from waypost.gateway.access import Access, Visit
-from waypost.gateway.apis import Api
+from waypost.gateway.apis import CHAT, Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.choosing import Choosing
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.explaining import explained
 from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
@@ -79,6 +81,18 @@ class Serving:
             self.metrics.in_flight -= 1
             if visit is not None:
                 visit.leave()
+
+    async def explain(self, scope: Scope, receive: Receive) -> dict[str, Any]:
+        """What would become of a chat request, which is neither counted nor logged, and calls nobody.
+
+        Raises:
+            WaypostError: what the request itself would be told.
+            ClientGone: the client left before its request was read.
+        """
+        caller = self.access.caller(scope["headers"])
+        asked = await self._asked(CHAT, caller, scope, receive)
+        choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
+        return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
 
     async def _asked(self, api: Api, caller: Caller, scope: Scope, receive: Receive) -> Ask:
         said = read_object(await read_body(scope, receive, self.max_body_bytes))
