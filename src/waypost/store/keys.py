@@ -27,7 +27,7 @@ class Key:
     digest: str = field(repr=False)
     team: str | None = None
     models: tuple[str, ...] | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     expires: float | None = None
     disabled: bool = False
 
