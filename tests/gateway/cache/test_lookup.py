@@ -7,7 +7,7 @@ from waypost.errors import BadRequest
 from waypost.gateway.ask import parse
 from waypost.gateway.cache.control import NotKept
 from waypost.gateway.cache.lookup import Cache
-from waypost.gateway.cache.settings import CacheSettings, SemanticSettings
+from waypost.gateway.sections.cache import CacheSettings, SemanticSettings
 from waypost.objective import Objective
 from waypost.pool.secret import Secret
 from waypost.types import Answer

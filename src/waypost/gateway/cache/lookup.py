@@ -20,7 +20,7 @@ from waypost.gateway.cache.key import Same, same
 from waypost.gateway.cache.memory import Memory
 from waypost.gateway.cache.nearby import Nearby
 from waypost.gateway.cache.remote import Remote
-from waypost.gateway.cache.settings import CacheSettings
+from waypost.gateway.sections.cache import CacheSettings
 from waypost.gateway.wire import Headers
 from waypost.outcomes.wording import folded
 from waypost.types import Answer, Encoder
