@@ -98,4 +98,4 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.10g}"
+    return repr(value)

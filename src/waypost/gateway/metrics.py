@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,8 +71,9 @@ class Metrics:
             self.overhead.observe(overhead)
         for attempt in attempts:
             self.calls[attempt.model, attempt.outcome] += 1
-            if attempt.usd is not None:
-                self.usd[attempt.model] += attempt.usd
+            usd = attempt.usd
+            if usd is not None:
+                self.usd[attempt.model] += usd
             elif attempt.outcome == "ok":
                 self.unpriced += 1
         if len(attempts) > 1 and attempts[0].model != attempts[-1].model:
@@ -81,9 +82,10 @@ class Metrics:
             spent = self.tokens[answer.model]
             spent[0] += answer.tokens_in
             spent[1] += answer.tokens_out
-            spent[2] += answer.tokens_cached
-            spent[3] += answer.tokens_written
-            spent[4] += answer.tokens_reasoning
+            if answer.tokens_cached or answer.tokens_written or answer.tokens_reasoning:
+                spent[2] += answer.tokens_cached
+                spent[3] += answer.tokens_written
+                spent[4] += answer.tokens_reasoning
 
     def refused(self, api: str, status: int, limit: str | None = None) -> None:
         """Note a request that came to no decision; ``limit`` is the kind of limit that it had reached."""
@@ -176,7 +178,7 @@ def learning_families(learning: Learning) -> Iterator[Family]:
     yield gauge("waypost_decisions_pending", "Decisions that wait for feedback.", len(learning.pending))
 
 
-def _labelled[Value: (float, int, Histogram)](name: str, values: dict[str, Value]) -> dict[Labels, Value]:
+def _labelled(name: str, values: Mapping[str, float | Histogram]) -> Mapping[Labels, float | Histogram]:
     return {((name, word),): value for word, value in values.items()}
 
 

@@ -1,18 +1,27 @@
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from waypost.gateway.cache.kept import is_whole, read, write
 from waypost.types import Answer
 
-ANSWER = Answer(
-    "small", "Paris.", 9, 2, usd=0.5, body={"choices": [{"message": {"content": "Paris."}}]}, tokens_cached=3
-)
+BODY = {"choices": [{"message": {"content": "Paris."}}]}
+ANSWER = Answer("small", "Paris.", 9, 2, usd=0.5, body=BODY, tokens_cached=3)
 
 
 def test_an_answer_comes_back_as_it_was_and_costs_nothing():
     kept = read(b"key", write(b"key", ANSWER, time=5.0))
     assert kept.time == 5.0
     assert kept.answer == Answer("small", "Paris.", 9, 2, usd=0.0, body=ANSWER.body, tokens_cached=3)
+
+
+def test_the_providers_own_bytes_are_given_again_to_the_last_space():
+    raw = b'{"choices": [{"message" : {"content": "Paris."}}]}'
+    kept = read(b"key", write(b"key", replace(ANSWER, raw=raw), time=5.0))
+    assert kept.answer.raw == raw and kept.answer.body == BODY
+    ended = read(b"key", write(b"key", replace(ANSWER, raw=b"data: [DONE]\n\n"), time=5.0))
+    assert ended.answer.raw is None and ended.answer.body == BODY
 
 
 @pytest.mark.parametrize(
@@ -23,14 +32,16 @@ def test_an_answer_comes_back_as_it_was_and_costs_nothing():
         {"model": None},
         {"text": 5},
         {"tokens_in": "9"},
-        {"body": []},
+        {"untouched": 1},
         {"api": None},
     ],
     ids=str,
 )
 def test_what_was_changed_on_the_way_is_no_answer(change):
-    row = orjson.loads(write(b"key", ANSWER, time=5.0))
-    assert read(b"key", orjson.dumps(row | change)) is None
+    head, body = write(b"key", ANSWER, time=5.0).split(b"\n")
+    assert read(b"key", head + b"\n" + body) is not None
+    assert read(b"key", orjson.dumps(orjson.loads(head) | change) + b"\n" + body) is None
+    assert read(b"key", head + b"\n" + b"[]") is None
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\x00", b"null", b"[1]", b"{}"])

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from waypost.gateway.apis.chat import Chat
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.cache.key import IGNORED, LIVE, same
 from waypost.objective import Objective
@@ -13,7 +14,7 @@ PROFILES = {"default": Objective(), "cheap": Objective(usd=1000)}
 
 def asked(**fields) -> Ask:
     body = {"model": "small", "messages": [QUESTION], **fields}
-    return parse(body, [], ["small", "large"], PROFILES)
+    return parse(Chat(), body, [], ["small", "large"], PROFILES)
 
 
 def exact(ask: Ask, tenant: str = "team:a") -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from waypost.errors import BadRequest
+from waypost.gateway.apis.chat import Chat
 from waypost.gateway.ask import parse
 from waypost.gateway.cache.control import NotKept
 from waypost.gateway.cache.lookup import Cache
@@ -19,7 +20,7 @@ ONLY = [(b"x-waypost-cache", b"only")]
 
 def asked(text: str = "What is the capital of France?", **fields):
     body = {"model": "auto", "messages": [{"role": "user", "content": text}], **fields}
-    return parse(body, [], MODELS, {"default": Objective()})
+    return parse(Chat(), body, [], MODELS, {"default": Objective()})
 
 
 async def ask(cache: Cache, request=None, answer=PARIS, tenant="team:a", headers=()):

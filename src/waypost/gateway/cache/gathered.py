@@ -50,9 +50,9 @@ class Gathered:
         if self.lost:
             return None
         if not self.chunks:
-            return answer if answer.text else None
+            return replace(answer, raw=None) if answer.text else None
         try:
-            return replace(answer, body=_merged(self.chunks))
+            return replace(answer, body=_merged(self.chunks), raw=None)
         except (AttributeError, KeyError, TypeError):  # a provider whose chunks have a shape of their own
             return None
 

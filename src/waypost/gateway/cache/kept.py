@@ -34,12 +34,16 @@ def is_whole(answer: Answer) -> bool:
 
 
 def write(key: bytes, answer: Answer, time: float) -> bytes | None:
-    """An answer as bytes that name their key; None when JSON cannot say it."""
+    """An answer as bytes that name their key, its body as it came; None when JSON cannot say it."""
+    # What ends a stream is an event, and no body.
+    untouched = answer.raw is not None and answer.body is not None and answer.raw.lstrip().startswith(b"{")
     fields = {name: getattr(answer, name) for name in (*_TEXTS, *_COUNTS)}
     try:
-        return orjson.dumps({"key": key.hex(), "time": time, **fields, "body": answer.body})
+        head = orjson.dumps({"key": key.hex(), "time": time, **fields, "untouched": untouched})
+        body = answer.raw if untouched and answer.raw is not None else orjson.dumps(answer.body)
     except TypeError:
         return None
+    return head + b"\n" + body
 
 
 def read(key: bytes, data: bytes) -> Kept | None:
@@ -51,17 +55,19 @@ def read(key: bytes, data: bytes) -> Kept | None:
     >>> read(b"other", data), read(b"k", data[:-5]), read(b"k", b"[]")
     (None, None, None)
     """
+    head, _, rest = data.partition(b"\n")
     try:
-        row = orjson.loads(data)
+        row, body = orjson.loads(head), orjson.loads(rest)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(row, dict) or row.get("key") != key.hex():
+    if not isinstance(row, dict) or row.get("key") != key.hex() or not isinstance(row.get("untouched"), bool):
         return None
-    body, time = row.get("body"), row.get("time")
+    time = row.get("time")
     if not isinstance(time, float | int) or not (body is None or isinstance(body, dict)):
         return None
     if not all(isinstance(row.get(name), str) for name in _TEXTS):
         return None
     if not all(isinstance(row.get(name), int) for name in _COUNTS):
         return None
-    return Kept(Answer(**{name: row[name] for name in (*_TEXTS, *_COUNTS)}, usd=0.0, body=body), float(time))
+    fields = {name: row[name] for name in (*_TEXTS, *_COUNTS)}
+    return Kept(Answer(**fields, usd=0.0, body=body, raw=rest if row["untouched"] else None), float(time))

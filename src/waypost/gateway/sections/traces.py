@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from waypost.gateway.entry import Entry
-from waypost.gateway.sections.kinds import SECRET, TEXT, Kind, named, number, section, setting
-from waypost.pool.secret import Secret
-from collections.abc import Mapping
-from types import MappingProxyType
 
 
 def _endpoint(entry: Entry) -> str:
