@@ -148,8 +148,8 @@ def test_metrics_count_requests_by_status_and_model(serve, pool):
     with pytest.raises(openai.BadRequestError):
         chat.create(model="auto", messages=[])
     page = served.client._client.get(f"{served.url}/metrics").text.splitlines()
-    assert 'waypost_requests_total{status="200",model="small"} 2' in page
-    assert 'waypost_requests_total{status="400",model="-"} 1' in page
+    assert 'waypost_requests_total{api="chat",status="200",model="small"} 2' in page
+    assert 'waypost_requests_total{api="chat",status="400",model="-"} 1' in page
     assert "waypost_requests_in_flight 0" in page
     assert "waypost_log_rows_dropped_total 0" in page
 

@@ -98,6 +98,8 @@ class App:
         try:
             await self.readiness.close()
             await self._close_models()
+            if self.serving.cache is not None:
+                await self.serving.cache.close()
         finally:
             await asyncio.to_thread(self.serving.ledger.close)
             if self.serving.learning is not None:
@@ -142,13 +144,7 @@ class App:
         await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        serving = self.serving
-        page = serving.metrics.render(
-            dropped=serving.ledger.dropped,
-            waiting=serving.ledger.waiting,
-            drift=serving.drifting.latest if serving.drifting is not None else None,
-            learning=serving.learning,
-        )
+        page = self.serving.metrics.render(self.serving.families())
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 

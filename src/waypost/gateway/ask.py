@@ -15,6 +15,7 @@ from waypost.types import Query
 
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
+_OTHERS = (b"x-waypost-cache",)  # read elsewhere
 _OBJECTIVE = tuple(f.name for f in fields(Objective))
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")
@@ -184,7 +185,7 @@ def _header_wishes(headers: Headers) -> dict[str, Any]:
     """``x-waypost-usd: 200`` and its like, as the ``waypost`` object would say it; the body has the last word."""
     wishes: dict[str, Any] = {}
     for header, raw in headers:
-        if not header.startswith(_PREFIX):
+        if not header.startswith(_PREFIX) or header in _OTHERS:
             continue
         name, value = header[len(_PREFIX) :].decode("latin-1").replace("-", "_"), raw.decode("latin-1").strip()
         if name not in _OBJECTIVE:

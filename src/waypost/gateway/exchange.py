@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from waypost.errors import WaypostError
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
+from waypost.gateway.cache.gathered import Gathered
+from waypost.gateway.cache.lookup import Looked
 from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
@@ -31,7 +33,8 @@ class Exchange:
     """A decided request and what has become of it; ``status`` is 499 until something was sent.
 
     ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
-    hand is in the log.
+    hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of the
+    answer, ``overhead`` those of them that were not spent waiting for models.
     """
 
     asked: Ask
@@ -45,6 +48,10 @@ class Exchange:
     status: int = GONE
     answer: Answer | None = None
     settled: bool = False
+    looked: Looked | None = None
+    first: float | None = None
+    overhead: float | None = None
+    _gathered: Gathered | None = None
 
     @classmethod
     def begin(
@@ -57,7 +64,13 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models), book)
+            return cls(
+                asked,
+                _fixed("named", asked.model, f"the request names {asked.model}"),
+                _call(asked.model, asked.query),
+                Drive(models),
+                book,
+            )
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
@@ -65,6 +78,17 @@ class Exchange:
         else:
             decision = strategy.decide(asked.query, asked.objective)
         return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), book, id)
+
+    @classmethod
+    def kept(cls, asked: Ask, looked: Looked, answer: Answer, book: Callable[[Exchange], None]) -> Exchange:
+        """One that is answered out of the cache, with no call to anybody."""
+        decision = _fixed("cache", answer.model, f"kept {looked.age:.0f} s ago, found by the {looked.how} cache")
+        return cls(asked, decision, _known(answer), Drive({}), book)
+
+    @property
+    def hit(self) -> str | None:
+        """How the cache has answered: "exact" or "semantic"; None: it has not."""
+        return self.looked.how if self.looked is not None else None
 
     @property
     def served(self) -> str | None:
@@ -77,6 +101,7 @@ class Exchange:
             await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
         except WaypostError as error:
             self.status = error_status(error)
+            self._leaves()
             self.settle()
             await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
 
@@ -85,6 +110,12 @@ class Exchange:
         if not self.settled:
             self.settled = True
             self.book(self)
+
+    def to_keep(self) -> Answer | None:
+        """The whole of an answer that a model gave, for the cache."""
+        if self.answer is None or self.status != 200:
+            return None
+        return self._gathered.whole(self.answer) if self._gathered is not None else self.answer
 
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
@@ -111,12 +142,14 @@ class Exchange:
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)
         body = self.asked.api.whole(self.id, int(self.began), answer)
+        self._leaves()
         self.status = 200
         self.settle()
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
         stream = self.asked.api.stream(self.id, int(self.began), self.asked.body)
+        self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
             answer = await self._answered(send, stream)
             if not stream.begun:
@@ -152,7 +185,10 @@ class Exchange:
         body = stream.piece(self.served or "", delta)
         if not body:
             return
+        if self._gathered is not None:
+            self._gathered.take(delta)
         if first:
+            self._leaves()
             headers = EVENT_STREAM + self._headers()
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -161,12 +197,24 @@ class Exchange:
         attempts = list(self.drive.attempts)
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
-        return decision_headers(self.id, self.decision, self.served, attempts, usd)
+        headers = decision_headers(self.id, self.decision, self.served, attempts, usd)
+        if self.overhead is not None:
+            headers.append((b"x-waypost-overhead-ms", b"%.3f" % (self.overhead * 1000)))
+        if self.hit is not None:
+            headers.append((b"x-waypost-cache", self.hit.encode()))
+        return headers
+
+    def _leaves(self) -> None:
+        """The first byte of the answer leaves now."""
+        if self.first is None:
+            self.first = time.perf_counter() - self.clock
+            self.overhead = max(0.0, self.first - self.drive.waited)
 
 
-def _named(model: str) -> Decision:
+def _fixed(router: str, model: str, why: str) -> Decision:
+    """A decision with nothing to weigh."""
     return Decision(
-        router="named",
+        router=router,
         ranking=(model,),
         scores={},
         quality={},
@@ -174,8 +222,13 @@ def _named(model: str) -> Decision:
         seconds={},
         removed={},
         weights={},
-        why=f"the request names {model}",
+        why=why,
     )
+
+
+def _known(answer: Answer) -> Run:
+    yield from ()
+    return answer
 
 
 def _call(model: str, query: Query) -> Run:

@@ -14,6 +14,7 @@ from waypost import pool
 from waypost.errors import BadConfig, BadInput
 from waypost.gateway.app import App
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.deciding import Deciding, deciding
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.learning import Learning
@@ -118,6 +119,7 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
         budgets=budgets,
         drifting=_drifting(settings, chosen, profiles["default"]),
         learning=learning,
+        cache=Cache(settings.cache) if settings.cache is not None else None,
         decides_long=_long(chosen.router),
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,

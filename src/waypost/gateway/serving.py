@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,11 +13,13 @@ from waypost.errors import WaypostError
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.exposition import Family
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
-from waypost.gateway.metrics import Metrics
+from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
 from waypost.gateway.wire import Busy, ClientGone, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
 from waypost.types import Model, Strategy
@@ -44,6 +47,7 @@ class Serving:
     decides_long: bool = False
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
+    cache: Cache | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,25 +58,40 @@ class Serving:
             ClientGone: the client left before its request was read.
         """
         if self.metrics.in_flight >= self.max_in_flight:
-            self.metrics.count(Busy.status, None)
+            self.metrics.refused(api.name, Busy.status, "in_flight")
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
         try:
-            exchange = await self._decided(await self._asked(api, scope, receive))
+            body = await read_body(scope, receive, self.max_body_bytes)
+            clock = time.perf_counter()
+            exchange = await self._begun(self._asked(api, scope, body), scope)
+            exchange.clock = clock
         except (WaypostError, ClientGone) as error:
-            self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
+            self.metrics.refused(api.name, error_status(error) if isinstance(error, WaypostError) else _GONE)
             raise
         else:
             await self._answer(exchange, receive, send)
         finally:
             self.metrics.in_flight -= 1
 
-    async def _asked(self, api: Api, scope: Scope, receive: Receive) -> Ask:
-        said = read_object(await read_body(scope, receive, self.max_body_bytes))
-        asked = parse(api, said, scope["headers"], self.models, self.profiles)
+    def _asked(self, api: Api, scope: Scope, body: bytes) -> Ask:
+        asked = parse(api, read_object(body), scope["headers"], self.models, self.profiles)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
+
+    async def _begun(self, asked: Ask, scope: Scope) -> Exchange:
+        """Answered out of the cache, or decided."""
+        cache = self.cache
+        if cache is None:
+            return await self._decided(asked)
+        looked = await cache.look("", asked, scope["headers"], self.models)
+        if looked is not None and looked.answer is not None:
+            exchange = Exchange.kept(asked, looked, looked.answer, self._settle)
+        else:
+            exchange = await self._decided(asked)
+        exchange.looked = looked
+        return exchange
 
     async def _decided(self, asked: Ask) -> Exchange:
         begin = partial(Exchange.begin, asked, self.strategy, self.models, self._settle)
@@ -93,10 +112,34 @@ class Serving:
 
     def _settle(self, exchange: Exchange) -> None:
         """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
-        self.metrics.count(exchange.status, exchange.served)
-        self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
+        row = exchange.row(keep_prompt=self.ledger.keep_prompts)
+        self.metrics.record(
+            exchange.asked.api.name,
+            exchange.status,
+            exchange.served,
+            seconds=row.seconds,
+            first=exchange.first,
+            overhead=exchange.overhead,
+            attempts=row.attempts,
+            answer=exchange.answer if exchange.hit is None else None,
+        )
+        self.ledger.put(row)
+        if exchange.hit is not None:
+            return
         if self.learning is not None:
             self.learning.wait(exchange)
+        if self.cache is not None and exchange.looked is not None and (answer := exchange.to_keep()) is not None:
+            self.cache.keep(exchange.looked, answer)
+
+    def families(self) -> Iterator[Family]:
+        """What the parts say of themselves in the metrics."""
+        yield from log_families(self.ledger.dropped, self.ledger.waiting)
+        if self.cache is not None:
+            yield from cache_families(self.cache.looks)
+        if self.drifting is not None and self.drifting.latest is not None:
+            yield from drift_families(self.drifting.latest)
+        if self.learning is not None:
+            yield from learning_families(self.learning)
 
 
 @asynccontextmanager

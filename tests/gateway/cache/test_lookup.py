@@ -100,10 +100,17 @@ async def test_the_answer_of_a_model_that_left_the_pool_is_not_given():
     assert (await cache.look("team:a", asked(), [], ("large",))).answer is None
 
 
+def in_redis(url: str, count: int = 1) -> list[Cache]:
+    caches = [Cache(CacheSettings(redis=Secret(url))) for _ in range(count)]
+    for cache in caches:
+        cache.store.patience = 30.0  # the machine may be busy
+    return caches
+
+
 async def test_corrupt_content_is_a_miss(redis_url):
     import redis
 
-    cache = Cache(CacheSettings(redis=Secret(redis_url)))
+    (cache,) = in_redis(redis_url)
     await ask(cache)
     await asyncio.wait(cache.store._tasks, timeout=10)
     assert (await ask(cache)).how == "exact"
@@ -116,7 +123,7 @@ async def test_corrupt_content_is_a_miss(redis_url):
 
 
 async def test_two_gateways_share_what_redis_keeps(redis_url):
-    one, other = (Cache(CacheSettings(redis=Secret(redis_url))) for _ in range(2))
+    one, other = in_redis(redis_url, 2)
     await ask(one)
     await asyncio.wait(one.store._tasks, timeout=10)
     assert (await ask(other)).how == "exact"

@@ -10,7 +10,7 @@ from waypost.pool.secret import Secret
 
 
 async def test_what_is_written_is_read_by_another(redis_url):
-    one, other = Remote(Secret(redis_url)), Remote(Secret(redis_url))
+    one, other = (Remote(Secret(redis_url), patience=30) for _ in range(2))
     one.put(b"key", b"\x00value", 60)
     await asyncio.wait(one._tasks, timeout=10)
     assert await other.get(b"key") == b"\x00value"
@@ -30,17 +30,19 @@ async def test_a_frozen_redis_costs_one_request_a_moment_and_the_next_nothing():
             store.put(b"key", b"value", 60)
         rest = time.perf_counter() - start
         assert not store.available
-        assert first < 0.5 and rest < 0.05
+        assert first < 2 and rest < 1  # on a machine that is busy; a wait for each would take 5 s
         await store.close()
 
 
 async def test_a_redis_that_comes_back_is_used_again(redis_url, caplog):
-    store = Remote(Secret(redis_url))
+    store = Remote(Secret(redis_url), patience=30)
     store.put(b"key", b"value", 60)
-    await asyncio.wait(store._tasks, timeout=10)
+    await asyncio.wait(store._tasks, timeout=30)
+    store.patience = 0.05
     await store._client.client_pause(300)
     assert await store.get(b"key") is None
     await asyncio.wait(store._tasks, timeout=30)  # the look whether it is back
+    store.patience = 30
     assert await store.get(b"key") == b"value"
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "does not answer" in caplog.text and "answers again" in caplog.text

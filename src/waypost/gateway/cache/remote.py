@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PREFIX = b"waypost:cache:"
-_PATIENCE_SECONDS = 0.05
 _PROBE_SECONDS = 1.0
+_LATE = 4  # a write may take so many times what a read may
 _MOST_WRITES = 64  # under way at once; further ones are dropped
 _MOST_BYTES = 4_000_000
 
 
 @dataclass(slots=True)
 class Remote:
-    """A store in Redis: reads wait for 50 ms at most, writes for nobody.
+    """A store in Redis: reads wait for ``patience`` seconds at most, and nobody waits for writes.
 
     After a read or write that failed Redis is left alone, and asked once a second, beside the requests, whether it is
     back.
@@ -36,6 +36,7 @@ class Remote:
     """
 
     url: Secret
+    patience: float = 0.05
     available: bool = True
     _client: Redis = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -46,9 +47,7 @@ class Remote:
         except ImportError:
             raise NotInstalled("a cache in Redis needs its client; pip install 'waypost[redis]'") from None
         try:
-            self._client = Redis.from_url(
-                self.url.reveal(), socket_timeout=_PATIENCE_SECONDS, socket_connect_timeout=_PATIENCE_SECONDS
-            )
+            self._client = Redis.from_url(self.url.reveal())
         except ValueError:
             raise BadConfig("the cache's 'redis' must be a URL like redis://127.0.0.1:6379/0") from None
 
@@ -58,7 +57,7 @@ class Remote:
             return None
         value: Any = None
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self.patience):
                 value = await self._client.get(_PREFIX + key.hex().encode())
         except self._failures() as error:
             self._leave(error)
@@ -79,7 +78,7 @@ class Remote:
 
     async def _write(self, key: bytes, value: bytes, seconds: float) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS * 4):
+            async with asyncio.timeout(self.patience * _LATE):
                 await self._client.set(_PREFIX + key.hex().encode(), value, ex=math.ceil(seconds))
         except self._failures() as error:
             self._leave(error)
