@@ -14,6 +14,7 @@ from waypost.errors import BadRequest, nearest
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.ask import AUTO
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.reliable import metric_lines
 from waypost.gateway.serving import Serving
 from waypost.gateway.wire import (
     ClientGone,
@@ -145,6 +146,7 @@ class App:
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self.serving.metrics.render(self.serving.families())
+        page += "".join(f"{line}\n" for line in metric_lines(self.serving.models))
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -15,6 +15,7 @@ from waypost.gateway.ask import Ask
 from waypost.gateway.cache.gathered import Gathered
 from waypost.gateway.cache.lookup import Looked
 from waypost.gateway.drive import Drive
+from waypost.gateway.reliable import patient
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
@@ -64,20 +65,17 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(
-                asked,
-                _fixed("named", asked.model, f"the request names {asked.model}"),
-                _call(asked.model, asked.query),
-                Drive(models),
-                book,
-            )
+            drive = Drive(patient(models, asked.model))
+            decision = _fixed("named", asked.model, f"the request names {asked.model}")
+            return cls(asked, decision, _call(asked.model, asked.query), drive, book)
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
             decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
         else:
             decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), book, id)
+        drive = Drive(patient(models, decision.ranking[-1]))
+        return cls(asked, decision, strategy.run(asked.query, decision), drive, book, id)
 
     @classmethod
     def kept(cls, asked: Ask, looked: Looked, answer: Answer, book: Callable[[Exchange], None]) -> Exchange:
