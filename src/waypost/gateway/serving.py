@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,16 +14,20 @@ from waypost.errors import WaypostError
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.cache.choice import kept
 from waypost.gateway.cache.lookup import Cache
+from waypost.gateway.choosing import Choosing
 from waypost.gateway.drifting import Drifting
+from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
 from waypost.gateway.exposition import Family
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
-from waypost.gateway.wire import Busy, ClientGone, Receive, Scope, Send, error_status, read_body, read_object
+from waypost.gateway.reliable import patient
+from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
-from waypost.types import Model, Strategy
+from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
 
@@ -31,14 +36,14 @@ _GONE = 499  # as nginx calls it: the client left before its answer
 class Serving:
     """Serves requests with finished parts.
 
-    ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
+    ``models`` are those that can be called by name; ``choosing`` chooses among those that it knows.  ``budgets``
     turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
     ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model
     reads each prompt, does so in a thread of its own, and other requests go on meanwhile.
     """
 
     models: Mapping[str, Model]
-    strategy: Strategy
+    choosing: Choosing
     profiles: Mapping[str, Objective]
     ledger: Ledger
     budgets: Budgets
@@ -64,7 +69,7 @@ class Serving:
         try:
             body = await read_body(scope, receive, self.max_body_bytes)
             clock = time.perf_counter()
-            exchange = await self._begun(self._asked(api, scope, body), scope)
+            exchange = await self._begun(self._asked(api, scope, body), scope["headers"])
             exchange.clock = clock
         except (WaypostError, ClientGone) as error:
             self.metrics.refused(api.name, error_status(error) if isinstance(error, WaypostError) else _GONE)
@@ -80,25 +85,27 @@ class Serving:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
 
-    async def _begun(self, asked: Ask, scope: Scope) -> Exchange:
+    async def _begun(self, asked: Ask, headers: Headers) -> Exchange:
         """Answered out of the cache, or decided."""
-        cache = self.cache
-        if cache is None:
-            return await self._decided(asked)
-        looked = await cache.look("", asked, scope["headers"], self.models)
+        if self.cache is None:
+            return await self._decided(asked, headers)
+        looked = await self.cache.look("", asked, headers, self.models)
         if looked is not None and looked.answer is not None:
-            exchange = Exchange.kept(asked, looked, looked.answer, self._settle)
+            exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), self._settle)
         else:
-            exchange = await self._decided(asked)
+            exchange = await self._decided(asked, headers)
         exchange.looked = looked
         return exchange
 
-    async def _decided(self, asked: Ask) -> Exchange:
-        begin = partial(Exchange.begin, asked, self.strategy, self.models, self._settle)
-        exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
+    async def _decided(self, asked: Ask, headers: Headers) -> Exchange:
+        # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
+        id = secrets.token_hex(12)
+        choose = partial(self.choosing.choose, asked, headers, "", seed=int(id, 16))
+        choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
         if self.drifting is not None:
-            self.drifting.put(exchange.decision, asked.objective, asked.query.text)
-        return exchange
+            self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
+        drive = Drive(patient(self.models, choice.decision.ranking[-1]))
+        return Exchange(asked, choice, drive, self._settle, id)
 
     async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
@@ -128,6 +135,9 @@ class Serving:
             return
         if self.learning is not None:
             self.learning.wait(exchange)
+        sessions, session, answer = self.choosing.sessions, exchange.choice.session, exchange.answer
+        if sessions is not None and session is not None and answer is not None:
+            sessions.put(session, self.models[answer.model].card, answer)
         if self.cache is not None and exchange.looked is not None and (answer := exchange.to_keep()) is not None:
             self.cache.keep(exchange.looked, answer)
 

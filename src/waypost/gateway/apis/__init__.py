@@ -7,5 +7,6 @@ from collections.abc import Mapping
 from waypost.gateway.apis.api import Api as Api
 from waypost.gateway.apis.api import Written as Written
 from waypost.gateway.apis.chat import Chat
+from waypost.gateway.apis.messages import Messages
 
-APIS: Mapping[str, Api] = {api.path: api for api in (Chat(),)}
+APIS: Mapping[str, Api] = {api.path: api for api in (Chat(), Messages())}
