@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from waypost.errors import WaypostError
+from waypost.gateway.access import Access, Visit
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
@@ -21,12 +22,14 @@ from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
 from waypost.gateway.exposition import Family
+from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
 from waypost.gateway.reliable import patient
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
+from waypost.store.limits import LimitReached
 from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
@@ -50,6 +53,7 @@ class Serving:
     drifting: Drifting | None = None
     learning: Learning | None = None
     decides_long: bool = False
+    access: Access = field(default_factory=Access)
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     cache: Cache | None = None
@@ -66,46 +70,55 @@ class Serving:
             self.metrics.refused(api.name, Busy.status, "in_flight")
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
+        visit = None
         try:
+            caller = self.access.caller(scope["headers"])
             body = await read_body(scope, receive, self.max_body_bytes)
             clock = time.perf_counter()
-            exchange = await self._begun(self._asked(api, scope, body), scope["headers"])
+            asked = self._asked(api, caller, scope["headers"], body)
+            visit = await self.access.enter(caller, asked)
+            exchange = await self._begun(asked, visit, scope["headers"])
             exchange.clock = clock
         except (WaypostError, ClientGone) as error:
-            self.metrics.refused(api.name, error_status(error) if isinstance(error, WaypostError) else _GONE)
+            status = error_status(error) if isinstance(error, WaypostError) else _GONE
+            limit = error.code if isinstance(error, WaypostError) and status == LimitReached.status else None
+            self.metrics.refused(api.name, status, limit)
             raise
         else:
             await self._answer(exchange, receive, send)
         finally:
             self.metrics.in_flight -= 1
+            if visit is not None:
+                visit.leave()
 
-    def _asked(self, api: Api, scope: Scope, body: bytes) -> Ask:
-        asked = parse(api, read_object(body), scope["headers"], self.models, self.profiles)
+    def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
+        asked = parse(api, read_object(body), headers, self.models, self.profiles)
+        asked = self.access.kept_to_models(asked, caller, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
 
-    async def _begun(self, asked: Ask, headers: Headers) -> Exchange:
+    async def _begun(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         """Answered out of the cache, or decided."""
         if self.cache is None:
-            return await self._decided(asked, headers)
-        looked = await self.cache.look("", asked, headers, self.models)
+            return await self._decided(asked, visit, headers)
+        looked = await self.cache.look(visit.caller.tenant, asked, headers, self.models)
         if looked is not None and looked.answer is not None:
-            exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), self._settle)
+            exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), visit, self._settle)
         else:
-            exchange = await self._decided(asked, headers)
+            exchange = await self._decided(asked, visit, headers)
         exchange.looked = looked
         return exchange
 
-    async def _decided(self, asked: Ask, headers: Headers) -> Exchange:
+    async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
         id = secrets.token_hex(12)
-        choose = partial(self.choosing.choose, asked, headers, "", seed=int(id, 16))
+        choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
         choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
         if self.drifting is not None:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
-        drive = Drive(patient(self.models, choice.decision.ranking[-1]))
-        return Exchange(asked, choice, drive, self._settle, id)
+        drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
+        return Exchange(asked, choice, drive, visit, self._settle, id)
 
     async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
