@@ -122,8 +122,9 @@ class App:
                 _log.error("model %s was not closed", name, exc_info=end)
 
     async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self.serving.access.caller(scope["headers"])
         body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
-        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models)
+        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
         await send_json(send, 200, {"input_tokens": tokens})
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
