@@ -56,7 +56,8 @@ class Shadow:
 class Choice(NamedTuple):
     """A decision, and how to carry it out.
 
-    ``cached`` are the tokens of the ``session`` in models' prompt caches, which are counted in.  ``watched`` is what the router would have decided where the incumbent serves, ``arm`` whether a canary decided.
+    ``cached`` are the tokens of the ``session`` in models' prompt caches, which are counted in.  ``watched`` is what
+    the router would have decided where the incumbent serves, ``arm`` whether a canary decided.
     """
 
     decision: Decision

@@ -153,6 +153,7 @@ def _second(second: int) -> str:
 
 
 def by_model(decision: Decision) -> dict[str, dict[str, float]]:
+    """By model: its score, and what the router expects of it."""
     found: dict[str, dict[str, float]] = {}
     columns = (
         ("score", decision.scores),
