@@ -138,9 +138,9 @@ class App:
         return found
 
     async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._caller(scope)
+        caller = self._caller(scope)
         body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
-        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models)
+        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
         await send_json(send, 200, {"input_tokens": tokens})
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
