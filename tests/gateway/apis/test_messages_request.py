@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from waypost.errors import BadRequest
 from waypost.gateway.apis.messages_request import chat, counted, native
@@ -261,3 +263,47 @@ def test_tokens_are_counted_of_all_that_a_model_reads():
     assert few <= 2
     assert 2100 <= more <= 2200
     assert 1600 < counted(asked([{"type": "image", "source": PIXEL | {"data": "A" * 100_000}}])) < 1700
+
+
+NAMES = ["type", "text", "content", "source", "data", "media_type", "url", "title", "id", "name", "input", "role"]
+NAMES += ["tool_use_id", "is_error", "thinking", "signature", "input_schema", "schema", "format", "user_id"]
+WORDS = [
+    "text",
+    "image",
+    "document",
+    "search_result",
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "base64",
+    "url",
+    "content",
+]
+WORDS += ["user", "assistant", "system", "tool", "any", "custom", "é"]
+leaves = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.sampled_from(WORDS)
+things = st.recursive(
+    leaves, lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inside, max_size=5)
+)
+FIELDS = ["messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "metadata", "output_config"]
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), things), st.lists(st.sampled_from(WORDS) | things, max_size=3), st.data()
+)
+def test_whatever_is_sent_is_translated_or_refused_with_the_fields_name(fields, contents, data):
+    roles = st.sampled_from(["user", "assistant", "system"])
+    block = st.fixed_dictionaries({"type": st.sampled_from(WORDS)}, optional={name: things for name in NAMES[1:]})
+    blocks = st.lists(block, max_size=3)
+    turns = [
+        {"role": data.draw(roles), "content": data.draw(blocks) if data.draw(st.booleans()) else c} for c in contents
+    ]
+    body = {"max_tokens": 9, "messages": turns, **fields}
+    try:
+        done = chat(body)
+    except BadRequest as error:
+        assert error.field.split("[")[0].split(".")[0] in body
+        return
+    json.dumps(done.body)
+    native(body)
+    assert counted(body) >= 1
