@@ -93,7 +93,7 @@ class Exchange:
 
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
-        answer, prompt = self.answer, self.asked.query.text
+        answer, prompt, key = self.answer, self.asked.query.text, self.visit.caller.key
         return Decided(
             id=self.id,
             time=self.began,
@@ -108,6 +108,8 @@ class Exchange:
             tokens_in=answer.tokens_in if answer else 0,
             tokens_out=answer.tokens_out if answer else 0,
             status=self.status,
+            key=key.id if key is not None else None,
+            team=key.team if key is not None else None,
             tokens_cached=answer.tokens_cached if answer else 0,
             tokens_written=answer.tokens_written if answer else 0,
             tokens_reasoning=answer.tokens_reasoning if answer else 0,
