@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 text += "\nserver: {port: 0}"
             config.write_text(text if "store:" in text else f"{text}\nstore: waypost.sqlite")
             told: queue.Queue[Started] = queue.Queue()
-            gateway = Gateway(load(config, env or {"KEY": KEY}), told.put)
+            again = partial(load, config, env or {"KEY": KEY})
+            gateway = Gateway(again(), told.put, again=again)
             stack.enter_context(running(gateway))
             served = Served(told.get(timeout=30), gateway)
             stack.callback(served.client.close)
