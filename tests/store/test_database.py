@@ -15,7 +15,6 @@ from waypost.store import Decided, Feedback, Writer
 from waypost.store.database import Database, StoreDown
 from waypost.types import Decision
 
-
 DECISION = Decision("ridge", ("small",), {}, {}, {}, {}, {}, {}, "because")
 
 
