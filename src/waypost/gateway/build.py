@@ -8,6 +8,7 @@ from pathlib import Path
 
 from waypost.errors import BadConfig
 from waypost.gateway.app import App
+from waypost.gateway.choosing import Choosing
 from waypost.gateway.deciding import Deciding
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
@@ -51,7 +52,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         raise
     serving = Serving(
         models=planned.models,
-        strategy=planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards),
+        choosing=_choosing(settings, planned, learning, old),
         profiles=planned.profiles,
         ledger=ledger,
         budgets=planned.budgets,
@@ -79,6 +80,16 @@ def _unchanged(settings: Settings, old: Built | None) -> Mapping[str, Model]:
         for model in settings.models
         if model.name in old.plan.models and before[model.name] == replace(model, where="")
     }
+
+
+def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old: Built | None) -> Choosing:
+    choosing = planned.choosing
+    if learning is not None:
+        choosing = replace(choosing, strategy=Exploring(learning.router, planned.cards))
+    if old is not None and old.settings.sessions == settings.sessions:
+        # Conversations that are under way stay with their models.
+        choosing = replace(choosing, sessions=old.app.serving.choosing.sessions)
+    return choosing
 
 
 def _ledger(settings: Settings, old: Built | None) -> Ledger:

@@ -7,13 +7,8 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
 from concurrent.futures import Future
 from dataclasses import dataclass
-=======
-from dataclasses import dataclass, replace
-from pathlib import Path
->>>>>>> main
 
 import uvicorn
 
@@ -98,7 +93,7 @@ class Gateway(uvicorn.Server):
     def about(self) -> Started:
         """What there is to say of what is served now."""
         built = self._reloading.built
-        planned, strategy = built.plan, built.app.serving.strategy.name
+        planned, strategy = built.plan, built.app.serving.choosing.strategy.name
         words, missing = planned.chosen.words, planned.missing
         return Started(self._url, planned.cards, strategy, words, missing, planned.unchosen)
 
@@ -124,33 +119,11 @@ class Gateway(uvicorn.Server):
             raise RuntimeError("a gateway that does not run yet cannot reload")
         return asyncio.run_coroutine_threadsafe(self._reloading.reload(), self._loop)
 
-<<<<<<< HEAD
     async def _each_second(self) -> None:
         self._reloading.watch()
         if self._worker is not None:
             self._worker.pages.write(self._reloading.built.app.page())
             self.should_exit = self.should_exit or self._worker.orphaned()
-=======
-def _build(settings: Settings, url: str) -> tuple[App, Started]:
-    planned = plan(settings)
-    learning = _learning(settings, planned.chosen)
-    strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
-    serving = Serving(
-        models=planned.models,
-        choosing=replace(planned.choosing, strategy=strategy),
-        profiles=planned.profiles,
-        ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
-        budgets=planned.budgets,
-        drifting=planned.drifting,
-        learning=learning,
-        decides_long=planned.decides_long,
-        max_body_bytes=settings.server.max_body_bytes,
-        max_in_flight=settings.server.max_in_flight,
-    )
-    app = App(serving, Readiness(planned.models, planned.missing))
-    about = Started(url, planned.cards, strategy.name, planned.chosen.words, planned.missing, planned.unchosen)
-    return app, about
->>>>>>> main
 
 
 def listen(host: str, port: int) -> socket.socket:
