@@ -65,7 +65,7 @@ class Database:
         self._url: URL | None = None
         if isinstance(store, str) and "://" in store:
             self._url = _postgres_url(store)
-            self.name = self._url.set(password=None, query={}).render_as_string()
+            self.name = self._url.set(drivername="postgresql", password=None, query={}).render_as_string()
             self._look_postgres(self._url)
         else:
             self.path = Path(store)
