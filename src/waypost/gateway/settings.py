@@ -15,6 +15,7 @@ import yaml
 
 from waypost.errors import BadConfig
 from waypost.gateway.entry import Entry, Scalar
+from waypost.gateway.sections.cache import CACHE, CacheSettings
 from waypost.gateway.sections.choosing import ROUTER, STRATEGY, contradictions
 from waypost.gateway.sections.kinds import (
     DEFINITIONS,
@@ -70,6 +71,7 @@ class Settings:
     store: Path | Secret | None = setting(STORE, "Decisions and feedback: a SQLite file, or postgresql://…", None)
     spool: SpoolSettings = setting(section(SpoolSettings), "Where rows wait for the store.", SpoolSettings())
     keep_days: float | None = setting(number(least=1.0), "Days after which decisions are deleted; else never.", None)
+    cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,
