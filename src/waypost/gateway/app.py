@@ -65,6 +65,7 @@ class App:
         self._routes = {
             **{path: ("POST", partial(self._serve, api)) for path, api in APIS.items()},
             COUNT: ("POST", self._count_tokens),
+            "/v1/explain": ("POST", self._explain),
             "/v1/models": ("GET", self._models),
             _DECISIONS + "{id}": ("GET", self._decision),
             "/v1/feedback": ("POST", self._feedback),
@@ -146,6 +147,9 @@ class App:
         body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
         tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
         await send_json(send, 200, {"input_tokens": tokens})
+
+    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, await self.serving.explain(scope, receive))
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
