@@ -13,6 +13,7 @@ from waypost.gateway.choosing import Choosing
 from waypost.gateway.deciding import Deciding
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
+from waypost.gateway.logs import RequestLines
 from waypost.gateway.metrics import Metrics
 from waypost.gateway.pages import Pages
 from waypost.gateway.plan import Plan, plan
@@ -60,6 +61,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         drifting=planned.drifting,
         learning=learning,
         cache=_cache(settings, old),
+        lines=RequestLines(settings.logs.requests == "errors") if settings.logs.requests != "off" else None,
         decides_long=planned.decides_long,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,

@@ -14,7 +14,7 @@ from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.cache.gathered import Gathered
-from waypost.gateway.cache.lookup import Looked
+from waypost.gateway.cache.lookup import Hit, Looked
 from waypost.gateway.choosing import Choice
 from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
@@ -59,7 +59,7 @@ class Exchange:
         return self.choice.decision
 
     @property
-    def hit(self) -> str | None:
+    def hit(self) -> Hit | None:
         """How the cache has answered: "exact" or "semantic"; None: it has not."""
         return self.looked.how if self.looked is not None else None
 
@@ -110,6 +110,13 @@ class Exchange:
             tokens_cached=answer.tokens_cached if answer else 0,
             tokens_written=answer.tokens_written if answer else 0,
             tokens_reasoning=answer.tokens_reasoning if answer else 0,
+            key=self.visit.caller.key.id if self.visit.caller.key is not None else None,
+            team=self.visit.caller.key.team if self.visit.caller.key is not None else None,
+            api=self.asked.api.name,
+            session=self.choice.session,
+            cache=self.hit,
+            canary=self.choice.arm,
+            overhead_seconds=self.overhead,
         )
 
     async def _send_whole(self, send: Send) -> None:

@@ -28,6 +28,7 @@ from waypost.gateway.sections.kinds import (
     section,
     setting,
 )
+from waypost.gateway.sections.logs import LogSettings
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
 from waypost.gateway.sections.reliability import ReliabilitySettings
@@ -68,6 +69,7 @@ class Settings:
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
     store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
     cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
+    logs: LogSettings = setting(section(LogSettings), "What is said on stderr while it runs.", LogSettings())
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,
