@@ -113,8 +113,6 @@ class Exchange:
             tokens_cached=answer.tokens_cached if answer else 0,
             tokens_written=answer.tokens_written if answer else 0,
             tokens_reasoning=answer.tokens_reasoning if answer else 0,
-            key=self.visit.caller.key.id if self.visit.caller.key is not None else None,
-            team=self.visit.caller.key.team if self.visit.caller.key is not None else None,
             api=self.asked.api.name,
             session=self.choice.session,
             cache=self.hit,
