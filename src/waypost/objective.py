@@ -229,7 +229,9 @@ class Objective:
             return "not among the allowed models"
         if query is None:
             return ""
-        missing = sorted(query.needs - card.capabilities)
+        if "chat" not in card.apis and (query.native is None or query.native.api not in card.apis):
+            return f"speaks {', '.join(sorted(card.apis))} only"
+        missing = sorted(query.needs - card.capabilities - card.apis)
         if missing:
             return f"cannot do {', '.join(missing)}"
         asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")

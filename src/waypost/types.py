@@ -25,6 +25,7 @@ class ModelCard:
     a prompt cache (``usd_per_mtok_cached``), written to it (``usd_per_mtok_written``) and thought but not shown
     (``usd_per_mtok_reasoning``) may have prices of their own; without one they are billed like other input or output.
     ``context`` is in tokens, ``parameters`` in billions, ``answer_tokens`` the length of a typical answer.
+    ``apis`` are the APIs that it speaks itself; "chat" is the one to which the others can be translated.
 
     >>> ModelCard("small", usd_per_mtok_in=0.1, usd_per_mtok_out=0.4).usd(1_000_000, 500_000)
     0.3
@@ -46,6 +47,7 @@ class ModelCard:
     usd_per_mtok_cached: float | None = None
     usd_per_mtok_written: float | None = None
     usd_per_mtok_reasoning: float | None = None
+    apis: frozenset[str] = frozenset({"chat"})
 
     def usd(
         self, tokens_in: int, tokens_out: int, *, cached: int = 0, written: int = 0, reasoning: int = 0

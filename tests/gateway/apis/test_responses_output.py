@@ -12,7 +12,7 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from waypost.gateway.apis.responses_output import Writer, response, usage_of
+from waypost.gateway.apis.responses_output import Writer, response
 from waypost.types import Answer, Delta
 
 # Without a deadline: a busy machine is no failure.
@@ -175,7 +175,3 @@ def test_log_probabilities_go_along():
     events = told(writer.piece("m", Delta("Hi", {"choices": [delta]})))
     assert events[-1]["logprobs"] == tokens
     assert writer.whole(Answer("m"))["output"][0]["content"][0]["logprobs"] == tokens
-
-
-def test_a_usage_without_its_counts_is_unknown():
-    assert usage_of({"input_tokens": 3}) is None

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-from waypost.pool.usage import Usage
 from waypost.types import Answer, Delta
 
 Json = dict[str, Any]
@@ -58,22 +57,6 @@ def usage(answer: Answer) -> Json:
         "output_tokens_details": {"reasoning_tokens": answer.tokens_reasoning},
         "total_tokens": answer.tokens_in + answer.tokens_out,
     }
-
-
-def usage_of(counts: Mapping[str, Any]) -> Usage | None:
-    """What a call will be billed for, read from a Responses ``usage``; None where it does not say.
-
-    >>> usage_of({"input_tokens": 9, "output_tokens": 4, "output_tokens_details": {"reasoning_tokens": 3}})
-    Usage(tokens_in=9, tokens_out=4, cached=0, written=0, reasoning=3)
-    """
-    return Usage.of(
-        {
-            "prompt_tokens": counts.get("input_tokens"),
-            "completion_tokens": counts.get("output_tokens"),
-            "prompt_tokens_details": counts.get("input_tokens_details"),
-            "completion_tokens_details": counts.get("output_tokens_details"),
-        }
-    )
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""The APIs by which requests come in, one file each."""
