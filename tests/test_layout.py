@@ -102,7 +102,7 @@ MIRRORS = [path for path in sorted((ROOT / "tests").glob("*/**/test_*.py")) if p
 @pytest.mark.parametrize("path", MIRRORS, ids=lambda p: p.name)
 def test_tests_mirror_the_source(path: Path) -> None:
     folder = path.relative_to(ROOT / "tests").parent
-    source = (ROOT if folder.parts[0] == "reproductions" else SRC) / folder
+    source = (ROOT if folder.parts[0] in ("benchmarks", "reproductions") else SRC) / folder
     stem = path.stem.removeprefix("test_")
     mirrored = any((source / candidate).exists() for candidate in (f"{stem}.py", f"_{stem}.py", stem))
     assert mirrored or stem == source.name, (

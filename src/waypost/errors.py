@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -37,7 +37,11 @@ class BadInput(WaypostError, ValueError):
 
 
 class BadConfig(BadInput):
-    """A config file cannot be used; the sentence names file, line and field."""
+    """A config file cannot be used; the sentence names file, line and field, ``others`` are further mistakes in it."""
+
+    def __init__(self, sentence: str, others: Sequence[BadConfig] = ()) -> None:
+        super().__init__(sentence)
+        self.others = tuple(others)
 
 
 class BadRequest(BadInput):

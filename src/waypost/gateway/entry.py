@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ class Entry:
     """One value: a scalar, a list of entries, or named entries.
 
     ``written`` is the text of a scalar with its ``${VARIABLE}`` references filled in; ``names`` are the variables
-    it refers to, ``unset`` those that the environment lacks; ``whole`` says that it is one reference and no more.
+    it refers to, ``unset`` those that ``env`` lacks; ``whole`` says that it is one reference and no more.
 
     >>> Entry(Path("waypost.yaml"), 3, "server.port", "high").whole_number()
     Traceback (most recent call last):
@@ -34,6 +35,8 @@ class Entry:
     names: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
     whole: bool = False
+    # Never shown: it holds keys.
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def error(self, problem: str) -> BadConfig:
         """The error of this value: its place, its field, and the problem."""
@@ -50,10 +53,13 @@ class Entry:
             raise self._wanted("fields of the form `name: value`")
         if allowed is not None:
             names = list(allowed)
-            for name, entry in self.value.items():
-                if name not in names:
-                    close = nearest(name, names)
-                    raise entry.error(f"is unknown; allowed here are {', '.join(names)}.{close}")
+            unknown = [
+                entry.error(f"is unknown; allowed here are {', '.join(names)}.{nearest(name, names)}")
+                for name, entry in self.value.items()
+                if name not in names
+            ]
+            if unknown:
+                raise BadConfig(str(unknown[0]), unknown[1:])
         return self.value
 
     def items(self) -> list[Self]:
@@ -78,13 +84,15 @@ class Entry:
             raise self.error(f"must be one of {', '.join(names)}; got '{value}'.{nearest(value, names)}")
         return value
 
-    def number(self, least: float = -math.inf) -> float:
-        """A finite number of at least ``least``."""
+    def number(self, least: float | None = None, most: float | None = None) -> float:
+        """A finite number from ``least`` to ``most``."""
         value = self._scalar()
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self._wanted("a number")
-        if value < least:
-            raise self.error(f"must be at least {least:g}, got {value}")
+        if (least is not None and value < least) or (most is not None and value > most):
+            floor = f"at least {least:g}" if least is not None else ""
+            limits = floor if most is None else f"at most {most:g}" if least is None else f"{least:g} to {most:g}"
+            raise self.error(f"must be {limits}, got {value}")
         return value
 
     def whole_number(self, least: int = 0, most: int | None = None) -> int:
@@ -148,14 +156,6 @@ class Entry:
         # A value out of the environment may be a key, so only what stands in the file is repeated.
         shown = got or ("the value of " + ", ".join(self.names) if self.names else _shown(self.value))
         return self.error(f"must be {what}, got {shown}{hint}")
-
-
-Reader = Callable[[Entry], Any]
-
-
-def read(entries: Mapping[str, Entry], readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """The values of those fields that are there and not null, each by its own reader."""
-    return {name: readers[name](entry) for name, entry in entries.items() if name in readers and not entry.is_null()}
 
 
 def _shown(value: object) -> str:
