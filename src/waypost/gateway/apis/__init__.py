@@ -1,1 +1,0 @@
-"""The APIs by which requests come in, one file each."""
