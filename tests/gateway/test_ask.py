@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from waypost.errors import BadRequest, UnknownModel
+from waypost.gateway.apis.chat import Chat
 from waypost.gateway.ask import parse
 from waypost.objective import Objective
 
@@ -13,13 +14,13 @@ PROFILES = {"default": Objective(usd=5), "cheap": Objective(usd=500)}
 
 
 def ask(headers=(), /, **body):
-    return parse({"model": "auto", "messages": MESSAGES} | body, list(headers), ["small", "large"], PROFILES)
+    return parse(Chat(), {"model": "auto", "messages": MESSAGES} | body, list(headers), ["small", "large"], PROFILES)
 
 
 def test_what_is_not_ours_goes_to_the_model_untouched():
     asked = ask(temperature=0.2, vendor={"a": 1}, stream=True, seed=None, waypost={})
     assert asked.query.parameters == {"temperature": 0.2, "vendor": {"a": 1}}
-    assert (asked.query.text, asked.stream, asked.include_usage) == ("Hi", True, False)
+    assert (asked.query.text, asked.stream) == ("Hi", True)
 
 
 @pytest.mark.parametrize(

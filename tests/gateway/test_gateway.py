@@ -15,6 +15,7 @@ from waypost.gateway.app import App
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
 from waypost.objective import Objective
 from waypost.routers import Cheapest
 from waypost.store import Writer
@@ -72,7 +73,8 @@ def app_of(*models: Fake, kind=Single, store=None) -> App:
     cards = {name: model.card for name, model in pool.items()}
     strategy = kind(Cheapest.from_cards(cards), cards)
     ledger = Ledger(Writer(store) if store else None)
-    return App(pool, strategy, {"default": Objective()}, ledger, Readiness(pool), Budgets(lambda objective: objective))
+    serving = Serving(pool, strategy, {"default": Objective()}, ledger, Budgets(lambda objective: objective))
+    return App(serving, Readiness(pool))
 
 
 async def chat(app: App, **fields: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from waypost.gateway.reply import Stream, completion, usage
+from waypost.gateway.apis.chat import Stream, completion
+from waypost.gateway.reply import usage
 from waypost.types import Answer
 
 PARTS = {"tokens_cached": 6, "tokens_written": 3, "tokens_reasoning": 4}

@@ -98,7 +98,7 @@ async def test_a_server_that_does_not_end_after_the_last_event_is_hung_up_on(ups
 
     upstream.handler = handler
     events = provider(upstream.url).events("/x", {})
-    assert (await anext(events)).data == "[DONE]"
+    assert (await anext(events)).data == b"[DONE]"
     await events.aclose()
     assert await asyncio.wait_for(closed, 5)
 
@@ -151,7 +151,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_in_a_sentence(tmp_path,
         authority.cert_pem.write_to_path(tmp_path / "authority.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         friend = provider(url)
-        assert await friend.post("/x", {}) == {}
+        assert await friend.post("/x", {}) == ({}, b"{}")
         await friend.close()
 
 

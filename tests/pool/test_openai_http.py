@@ -1,6 +1,7 @@
 """An OpenAI-compatible model: everything passes untouched, every failure is told apart, nothing leaks."""
 
 import asyncio
+import json
 import socket
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 from waypost.errors import BadInput, ModelFailed, ModelTimeout
 from waypost.pool.openai_http import OpenAI
 from waypost.pool.secret import Secret
-from waypost.types import Answer, Delta, ModelCard, Query
+from waypost.types import Answer, ModelCard, Query
 
 CARD = ModelCard("near", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0)
 KEY = "sk-very-secret-key"
@@ -63,7 +64,10 @@ async def test_a_stream_gives_the_providers_chunks_one_by_one_and_then_the_whole
         exchange, chunk("Hel"), chunk("lo"), chunk("", "stop"), USAGE, "[DONE]"
     )
     *deltas, answer = await pieces(model(upstream).stream(Query.of("Hi")))
-    assert deltas == [Delta("Hel", chunk("Hel")), Delta("lo", chunk("lo")), Delta("", chunk("", "stop"))]
+    sent = [chunk("Hel"), chunk("lo"), chunk("", "stop")]
+    assert [(delta.text, delta.chunk) for delta in deltas] == list(zip(["Hel", "lo", ""], sent, strict=True))
+    assert [delta.raw for delta in deltas] == [f"data: {json.dumps(piece)}\n\n".encode() for piece in sent]
+    assert answer.raw == b"data: [DONE]\n\n"
     assert isinstance(answer, Answer)
     assert (answer.text, answer.tokens_in, answer.tokens_out, answer.finish) == ("Hello", 1000, 500, "stop")
     assert upstream.exchanges[0].body["stream_options"] == {"include_usage": True}

@@ -5,23 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from waypost.errors import BadRequest, WaypostError, nearest
-from waypost.gateway.ask import AUTO, Ask, parse
-from waypost.gateway.budgets import Budgets
-from waypost.gateway.chat import Exchange
-from waypost.gateway.drifting import Drifting
-from waypost.gateway.learning import Learning
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.metrics import Metrics
+from waypost.errors import BadRequest, nearest
+from waypost.gateway.apis import APIS, Api
+from waypost.gateway.ask import AUTO
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
 from waypost.gateway.wire import (
-    Busy,
     ClientGone,
     NotFound,
     Receive,
@@ -39,9 +33,8 @@ from waypost.gateway.wire import (
     to_tell,
     unknown,
 )
-from waypost.objective import Objective
 from waypost.store import Feedback
-from waypost.types import Model, ModelCard, Strategy
+from waypost.types import ModelCard
 
 _log = logging.getLogger(__name__)
 
@@ -51,31 +44,15 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(slots=True)
 class App:
-    """The gateway as an ASGI application: finished parts come in, requests are served.
+    """The gateway as an ASGI application: ``serving`` does the work, the rest tells of it."""
 
-    ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
-    turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
-    ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model
-    reads each prompt, does so in a thread of its own, and other requests go on meanwhile.
-    """
-
-    models: Mapping[str, Model]
-    strategy: Strategy
-    profiles: Mapping[str, Objective]
-    ledger: Ledger
+    serving: Serving
     readiness: Readiness
-    budgets: Budgets
-    drifting: Drifting | None = None
-    learning: Learning | None = None
-    decides_long: bool = False
-    max_body_bytes: int = 10_000_000
-    max_in_flight: int = 256
-    metrics: Metrics = field(default_factory=Metrics)
     _routes: Mapping[str, tuple[str, Handler]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._routes = {
-            "/v1/chat/completions": ("POST", self._chat),
+            **{path: ("POST", partial(self._serve, api)) for path, api in APIS.items()},
             "/v1/models": ("GET", self._models),
             _DECISIONS + "{id}": ("GET", self._decision),
             "/v1/feedback": ("POST", self._feedback),
@@ -95,7 +72,12 @@ class App:
             return
         except Exception as error:  # noqa: BLE001 - the outer edge: a bug becomes a clean 500 and a line in the log
             told = to_tell(error, f"{scope['method']} {scope['path']}")
-            await send_json(send, error_status(told), error_body(told), error_headers(told))
+            api = APIS.get(scope["path"])
+            body = api.error(told) if api is not None else error_body(told)
+            await send_json(send, error_status(told), body, error_headers(told))
+
+    async def _serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serving.serve(api, scope, receive, send)
 
     def _handler(self, scope: Scope) -> Handler:
         path: str = scope["path"]
@@ -117,71 +99,34 @@ class App:
             await self.readiness.close()
             await self._close_models()
         finally:
-            await asyncio.to_thread(self.ledger.close)
-            if self.learning is not None:
-                await asyncio.to_thread(self.learning.close)
+            await asyncio.to_thread(self.serving.ledger.close)
+            if self.serving.learning is not None:
+                await asyncio.to_thread(self.serving.learning.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _close_models(self) -> None:
-        ends = await asyncio.gather(*(model.close() for model in self.models.values()), return_exceptions=True)
-        for name, end in zip(self.models, ends, strict=True):
+        ends = await asyncio.gather(*(model.close() for model in self.serving.models.values()), return_exceptions=True)
+        for name, end in zip(self.serving.models, ends, strict=True):
             if end is not None:
                 _log.error("model %s was not closed", name, exc_info=end)
 
-    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = read_object(await read_body(scope, receive, self.max_body_bytes))
-            asked = parse(body, scope["headers"], self.models, self.profiles)
-            if self.metrics.in_flight >= self.max_in_flight:
-                raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
-            if asked.objective is not None:
-                asked = replace(asked, objective=self.budgets.solved(asked.objective))
-            self.metrics.in_flight += 1
-            try:
-                exchange = await self._decided(asked)
-            except BaseException:
-                self.metrics.in_flight -= 1
-                raise
-        except WaypostError as error:
-            self.metrics.count(error_status(error), None)
-            raise
-        try:
-            async with _cancelled_when_gone(receive):
-                await exchange.send(send)
-        except Exception:
-            exchange.status = 500
-            raise
-        finally:
-            self.metrics.in_flight -= 1
-            self.metrics.count(exchange.status, exchange.served)
-            self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
-            if self.learning is not None:
-                self.learning.wait(exchange)
-
-    async def _decided(self, asked: Ask) -> Exchange:
-        begin = partial(Exchange.begin, asked, self.strategy, self.models)
-        exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
-        if self.drifting is not None:
-            self.drifting.put(exchange.decision, asked.objective, asked.query.text)
-        return exchange
-
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        choices = [AUTO, *(f"{AUTO}:{name}" for name in self.profiles)]
+        choices = [AUTO, *(f"{AUTO}:{name}" for name in self.serving.profiles)]
         rows = [_model_row(name, "the router's choice") for name in choices]
-        rows += [_model_row(name, model.card.description, model.card) for name, model in self.models.items()]
+        rows += [_model_row(name, model.card.description, model.card) for name, model in self.serving.models.items()]
         await send_json(send, 200, {"object": "list", "data": rows})
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = read_object(await read_body(scope, receive, self.max_body_bytes))
+        body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
         said = _read_feedback(body)
-        await self.ledger.feedback(said)
+        await self.serving.ledger.feedback(said)
         told: dict[str, Any] = {"decision": said.decision, "stored": True}
-        if self.learning is not None:
-            told["learned"] = await self.learning.told(said)
+        if self.serving.learning is not None:
+            told["learned"] = await self.serving.learning.told(said)
         await send_json(send, 200, told)
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, await self.ledger.explain(scope["path"].removeprefix(_DECISIONS)))
+        await send_json(send, 200, await self.serving.ledger.explain(scope["path"].removeprefix(_DECISIONS)))
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "live"})
@@ -192,41 +137,19 @@ class App:
         waiting = {name: reason for name, reason in states.items() if reason is not None}
         status = "ready" if ready else "not ready"
         body = {"status": status, "ready": ready, "not_ready": waiting}
-        if self.drifting is not None and self.drifting.latest is not None:
-            body["traffic"] = str(self.drifting.latest)
+        if self.serving.drifting is not None and self.serving.drifting.latest is not None:
+            body["traffic"] = str(self.serving.drifting.latest)
         await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        drift = self.drifting.latest if self.drifting is not None else None
-        page = self.metrics.render(
-            dropped=self.ledger.dropped, waiting=self.ledger.waiting, drift=drift, learning=self.learning
+        serving = self.serving
+        page = serving.metrics.render(
+            dropped=serving.ledger.dropped,
+            waiting=serving.ledger.waiting,
+            drift=serving.drifting.latest if serving.drifting is not None else None,
+            learning=serving.learning,
         )
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
-
-
-@asynccontextmanager
-async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what is done inside as soon as the client leaves, which is no error."""
-    task = asyncio.current_task()
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if task is not None:
-            task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        # Someone else may want this task to end too (the server, at its own end); only our own wish is settled.
-        if not gone or task is None or task.uncancel() > 0:
-            raise
-    finally:
-        watcher.cancel()
 
 
 def _model_row(name: str, description: str, card: ModelCard | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a client asks for: the body and headers of a chat request, checked."""
+"""What a client asks for: the body and headers of a request, checked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from waypost.errors import BadRequest, UnknownModel
+from waypost.gateway.apis.api import Api
 from waypost.gateway.wire import Headers, kind, unknown
 from waypost.objective import Objective
 from waypost.types import Query
@@ -22,35 +23,43 @@ _OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A chat request; without an ``objective`` it names its model and nothing is to be chosen."""
+    """A request; without an ``objective`` it names its model and nothing is to be chosen.
 
+    ``body`` is in the shape of chat completions, by whichever ``api`` the request came.
+    """
+
+    api: Api
+    body: Mapping[str, Any]
     query: Query
     model: str
     objective: Objective | None
     stream: bool
-    include_usage: bool
 
 
-def parse(body: Mapping[str, Any], headers: Headers, models: Iterable[str], profiles: Mapping[str, Objective]) -> Ask:
-    """A chat request out of its JSON body and its headers.
+def parse(
+    api: Api, said: Mapping[str, Any], headers: Headers, models: Iterable[str], profiles: Mapping[str, Objective]
+) -> Ask:
+    """A request out of its JSON body and its headers.
 
     Raises:
         BadRequest: a field is missing, of the wrong type, or may not come from a client; the error names it.
         UnknownModel: neither a model of the pool, nor ``auto``, nor ``auto:`` and a profile.
     """
+    body, native = api.read(said)
     _check(body)
     query = Query(
         messages=tuple(body["messages"]),
         parameters={name: value for name, value in body.items() if name not in _OURS and value is not None},
         needs=_needs(body),
+        native=native,
     )
-    options = body.get("stream_options") or {}
     return Ask(
+        api=api,
+        body=body,
         query=query,
         model=body["model"],
         objective=_objective(body, headers, models, profiles),
         stream=bool(body.get("stream")),
-        include_usage=bool(options.get("include_usage")),
     )
 
 

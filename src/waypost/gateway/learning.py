@@ -23,7 +23,7 @@ import orjson
 
 from waypost import routers
 from waypost.errors import BadConfig, WaypostError
-from waypost.gateway.chat import Exchange
+from waypost.gateway.exchange import Exchange
 from waypost.routers import Online
 from waypost.routers.feedback import Pending, Verdict, Waiting
 from waypost.store import Feedback

@@ -1,10 +1,9 @@
-"""What a client gets: OpenAI's shapes, with the name of the model that really answered."""
+"""Parts of what a client gets: the headers that say what was decided, events, tokens, a whole answer as one piece."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -51,22 +50,6 @@ def decision_headers(
     return [(name, value.encode("latin-1", "replace")) for name, value in facts]
 
 
-def completion(completion_id: str, created: int, answer: Answer) -> Json:
-    """The whole answer; a provider's own fields pass through untouched but for ``model``."""
-    if answer.body is not None and "choices" in answer.body:
-        return {"usage": usage(answer), **answer.body, "model": answer.model}
-    message = {"role": "assistant", "content": answer.text}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}
-    return {
-        "id": completion_id,
-        "object": "chat.completion",
-        "created": created,
-        "model": answer.model,
-        "choices": [choice],
-        "usage": usage(answer),
-    }
-
-
 def usage(answer: Answer) -> Json:
     """Token counts as OpenAI writes them."""
     parts = (answer.tokens_cached, answer.tokens_written, answer.tokens_reasoning)
@@ -90,54 +73,3 @@ def _as_chunk(choice: Mapping[str, Any]) -> Json:
         # In a message their order tells them apart, in a chunk their index.
         delta["tool_calls"] = [{"index": i, **call} for i, call in enumerate(delta["tool_calls"])]
     return {**fields, "delta": delta}
-
-
-@dataclass(slots=True)
-class Stream:
-    """Writes one streamed answer, event by event."""
-
-    id: str
-    created: int
-    include_usage: bool
-    begun: bool = False
-    finished: bool = False
-    provider_usage: Mapping[str, Any] | None = None
-
-    def piece(self, model: str, delta: Delta) -> bytes:
-        """The event of one piece: the provider's own chunk with the model's name in it, or one made of the text."""
-        chunk = delta.chunk
-        if chunk is not None and "choices" in chunk:
-            self.provider_usage = chunk.get("usage") or self.provider_usage
-            choices: Sequence[Mapping[str, Any]] = chunk["choices"]
-            if not choices:
-                return b""  # the provider's usage, which `end` repeats if the client wants it
-            sent = event({**chunk, "model": model})
-            self.begun = True
-            self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
-            return sent
-        fields = {"content": delta.text} if self.begun else {"role": "assistant", "content": delta.text}
-        self.begun = True
-        return event(self._chunk(model, [{"index": 0, "delta": fields, "finish_reason": None}]))
-
-    def end(self, answer: Answer, waypost: Mapping[str, Any]) -> bytes:
-        """The last events: the reason of the end if no chunk has told it, usage if it was asked for, ``[DONE]``.
-
-        ``waypost`` (cost, decision) rides on the usage.
-        """
-        events = []
-        if not self.finished:
-            last = {"index": 0, "delta": {}, "finish_reason": answer.finish}
-            events.append(event(self._chunk(answer.model, [last])))
-        if self.include_usage:
-            counts = self.provider_usage or (answer.body or {}).get("usage") or usage(answer)
-            events.append(event({**self._chunk(answer.model, []), "usage": counts, "waypost": waypost}))
-        return b"".join(events) + DONE
-
-    def _chunk(self, model: str, choices: list[Json]) -> Json:
-        return {
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": model,
-            "choices": choices,
-        }

@@ -19,6 +19,7 @@ from waypost.gateway.drifting import Drifting
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
 from waypost.routers import Online, Router
@@ -109,12 +110,11 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
     budgets.keep(profiles, settings.places)
     learning = _learning(settings, chosen)
     strategy = chosen.strategy if learning is None else Exploring(learning.router, cards)
-    app = App(
+    serving = Serving(
         models=models,
         strategy=strategy,
         profiles=profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
-        readiness=Readiness(models, missing),
         budgets=budgets,
         drifting=_drifting(settings, chosen, profiles["default"]),
         learning=learning,
@@ -123,6 +123,7 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
         max_in_flight=settings.server.max_in_flight,
     )
     unchosen = tuple(name for name in cards if name not in chosen.known)
+    app = App(serving, Readiness(models, missing))
     return app, Started(url, cards, strategy.name, chosen.words, missing, unchosen)
 
 

@@ -67,7 +67,7 @@ class Anthropic:
     async def complete(self, query: Query) -> Answer:
         """The whole answer, its ``body`` in OpenAI's shape; raises as `stream` does."""
         start = time.perf_counter()
-        reply = await self._provider.post("/v1/messages", self._body(query))
+        reply, _ = await self._provider.post("/v1/messages", self._body(query))
         try:
             body = shape.completion(reply, self._upstream, int(time.time()))
         except (AttributeError, KeyError, TypeError):

@@ -62,8 +62,8 @@ class Provider:
         self._headers = {**_basic(parts.username, parts.password), **headers}
         self._timeouts = timeouts
 
-    async def post(self, path: str, body: Json) -> Json:
-        """The JSON object that answers a request.
+    async def post(self, path: str, body: Json) -> tuple[Json, bytes]:
+        """The JSON object that answers a request, read and as it came.
 
         Raises:
             ModelTimeout: nothing, or not everything, came in time.
@@ -75,7 +75,7 @@ class Provider:
             answer = await response.read(_ANSWER_LIMIT + 1)
         if len(answer) > _ANSWER_LIMIT:
             raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
-        return self._object(answer)
+        return self._object(answer), answer
 
     async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
@@ -91,7 +91,7 @@ class Provider:
                 while chunk := await self._chunk(response, wait, end):
                     wait = self._timeouts.idle
                     for event in parser.feed(chunk):
-                        last = event.data == "[DONE]" or event.name == "message_stop"
+                        last = event.data == b"[DONE]" or event.name == "message_stop"
                         yield event
             finally:
                 if last:
@@ -121,7 +121,7 @@ class Provider:
         Raises:
             ModelFailed: it is no JSON object, or it holds an error.
         """
-        data = self._object(event.data.encode())
+        data = self._object(event.data)
         if data.get("error"):
             raise ModelFailed(f"{self._name}: {self._place} broke off: {self._told(data)}")
         return data

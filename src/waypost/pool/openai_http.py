@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from waypost.pool.catalogue import priced
@@ -48,29 +49,30 @@ class OpenAI:
         start = time.perf_counter()
         options = query.parameters.get("stream_options") or {}
         body = self._body(query) | {"stream": True, "stream_options": {**options, "include_usage": True}}
-        written = Written()
+        written, last = Written(), None
         async for event in self._provider.events("/chat/completions", body):
-            if event.data == "[DONE]":
+            if event.data == b"[DONE]":
                 written.finish = written.finish or "stop"
+                last = event.raw
                 break
             chunk = self._provider.event_json(event)
             text = self._take(written, chunk)
             # We always ask for the usage; a client that did not must not see the extra chunk without choices.
             if chunk.get("choices") or options.get("include_usage"):
-                yield Delta(text, chunk)
+                yield Delta(text, chunk, event.raw)
         if not written.finish:
             raise self._provider.cut()
-        yield written.answer(self.card, time.perf_counter() - start)
+        yield replace(written.answer(self.card, time.perf_counter() - start), raw=last)
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, with the provider's JSON as its ``body``; raises as `stream` does."""
         start = time.perf_counter()
-        body = await self._provider.post("/chat/completions", self._body(query) | {"stream": False})
+        body, raw = await self._provider.post("/chat/completions", self._body(query) | {"stream": False})
         match body.get("choices"):
             case [{"message": dict()}, *_]:
                 written = Written()
                 self._take(written, body)
-                return written.answer(self.card, time.perf_counter() - start, body)
+                return replace(written.answer(self.card, time.perf_counter() - start, body), raw=raw)
         raise self._provider.garbage("an object without a choice")
 
     async def ready(self) -> str | None:

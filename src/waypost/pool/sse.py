@@ -12,30 +12,34 @@ from typing import NamedTuple
 from waypost.errors import ModelFailed
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+# Atomic, lest the two bytes of one line end pass for two line ends.
+_EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _BOM = b"\xef\xbb\xbf"
 _LIMIT = 16 << 20  # bytes of one event: more is not a chat
 
 
 class Event(NamedTuple):
-    """One event; ``data`` holds its data lines joined by newlines."""
+    """One event; ``data`` holds its data lines joined by newlines.
+
+    ``raw`` are its own bytes to the last, with what came before it and means nothing, such as comments.
+    """
 
     name: str
-    data: str
+    data: bytes
+    raw: bytes
 
 
 class EventParser:
     r"""Give it bytes as they arrive; it yields each event as soon as its last byte is there.
 
     >>> parser = EventParser()
-    >>> pieces = b": hello\r\ndata: caf\xc3", b"\xa9\r\ndata: 2\r\n\r", b"\n"
-    >>> [list(parser.feed(piece)) for piece in pieces]
-    [[], [], [Event(name='message', data='café\n2')]]
+    >>> [(event.data.decode(), event.raw) for event in parser.feed(b": hello\ndata: caf\xc3\xa9\ndata: 2\n\ndata: ")]
+    [('café\n2', b': hello\ndata: caf\xc3\xa9\ndata: 2\n\n')]
     """
 
     def __init__(self) -> None:
         self._rest = b""
-        self._name = ""
-        self._data: list[str] = []
+        self._unsaid = b""  # whole lines that made no event
         self._started = False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
@@ -44,28 +48,45 @@ class EventParser:
         Raises:
             ModelFailed: one event grows beyond 16 MB.
         """
-        if not self._started and len(self._rest) + len(chunk) >= len(_BOM):
-            chunk, self._rest, self._started = (self._rest + chunk).removeprefix(_BOM), b"", True
+        # What was looked through once holds no end, unless it is cut in two there.
+        begin, seen = 0, max(0, len(self._rest) - 3)
         self._rest += chunk
-        # A carriage return at the end may be the first half of a line end.
-        whole = len(self._rest) - self._rest.endswith(b"\r")
-        *lines, rest = _LINE_END.split(self._rest[:whole])
-        self._rest = rest + self._rest[whole:]
-        if len(self._rest) + sum(map(len, self._data)) > _LIMIT:
-            raise ModelFailed("the model's server sent one event of more than 16 MB")
-        for line in lines:
-            if event := self._line(line.decode("utf-8", "replace")):
+        if not self._started and not self._begin():
+            return
+        while end := _EVENT_END.search(self._rest, seen):
+            # A carriage return at the end may be the first half of a line end.
+            if end.end() == len(self._rest) and self._rest.endswith(b"\r"):
+                break
+            block = self._rest[begin : end.start()]
+            raw = self._unsaid + self._rest[begin : end.end()]
+            begin = seen = end.end()
+            event = _event(block, raw)
+            self._unsaid = b"" if event else raw
+            if event:
                 yield event
+        self._rest = self._rest[begin:]
+        if len(self._rest) + len(self._unsaid) > _LIMIT:
+            raise ModelFailed("the model's server sent one event of more than 16 MB")
 
-    def _line(self, line: str) -> Event | None:
-        if not line:
-            event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
-            self._name, self._data = "", []
-            return event
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "data":
-            self._data.append(value)
-        elif field == "event":
-            self._name = value
-        return None  # comments, ids and retry times mean nothing here
+    def _begin(self) -> bool:
+        """Drop a byte order mark; False while it cannot be told whether there is one."""
+        if len(self._rest) < len(_BOM) and _BOM.startswith(self._rest):
+            return False
+        self._rest = self._rest.removeprefix(_BOM)
+        self._started = True
+        return True
+
+
+def _event(block: bytes, raw: bytes) -> Event | None:
+    if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
+        return Event("message", block[6:], raw)
+    name, data = "", []
+    for line in _LINE_END.split(block):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace")
+        # Comments, ids and retry times mean nothing here.
+    return Event(name or "message", b"\n".join(data), raw) if data else None

@@ -1,19 +1,20 @@
-"""One chat request: from the decision to the last byte, and the row that tells of it."""
+"""One request: from the decision to the last byte, and the row that tells of it."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from waypost.errors import WaypostError
+from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
-from waypost.gateway.reply import EVENT_STREAM, Stream, completion, decision_headers, event, whole_delta
-from waypost.gateway.wire import Headers, Send, error_body, error_headers, error_status, send_json, to_tell
+from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
+from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
 from waypost.strategies import Exploring
 from waypost.strategies.calls import ask
@@ -27,20 +28,28 @@ _MOST_KEPT = 20_000
 
 @dataclass(slots=True)
 class Exchange:
-    """A decided chat request and what has become of it; ``status`` is 499 until something was sent."""
+    """A decided request and what has become of it; ``status`` is 499 until something was sent.
+
+    ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
+    hand is in the log.
+    """
 
     asked: Ask
     decision: Decision
     run: Run
     drive: Drive
+    book: Callable[[Exchange], None]
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     began: float = field(default_factory=time.time)
     clock: float = field(default_factory=time.perf_counter)
     status: int = GONE
     answer: Answer | None = None
+    settled: bool = False
 
     @classmethod
-    def begin(cls, asked: Ask, strategy: Strategy, models: Mapping[str, Model]) -> Exchange:
+    def begin(
+        cls, asked: Ask, strategy: Strategy, models: Mapping[str, Model], book: Callable[[Exchange], None]
+    ) -> Exchange:
         """Decide; nothing is called yet.
 
         Raises:
@@ -48,14 +57,14 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models))
+            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models), book)
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
             decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
         else:
             decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), id)
+        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), book, id)
 
     @property
     def served(self) -> str | None:
@@ -68,7 +77,14 @@ class Exchange:
             await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
         except WaypostError as error:
             self.status = error_status(error)
-            await send_json(send, self.status, error_body(error), error_headers(error) + self._headers())
+            self.settle()
+            await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
+
+    def settle(self) -> None:
+        """Book what came of the request, if that is not done yet."""
+        if not self.settled:
+            self.settled = True
+            self.book(self)
 
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
@@ -94,12 +110,13 @@ class Exchange:
 
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)
+        body = self.asked.api.whole(self.id, int(self.began), answer)
         self.status = 200
-        body = completion(f"chatcmpl-{self.id}", int(self.began), answer)
-        await send_json(send, 200, body, self._headers(self.drive.usd()))
+        self.settle()
+        await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
-        stream = Stream(f"chatcmpl-{self.id}", int(self.began), self.asked.include_usage)
+        stream = self.asked.api.stream(self.id, int(self.began), self.asked.body)
         try:
             answer = await self._answered(send, stream)
             if not stream.begun:
@@ -111,12 +128,13 @@ class Exchange:
             # The status line is gone, so the log and the metrics carry the failure, and the client an event of it.
             told = to_tell(error, f"the stream of decision {self.id}")
             self.status = error_status(told)
-            last = event(error_body(told))
+            last = stream.broken(told)
         else:
             self.status = 200
+        self.settle()
         await send({"type": "http.response.body", "body": last})
 
-    async def _answered(self, send: Send, stream: Stream | None) -> Answer:
+    async def _answered(self, send: Send, stream: Written | None) -> Answer:
         """Make the calls, showing the pieces on a stream; closing what makes them cancels what is under way."""
         async with aclosing(self.drive.pieces(self.run, show=stream is not None)) as pieces:
             async for piece in pieces:
@@ -129,7 +147,7 @@ class Exchange:
         self.answer = answer
         return answer
 
-    async def _send_piece(self, send: Send, stream: Stream, delta: Delta) -> None:
+    async def _send_piece(self, send: Send, stream: Written, delta: Delta) -> None:
         first = not stream.begun
         body = stream.piece(self.served or "", delta)
         if not body:

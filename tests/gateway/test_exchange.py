@@ -37,7 +37,7 @@ def test_the_stock_client_gets_an_answer_and_its_reason(serve, pool):
     reply = served.client.chat.completions.with_raw_response.create(model="auto", messages=HELLO)
     answer = reply.parse()
     assert answer.choices[0].message.content == PARIS
-    assert answer.model == "small"
+    assert answer.model == "small-2026-11-01", "the provider's own name of what served"
     assert reply.headers["x-waypost-model"] == "small"
     assert reply.headers["x-waypost-router"] == "cheapest"
     assert reply.headers["x-waypost-attempts"] == "small=ok"
@@ -55,7 +55,7 @@ def test_the_stock_client_streams_an_answer(serve, pool):
         assert reply.headers["x-waypost-attempts"] == "small=ok"
         text, chunks = stream_text(reply.parse())
     assert text == PARIS
-    assert {c.model for c in chunks} == {"small"}
+    assert {c.model for c in chunks} == {"small-2026-11-01"}
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert not any(c.usage for c in chunks)
 
@@ -63,7 +63,7 @@ def test_the_stock_client_streams_an_answer(serve, pool):
 def test_a_named_model_is_the_one_that_answers(serve, pool):
     served = serve(pool("small", "large"))
     reply = served.client.chat.completions.with_raw_response.create(model="large", messages=HELLO)
-    assert reply.parse().model == "large"
+    assert (reply.parse().model, reply.headers["x-waypost-model"]) == ("large-2026-11-01", "large")
     assert reply.headers["x-waypost-router"] == "named"
 
 
@@ -88,9 +88,15 @@ def test_usage_ends_the_stream_when_it_is_asked_for(serve, pool):
     assert text == PARIS
     assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (1000, 2000)
     assert chunks[-1].usage.prompt_tokens_details.cached_tokens == 500
-    assert chunks[-1].waypost["cost"] == pytest.approx(3000 / 1e6)
-    assert len(chunks[-1].waypost["decision"]) == 24
     assert [c for c in chunks if not c.choices] == [chunks[-1]]
+
+
+def test_a_stream_is_the_provider_s_bytes(serve, pool, upstream):
+    served = serve(pool("small"))
+    text = raw_stream(served, "small")
+    sent = "".join(f"data: {json.dumps(piece)}\n\n" for piece in upstream.chunks({"model": "small"}))
+    body = text.partition("\r\n\r\n")[2]
+    assert "".join(body.split("\r\n")[1::2]) == sent + "data: [DONE]\n\n"
 
 
 def test_every_piece_arrives_when_the_provider_sends_it(serve, pool, upstream):
@@ -121,15 +127,15 @@ def test_the_next_best_answers_when_the_chosen_fails_before_its_first_byte(serve
     assert reply.headers["x-waypost-model"] == "good"
     if stream:
         text, chunks = stream_text(reply.parse())
-        assert (text, {c.model for c in chunks}) == (PARIS, {"good"})
+        assert (text, {c.model for c in chunks}) == (PARIS, {"good-2026-11-01"})
     else:
-        assert (reply.parse().model, reply.parse().choices[0].message.content) == ("good", PARIS)
+        assert (reply.parse().model, reply.parse().choices[0].message.content) == ("good-2026-11-01", PARIS)
 
 
 def test_a_role_is_no_first_byte(serve, pool):
     served = serve(pool("role-then-reset", "good"))
     text, chunks = stream_text(served.client.chat.completions.create(model="auto", messages=HELLO, stream=True))
-    assert (text, {c.model for c in chunks}) == (PARIS, {"good"})
+    assert (text, {c.model for c in chunks}) == (PARIS, {"good-2026-11-01"})
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -209,13 +215,13 @@ def test_a_client_that_leaves_cancels_the_upstream_call(serve, pool, upstream, m
 def test_weights_come_in_the_body_or_in_headers(serve, pool):
     served = serve(pool("small", "large"))
     chat = served.client.chat.completions
-    assert chat.create(model="auto", messages=HELLO, extra_body={"waypost": {"allowed": ["large"]}}).model == "large"
-    assert chat.create(model="auto", messages=HELLO, extra_headers={"x-waypost-allowed": "large"}).model == "large"
+    assert chat.create(model="auto", messages=HELLO, extra_body={"waypost": {"allowed": ["large"]}}).model == "large-2026-11-01"
+    assert chat.create(model="auto", messages=HELLO, extra_headers={"x-waypost-allowed": "large"}).model == "large-2026-11-01"
 
 
 def test_profiles_are_models(serve, pool):
     served = serve(pool("small", "large", top="router: cheapest\nprofiles: {big: {allowed: [large]}}"))
-    assert served.client.chat.completions.create(model="auto:big", messages=HELLO).model == "large"
+    assert served.client.chat.completions.create(model="auto:big", messages=HELLO).model == "large-2026-11-01"
     names = [model.id for model in served.client.models.list()]
     assert names == ["auto", "auto:default", "auto:big", "small", "large"]
 

@@ -1,0 +1,11 @@
+"""The APIs by which requests come, one file each; `APIS` is the only registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from waypost.gateway.apis.api import Api as Api
+from waypost.gateway.apis.api import Written as Written
+from waypost.gateway.apis.chat import Chat
+
+APIS: Mapping[str, Api] = {api.path: api for api in (Chat(),)}

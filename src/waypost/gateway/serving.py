@@ -1,0 +1,124 @@
+"""What every request goes through, by whichever API it came: from its body to its row in the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from waypost.errors import WaypostError
+from waypost.gateway.apis import Api
+from waypost.gateway.ask import Ask, parse
+from waypost.gateway.budgets import Budgets
+from waypost.gateway.drifting import Drifting
+from waypost.gateway.exchange import Exchange
+from waypost.gateway.learning import Learning
+from waypost.gateway.ledger import Ledger
+from waypost.gateway.metrics import Metrics
+from waypost.gateway.wire import Busy, ClientGone, Receive, Scope, Send, error_status, read_body, read_object
+from waypost.objective import Objective
+from waypost.types import Model, Strategy
+
+_GONE = 499  # as nginx calls it: the client left before its answer
+
+
+@dataclass(slots=True)
+class Serving:
+    """Serves requests with finished parts.
+
+    ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
+    turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
+    ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model
+    reads each prompt, does so in a thread of its own, and other requests go on meanwhile.
+    """
+
+    models: Mapping[str, Model]
+    strategy: Strategy
+    profiles: Mapping[str, Objective]
+    ledger: Ledger
+    budgets: Budgets
+    drifting: Drifting | None = None
+    learning: Learning | None = None
+    decides_long: bool = False
+    max_body_bytes: int = 10_000_000
+    max_in_flight: int = 256
+    metrics: Metrics = field(default_factory=Metrics)
+
+    async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            WaypostError: before anything was sent; what goes wrong later is sent.
+            ClientGone: the client left before its request was read.
+        """
+        if self.metrics.in_flight >= self.max_in_flight:
+            self.metrics.count(Busy.status, None)
+            raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
+        self.metrics.in_flight += 1
+        try:
+            exchange = await self._decided(await self._asked(api, scope, receive))
+        except (WaypostError, ClientGone) as error:
+            self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
+            raise
+        else:
+            await self._answer(exchange, receive, send)
+        finally:
+            self.metrics.in_flight -= 1
+
+    async def _asked(self, api: Api, scope: Scope, receive: Receive) -> Ask:
+        said = read_object(await read_body(scope, receive, self.max_body_bytes))
+        asked = parse(api, said, scope["headers"], self.models, self.profiles)
+        if asked.objective is None:
+            return asked
+        return replace(asked, objective=self.budgets.solved(asked.objective))
+
+    async def _decided(self, asked: Ask) -> Exchange:
+        begin = partial(Exchange.begin, asked, self.strategy, self.models, self._settle)
+        exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
+        if self.drifting is not None:
+            self.drifting.put(exchange.decision, asked.objective, asked.query.text)
+        return exchange
+
+    async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        try:
+            async with _cancelled_when_gone(receive):
+                await exchange.send(send)
+        except Exception:
+            exchange.status = 500
+            raise
+        finally:
+            exchange.settle()
+
+    def _settle(self, exchange: Exchange) -> None:
+        """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
+        self.metrics.count(exchange.status, exchange.served)
+        self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
+        if self.learning is not None:
+            self.learning.wait(exchange)
+
+
+@asynccontextmanager
+async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
+    """Cancel what is done inside as soon as the client leaves, which is no error."""
+    task = asyncio.current_task()
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if task is not None:
+            task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        # Someone else may want this task to end too (the server, at its own end); only our own wish is settled.
+        if not gone or task is None or task.uncancel() > 0:
+            raise
+    finally:
+        watcher.cancel()
