@@ -215,8 +215,14 @@ def test_a_client_that_leaves_cancels_the_upstream_call(serve, pool, upstream, m
 def test_weights_come_in_the_body_or_in_headers(serve, pool):
     served = serve(pool("small", "large"))
     chat = served.client.chat.completions
-    assert chat.create(model="auto", messages=HELLO, extra_body={"waypost": {"allowed": ["large"]}}).model == "large-2026-11-01"
-    assert chat.create(model="auto", messages=HELLO, extra_headers={"x-waypost-allowed": "large"}).model == "large-2026-11-01"
+    assert (
+        chat.create(model="auto", messages=HELLO, extra_body={"waypost": {"allowed": ["large"]}}).model
+        == "large-2026-11-01"
+    )
+    assert (
+        chat.create(model="auto", messages=HELLO, extra_headers={"x-waypost-allowed": "large"}).model
+        == "large-2026-11-01"
+    )
 
 
 def test_profiles_are_models(serve, pool):

@@ -100,6 +100,10 @@ class Reservation(Protocol):
 class Limiter(Protocol):
     """Decides whether a request may go on and a call be paid: for all scopes, or for none of them."""
 
+    async def open(self) -> None:
+        """Connect to what keeps the limits; waits a second at most, and goes on without."""
+        ...
+
     async def admit(self, scopes: Scopes, tokens: int) -> Admission:
         """Count one request of about so many tokens.
 

@@ -198,6 +198,9 @@ class LocalLimiter:
     most: int = 10_000
     _scopes: OrderedDict[str, _Scope] = field(default_factory=OrderedDict)
 
+    async def open(self) -> None:
+        """Nothing is needed."""
+
     async def admit(self, scopes: Scopes, tokens: int) -> LocalAdmission:
         """Count one request of about so many tokens.
 

@@ -1,0 +1,203 @@
+"""A line to Redis on which nothing waits for long: scripts go in batches, and what is owed is kept until it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from waypost.store.redis_scripts import SCRIPTS
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 128
+_PROBE_SECONDS = 0.25
+_OPEN_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
+_SHA = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SCRIPTS.items()}
+
+Arguments = Sequence[str | int]
+
+
+@dataclass(slots=True)
+class Command:
+    """One script to run; its ``arguments`` are asked for when it is sent, each time, and ``heard`` gets the reply."""
+
+    script: str
+    keys: Sequence[str]
+    arguments: Callable[[], Arguments]
+    heard: Callable[[Any], None]
+
+    def words(self) -> Arguments:
+        """As Redis reads it."""
+        return ("EVALSHA", _SHA[self.script], len(self.keys), *self.keys, *self.arguments())
+
+
+@dataclass(slots=True)
+class RedisLink:
+    """Asks Redis and waits at most ``wait`` seconds for it; ``up`` is false until it answers, and after any silence.
+
+    What is owed is sent again until Redis has said that it knows, so each command must bear being run twice.  ``beats``
+    are commands to send three times in ``lease`` seconds.
+
+    Raises:
+        ModuleNotFoundError: the package redis is missing.
+    """
+
+    url: str = field(repr=False)
+    wait: float
+    lease: float
+    beats: Callable[[], Iterable[Command]]
+    up: bool = field(default=False, init=False)
+    _client: Any = field(init=False, repr=False)
+    _errors: tuple[type[Exception], ...] = field(init=False, repr=False)
+    _problem: str = field(default="", init=False)
+    _worker: asyncio.Task[None] | None = field(default=None, init=False)
+    _asked: deque[tuple[Command, asyncio.Future[Any]]] = field(default_factory=deque, init=False)
+    _owed: deque[Command] = field(default_factory=deque, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+
+        # What is tried twice is ours to say: a script that came too late must not be sent again behind our back.
+        self._client = Redis.from_url(self.url, decode_responses=True, retry=Retry(NoBackoff(), 0))
+        self._errors = (RedisError, OSError)
+
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    async def open(self) -> None:
+        """Connect, for a second at most; without an answer the search goes on behind."""
+        self.up = await self._load()
+        if not self.up:
+            _log.warning("Redis is not there (%s): this process keeps limits by itself until it is", self._problem)
+        self._worker = asyncio.create_task(self._work())
+
+    async def ask(self, script: str, keys: Sequence[str], arguments: Arguments) -> Any:
+        """What Redis says, or None when it says nothing in time; the script may run all the same, and later."""
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def heard(said: Any) -> None:
+            if not reply.done():
+                reply.set_result(said)
+
+        self._asked.append((Command(script, keys, lambda: arguments, heard), reply))
+        self._wake.set()
+        return await reply
+
+    def owe(self, command: Command) -> None:
+        """Send a command when Redis can take it; never waits."""
+        self._owed.append(command)
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Send what is owed, for a second at most, and hang up."""
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait({self._worker})
+        if self.up:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    while self._owed and await self._deliver():
+                        pass
+        if self._owed:
+            _log.error("Redis was not told how %d requests and calls ended; the store has their costs", len(self._owed))
+        self.up = False
+        self._trip()
+        await self._client.aclose()
+
+    async def _work(self) -> None:
+        beat = time.monotonic() + self.lease / 3
+        while True:
+            if not self.up:
+                await asyncio.sleep(_PROBE_SECONDS)
+                await self._return()
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, beat - time.monotonic())):
+                    await self._wake.wait()
+            self._wake.clear()
+            if time.monotonic() >= beat:
+                beat = time.monotonic() + self.lease / 3
+                self._owed.extend(self.beats())
+            while (self._asked or self._owed) and await self._deliver():
+                pass
+
+    async def _return(self) -> None:
+        """If Redis answers again, tell it what it missed; only then is it asked."""
+        if not await self._load():
+            return
+        while self._owed:
+            if not await self._deliver():
+                return
+        self.up = True
+        _log.warning("Redis answers again: limits are kept together again")
+
+    async def _load(self) -> bool:
+        # Nobody waits for this, and the first connection takes longest.
+        load = [("SCRIPT", "LOAD", text) for text in SCRIPTS.values()]
+        return await self._send(load, _OPEN_SECONDS) is not None
+
+    async def _deliver(self) -> bool:
+        """Send some of what waits, debts first, so that what they free can be used."""
+        owed = [self._owed.popleft() for _ in range(min(_BATCH, len(self._owed)))]
+        asked = [self._asked.popleft() for _ in range(min(_BATCH, len(self._asked)))]
+        commands = [*owed, *(command for command, _ in asked)]
+        replies = None
+        try:
+            # Who asks may wait for the batch before its own, so each has half of the time.
+            replies = await self._send([command.words() for command in commands], self.wait / 2)
+        finally:
+            if replies is None:
+                self._owed.extendleft(reversed(owed))
+                self._asked.extendleft(reversed(asked))
+        if replies is None:
+            self._trip()
+            return False
+        for command, reply in zip(commands, replies, strict=True):
+            command.heard(reply)
+        return True
+
+    async def _send(self, commands: Sequence[Arguments], patience: float) -> list[Any] | None:
+        """The replies, or None when they do not come in time or one of them is an error."""
+        loop = asyncio.get_running_loop()
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        began = loop.time()
+        task = asyncio.ensure_future(pipeline.execute())
+        try:
+            done, _ = await asyncio.wait({task}, timeout=patience)
+            if not done and loop.time() > began + 1.2 * patience:
+                # It is this process that is late, and the reply may lie there unread.
+                done, _ = await asyncio.wait({task}, timeout=patience)
+            if done:
+                return list(task.result())
+            self._problem = f"silent for {1000 * patience:g} ms"
+        except self._errors as error:
+            self._problem = f"{type(error).__name__}: {error}"
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        return None
+
+    def _trip(self) -> None:
+        """From now on nobody is asked, and those who have asked decide for themselves."""
+        if self.up:
+            _log.warning("Redis fails (%s): this process keeps limits by itself until it answers", self._problem)
+        self.up = False
+        while self._asked:
+            _, reply = self._asked.popleft()
+            if not reply.done():
+                reply.set_result(None)
