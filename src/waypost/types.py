@@ -87,10 +87,15 @@ def _or(price: float | None, otherwise: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A request as it came by another API than chat completions (``responses``, ``messages`` …), body untouched."""
+    """A request as it came by another API than chat completions (``responses``, ``messages`` …), body untouched.
+
+    ``foreign`` names what in it only a model that speaks the API itself can serve, each beginning with the field:
+    "tools[0] of type 'web_search'".
+    """
 
     api: str
     body: Mapping[str, Any]
+    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ _OURS = frozenset({"model", "messages", "stream", "waypost"})
 class Ask:
     """A request; without an ``objective`` it names its model and nothing is to be chosen.
 
-    ``body`` is in the shape of chat completions, by whichever ``api`` the request came.
+    ``came`` is the body as it came, in the shape of its ``api``.
     """
 
     api: Api
-    body: Mapping[str, Any]
+    came: Mapping[str, Any]
     query: Query
     model: str
     objective: Objective | None
@@ -50,12 +50,12 @@ def parse(
     query = Query(
         messages=tuple(body["messages"]),
         parameters={name: value for name, value in body.items() if name not in _OURS and value is not None},
-        needs=_needs(body),
+        needs=_needs(body) | ({native.api} if native is not None and native.foreign else set()),
         native=native,
     )
     return Ask(
         api=api,
-        body=body,
+        came=said,
         query=query,
         model=body["model"],
         objective=_objective(body, headers, models, profiles),

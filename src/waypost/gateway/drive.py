@@ -143,6 +143,8 @@ def _says_something(delta: Delta) -> bool:
     """Whether a piece carries more than the role that providers send ahead of everything else."""
     if delta.text:
         return True
+    if delta.api != "chat":
+        return "delta" in str((delta.chunk or {}).get("type"))
     choices = delta.chunk.get("choices") if delta.chunk else None
     fields = choices[0].get("delta") if isinstance(choices, list) and choices else None
     return isinstance(fields, dict) and any(value for name, value in fields.items() if name != "role")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from waypost.errors import WaypostError
+from waypost.gateway import speaking
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
@@ -70,6 +71,7 @@ class Serving:
     async def _asked(self, api: Api, scope: Scope, receive: Receive) -> Ask:
         said = read_object(await read_body(scope, receive, self.max_body_bytes))
         asked = parse(api, said, scope["headers"], self.models, self.profiles)
+        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))

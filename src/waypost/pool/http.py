@@ -29,6 +29,7 @@ Json = Mapping[str, Any]
 _ANSWER_LIMIT = 256 << 20  # bytes of a whole answer: more is not a chat, even with pictures
 _REFUSAL_LIMIT = 64 << 10
 _END_SECONDS = 0.25
+_LAST = frozenset({"message_stop", "response.completed", "response.incomplete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Provider:
                 while chunk := await self._chunk(response, wait, end):
                     wait = self._timeouts.idle
                     for event in parser.feed(chunk):
-                        last = event.data == b"[DONE]" or event.name == "message_stop"
+                        last = event.data == b"[DONE]" or event.name in _LAST
                         yield event
             finally:
                 if last:
@@ -123,8 +124,12 @@ class Provider:
         """
         data = self._object(event.data)
         if data.get("error"):
-            raise ModelFailed(f"{self._name}: {self._place} broke off: {self._told(data)}")
+            raise self.broken_off(data)
         return data
+
+    def broken_off(self, error: Json) -> ModelFailed:
+        """The error for an answer in which the provider says that it failed."""
+        return ModelFailed(f"{self._name}: {self._place} broke off: {self._told(error)}")
 
     def garbage(self, found: object) -> ModelFailed:
         """The error for a 200 whose content is not what the protocol promises."""

@@ -16,7 +16,7 @@ _FINISH = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 @dataclass(slots=True)
 class Told:
-    """What has been told so far; ``over`` once the answer is whole, ``failure`` in the provider's words if it is none.
+    """What has been told so far; ``over`` once the answer is whole, ``failure`` is the provider's error if it is none.
 
     >>> told = Told()
     >>> told.take({"type": "response.output_text.delta", "delta": "Hi"}), told.over
@@ -29,45 +29,33 @@ class Told:
     """
 
     over: bool = False
-    failure: str | None = None
+    failure: Json | None = None
     finish: str = "stop"
     usage: Usage | None = None
     texts: list[str] = field(default_factory=list)
 
-    def take(self, event: Json) -> str:
-        """Note an event and return the text that it adds.
+    def take(self, said: Json) -> str:
+        """Note an event, or a whole response, and return the text that it adds.
 
         Raises:
-            ValueError: the event is not of that shape.
+            ValueError: it is neither.
         """
         try:
-            match event["type"]:
+            if said.get("object") == "response":
+                return self._take_whole(said)
+            match said["type"]:
                 case "response.output_text.delta":
-                    self.texts.append(event["delta"])
-                    return str(event["delta"])
+                    self.texts.append(said["delta"])
+                    return str(said["delta"])
                 case "response.completed" | "response.incomplete" | "response.failed":
-                    self._end(event["response"])
-                    self.over = True
+                    self._end(said["response"])
                 case "error":
-                    self.failure = str(event.get("message") or "no reason given")
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError("an event that is none of a response") from error
-        return ""
-
-    def take_whole(self, body: Json) -> None:
-        """Note a whole response.
-
-        Raises:
-            ValueError: it is none.
-        """
-        try:
-            self._end(body)
-            parts = (part for item in body["output"] if item["type"] == "message" for part in item["content"])
-            self.texts = [part["text"] for part in parts if part["type"] == "output_text"]
+                    self.failure = said
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError("an object that is no response") from error
+        return ""
 
-    def answer(self, card: ModelCard, seconds: float, body: Json | None = None, raw: bytes | None = None) -> Answer:
+    def answer(self, card: ModelCard, seconds: float) -> Answer:
         """The whole: cost is the usage at the card's prices; unknown without a usage."""
         usage = self.usage or Usage(0, 0)
         return Answer(
@@ -78,17 +66,22 @@ class Told:
             seconds=seconds,
             usd=usage.usd(card) if self.usage else None,
             finish=self.finish,
-            body=body,
             tokens_cached=usage.cached,
             tokens_written=usage.written,
             tokens_reasoning=usage.reasoning,
-            raw=raw,
             api="responses",
         )
 
+    def _take_whole(self, body: Json) -> str:
+        self._end(body)
+        parts = [part for item in body["output"] if item["type"] == "message" for part in item["content"]]
+        self.texts = [part["text"] for part in parts if part["type"] == "output_text"]
+        return "".join(self.texts)
+
     def _end(self, body: Json) -> None:
+        self.over = True
         if body.get("status") == "failed":
-            self.failure = str((body.get("error") or {}).get("message") or "no reason given")
+            self.failure = body.get("error") or {}
         calls = any(item["type"] == "function_call" for item in body.get("output") or ())
         reason = (body.get("incomplete_details") or {}).get("reason")
         self.finish = _FINISH.get(str(reason), "tool_calls" if calls else "stop")

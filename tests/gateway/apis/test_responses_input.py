@@ -53,7 +53,7 @@ def test_a_whole_conversation_with_calls_and_their_results_becomes_messages():
         {"role": "tool", "tool_call_id": "c2", "content": "sun\nwind"},
         {"role": "assistant", "content": None, "tool_calls": later},
     ]
-    assert said.native is None
+    assert not said.foreign
 
 
 def test_pictures_and_files_whose_content_is_sent_go_along():
@@ -68,7 +68,7 @@ def test_pictures_and_files_whose_content_is_sent_go_along():
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}},
     ]
-    assert said.native is None
+    assert not said.foreign
 
 
 def test_tools_and_the_form_of_the_answer_are_said_as_chat_says_them():
@@ -103,7 +103,7 @@ def test_tools_and_the_form_of_the_answer_are_said_as_chat_says_them():
         "temperature": 0.5,
         "vendor": {"of": "the provider"},
     }
-    assert said.native is None
+    assert not said.foreign
 
 
 def test_a_choice_among_some_of_the_tools_leaves_the_others_out():
@@ -115,27 +115,30 @@ def test_a_choice_among_some_of_the_tools_leaves_the_others_out():
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"),
+    ("body", "named"),
     [
-        (
-            {"input": "Hi", "tools": [{"type": "web_search"}]},
-            "'tools[0]' is of type 'web_search', and such tools exist",
-        ),
-        ({"input": "Hi", "previous_response_id": "resp_1"}, "'previous_response_id' names an answer that is kept by"),
+        ({"input": "Hi", "tools": [{"type": "web_search"}]}, "tools[0] of type 'web_search'"),
+        ({"input": "Hi", "previous_response_id": "resp_1"}, "previous_response_id (what providers keep is not kept"),
         ({"previous_response_id": "resp_1"}, "send the whole input instead"),
-        ({"input": "Hi", "conversation": "conv_1"}, "'conversation' names a conversation that is kept by"),
-        ({"input": "Hi", "background": True}, "'background' asks for an answer in the background"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "'input[0]' refers to an item that is kept by"),
-        ({"input": [{"type": "mcp_call", "id": "mcp_1"}]}, "'input[0]' is of type 'mcp_call', and such items exist"),
+        ({"input": "Hi", "conversation": "conv_1"}, "conversation (what providers keep is not kept here"),
+        ({"input": "Hi", "background": True}, "background (an answer that is fetched later is not kept here"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0] of type 'item_reference' (what providers"),
+        ({"input": [{"type": "mcp_call", "id": "mcp_1"}]}, "input[0] of type 'mcp_call'"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]},
-            "'input[0].content[0]' is a file at a provider",
+            "input[0].content[0] (a file at a provider: send its content",
         ),
-        ({"input": "Hi", "tool_choice": {"type": "mcp"}}, "'tool_choice' is of type 'mcp', and such choices exist"),
+        (
+            {"input": [{"type": "function_call_output", "call_id": "c", "output": [{"type": "computer_screenshot"}]}]},
+            "input[0].output[0] of type 'computer_screenshot'",
+        ),
+        ({"input": "Hi", "tool_choice": {"type": "mcp"}}, "tool_choice of type 'mcp'"),
+        ({"input": "Hi", "text": {"format": {"type": "grammar"}}}, "text.format of type 'grammar'"),
     ],
 )
-def test_what_chat_cannot_say_is_told_and_left_to_models_that_speak_the_api(body, sentence):
-    assert sentence in str(chat(body).native)
+def test_what_chat_cannot_say_is_named_and_left_to_models_that_speak_the_api(body, named):
+    (told,) = chat(body).foreign
+    assert named in told
 
 
 @pytest.mark.parametrize(

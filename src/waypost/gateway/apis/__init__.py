@@ -7,5 +7,8 @@ from collections.abc import Mapping
 from waypost.gateway.apis.api import Api as Api
 from waypost.gateway.apis.api import Written as Written
 from waypost.gateway.apis.chat import Chat
+from waypost.gateway.apis.completions import Completions
+from waypost.gateway.apis.embeddings import Embeddings
+from waypost.gateway.apis.responses import Responses
 
-APIS: Mapping[str, Api] = {api.path: api for api in (Chat(),)}
+APIS: Mapping[str, Api] = {api.path: api for api in (Chat(), Responses(), Completions(), Embeddings())}

@@ -2,8 +2,7 @@
 
 Source: OpenAI's reference of both APIs.  What chat completions have no place for is told apart: some of it only adds to
 an answer (a cache key, a summary of the reasoning) and is left out; what the answer depends on (a built-in tool, a
-conversation that the provider keeps) makes the request `Chat.native`, so that only a model that speaks the API itself
-can take it.
+conversation that the provider keeps) is `Chat.foreign`, and only a model that speaks the API itself can take it.
 """
 
 from __future__ import annotations
@@ -25,30 +24,27 @@ _LEFT_OUT = {
 _TRANSLATED = {
     *("input", "instructions", "max_output_tokens", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools"),
 }
-_KEPT_BY_PROVIDER = "is kept by a provider and not here; send the whole input instead"
+_KEPT = "(what providers keep is not kept here: send the whole input instead)"
 _NATIVE_FIELDS: Mapping[str, str] = {
-    "previous_response_id": f"names an answer that {_KEPT_BY_PROVIDER}",
-    "conversation": f"names a conversation that {_KEPT_BY_PROVIDER}",
-    "prompt": f"names a prompt that {_KEPT_BY_PROVIDER}",
-    "background": "asks for an answer in the background, which is fetched from where it is kept; ask for a stream",
-    "context_management": "asks the provider to manage the context; send an input that fits",
+    "previous_response_id": _KEPT,
+    "conversation": _KEPT,
+    "prompt": _KEPT,
+    "background": "(an answer that is fetched later is not kept here: ask for a stream instead)",
+    "context_management": "",
 }
 
 
 @dataclass(slots=True)
 class Chat:
-    """A request in chat shape: ``messages``, ``parameters``, and in ``native`` what of it chat cannot say, if anything.
-
-    ``native`` is the error to give where no model speaks the Responses API itself.
-    """
+    """A request in chat shape, ``messages`` and ``parameters``; ``foreign`` names what of it chat cannot say."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
-    native: BadRequest | None = None
+    foreign: list[str] = field(default_factory=list)
 
-    def only_native(self, name: str, problem: str) -> None:
-        """Note something that only a model which speaks the API can do; the first is the one told."""
-        self.native = self.native or BadRequest(name, problem)
+    def cannot_say(self, name: str, what: str = "") -> None:
+        """Note a field that only a model which speaks the API itself can serve."""
+        self.foreign.append(f"{name} {what}".rstrip())
 
 
 def chat(body: Json, ours: Iterable[str] = ("model", "stream", "waypost")) -> Chat:
@@ -62,15 +58,15 @@ def chat(body: Json, ours: Iterable[str] = ("model", "stream", "waypost")) -> Ch
     [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hi'}]
     >>> said.parameters
     {'max_tokens': 9}
-    >>> chat({"input": "And then?", "prompt": {"id": "p"}}).native
-    BadRequest("'prompt' names a prompt that is kept by a provider and not here; send the whole input instead")
+    >>> chat({"input": "Hi", "tools": [{"type": "web_search"}]}).foreign
+    ["tools[0] of type 'web_search'"]
     """
     said = Chat()
     known = {*_LEFT_OUT, *_TRANSLATED, *_NATIVE_FIELDS, *ours}
     said.parameters = {name: value for name, value in body.items() if name not in known and value is not None}
-    for name, problem in _NATIVE_FIELDS.items():
+    for name, why in _NATIVE_FIELDS.items():
         if body.get(name):
-            said.only_native(name, problem)
+            said.cannot_say(name, why)
     _read_instructions(said, body.get("instructions"))
     _read_input(said, body)
     _read_tools(said, body)
@@ -113,7 +109,7 @@ def _read_input(said: Chat, body: Json) -> None:
     if isinstance(given, str):
         said.messages.append({"role": "user", "content": given})
         return
-    if given is None and said.native is not None:
+    if given is None and said.foreign:
         return  # what a provider keeps may be the whole of it
     if not isinstance(given, list) or not given:
         got = f"got {kind(given)}" if "input" in body else "and is missing"
@@ -141,13 +137,9 @@ def _read_item(said: Chat, name: str, item: Json) -> None:
         case "reasoning":
             pass  # another model's thoughts: sealed, or of no use to the one that answers now
         case "item_reference":
-            said.only_native(name, f"refers to an item that {_KEPT_BY_PROVIDER}")
+            said.cannot_say(name, f"of type 'item_reference' {_KEPT}")
         case other:
-            said.only_native(name, f"is of type {kind(other)}, {_only_there('items')}")
-
-
-def _only_there(what: str) -> str:
-    return f"and such {what} exist only for models that speak the Responses API themselves"
+            said.cannot_say(name, f"of type {kind(other)}")
 
 
 def _text(item: Json, field: str, name: str) -> str:
@@ -201,9 +193,9 @@ def _part(said: Chat, name: str, part: object) -> dict[str, Any]:
         case "input_audio":
             return {"type": "input_audio", "input_audio": part.get("input_audio")}
         case "input_image" | "input_file":
-            said.only_native(name, "is a file at a provider; send its content (image_url, file_data) instead")
+            said.cannot_say(name, "(a file at a provider: send its content as image_url or file_data instead)")
         case other:
-            said.only_native(name, f"is of type {kind(other)}, {_only_there('parts')}")
+            said.cannot_say(name, f"of type {kind(other)}")
     return {"type": "text", "text": ""}
 
 
@@ -216,7 +208,7 @@ def _output(said: Chat, name: str, output: object) -> str:
     parts = [_part(said, f"{name}[{i}]", part) for i, part in enumerate(output)]
     for i, part in enumerate(parts):
         if part["type"] != "text":
-            said.only_native(f"{name}[{i}]", f"is of type {part['type']!r}, and chat takes a function's text only")
+            said.cannot_say(f"{name}[{i}]", f"of type {kind(part['type'])}")
     return "\n".join(part["text"] for part in parts if part["type"] == "text")
 
 
@@ -241,7 +233,7 @@ def _tool(said: Chat, name: str, tool: object) -> dict[str, Any] | None:
     if not isinstance(tool, dict):
         raise BadRequest(name, f"must be an object, got {kind(tool)}")
     if tool.get("type") != "function":
-        said.only_native(name, f"is of type {kind(tool.get('type'))}, {_only_there('tools')}")
+        said.cannot_say(name, f"of type {kind(tool.get('type'))}")
         return None
     _text(tool, "name", name)
     fields = ("name", "description", "parameters", "strict")
@@ -255,7 +247,7 @@ def _choice(said: Chat, choice: Json, functions: list[dict[str, Any]]) -> tuple[
     if choice.get("type") == "allowed_tools" and isinstance(choice.get("tools"), list):
         allowed = {tool.get("name") for tool in choice["tools"] if isinstance(tool, dict)}
         return choice.get("mode", "auto"), [tool for tool in functions if tool["function"]["name"] in allowed]
-    said.only_native("tool_choice", f"is of type {kind(choice.get('type'))}, {_only_there('choices')}")
+    said.cannot_say("tool_choice", f"of type {kind(choice.get('type'))}")
     return None, functions
 
 
@@ -277,4 +269,4 @@ def _read_text(said: Chat, text: Json) -> None:
             schema = {key: form[key] for key in fields if form.get(key) is not None}
             said.parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
         case other:
-            said.only_native("text.format", f"is of type {kind(other)}, {_only_there('formats')}")
+            said.cannot_say("text.format", f"of type {kind(other)}")

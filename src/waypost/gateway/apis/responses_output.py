@@ -140,8 +140,8 @@ class Writer:
                     self._take(choice)
         return self._taken()
 
-    def end(self, answer: Answer) -> bytes:
-        """The last events: what is open is closed, and the whole response is repeated."""
+    def end(self, answer: Answer, waypost: Mapping[str, Any] | None = None) -> bytes:
+        """The last events: what is open is closed, and the whole response is repeated, with ``waypost`` in it."""
         whole = self.whole(answer)
         for item, said in zip(self._items, whole["output"], strict=True):
             if isinstance(item, _Call):
@@ -149,7 +149,8 @@ class Writer:
                 self._write("response.output_item.done", {"output_index": item.index, "item": said})
             elif item is self._open:
                 self._close(item, said["status"])
-        self._write(f"response.{whole['status']}", {"response": whole})
+        told = {"waypost": waypost} if waypost else {}
+        self._write(f"response.{whole['status']}", {"response": whole | told})
         return self._taken()
 
     def failed(self, code: str, message: str) -> bytes:
@@ -264,6 +265,44 @@ class Writer:
             **_ECHOED,
             **echoed,
         }
+
+
+def replayed(body: Mapping[str, Any]) -> bytes:
+    """The events of a response that is whole already: each of its items in one piece.
+
+    >>> message = {"id": "msg_1", "type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
+    >>> replayed({"id": "resp_1", "status": "completed", "output": [message]}).count(b"event: ")
+    9
+    """
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    begun = {**body, "status": "in_progress", "output": [], "usage": None}
+    told += [("response.created", {"response": begun}), ("response.in_progress", {"response": begun})]
+    for index, item in enumerate(body.get("output") or ()):
+        where = {"item_id": item.get("id"), "output_index": index}
+        empty: Json = {"content": []} if item["type"] == "message" else {"arguments": ""} if "arguments" in item else {}
+        told.append(("response.output_item.added", {"output_index": index, "item": {**item, **empty}}))
+        if item["type"] == "message":
+            for place, part in enumerate(item["content"]):
+                told += _replayed_part(part, {**where, "content_index": place})
+        elif item["type"] == "function_call":
+            arguments = item["arguments"]
+            told.append(("response.function_call_arguments.delta", {**where, "delta": arguments}))
+            told.append(("response.function_call_arguments.done", {**where, "arguments": arguments}))
+        told.append(("response.output_item.done", {"output_index": index, "item": item}))
+    told.append((f"response.{body.get('status', 'completed')}", {"response": body}))
+    return b"".join([event(kind, number, fields) for number, (kind, fields) in enumerate(told)])
+
+
+def _replayed_part(part: Mapping[str, Any], where: Json) -> list[tuple[str, Mapping[str, Any]]]:
+    said = "refusal" if part["type"] == "refusal" else "text"
+    kind = f"response.{part['type']}"
+    more = {"logprobs": part.get("logprobs") or []} if said == "text" else {}
+    return [
+        ("response.content_part.added", {**where, "part": {**part, said: ""}}),
+        (f"{kind}.delta", {**where, "delta": part[said], **more}),
+        (f"{kind}.done", {**where, said: part[said], **more}),
+        ("response.content_part.done", {**where, "part": part}),
+    ]
 
 
 def response(id: str, created: int, asked: Mapping[str, Any], answer: Answer) -> Json:
