@@ -13,6 +13,7 @@
     ├── NotInstalled              a file or an extra is missing; says the command that brings it
     └── ModelFailed (502)         a call failed; ``status`` and ``retry_after`` as far as known
         ├── ModelTimeout (504)
+        ├── ProviderRefused   the provider refuses our key
         └── Declined              the model says that this is not for it
 """
 
@@ -98,15 +99,29 @@ class NotInstalled(WaypostError):
 
 
 class ModelFailed(WaypostError):
-    """A call to a model failed; ``upstream`` is the provider's HTTP status, ``retry_after`` is in seconds."""
+    """A call to a model failed; ``upstream`` is the provider's HTTP status, ``retry_after`` is in seconds.
+
+    ``kind`` says at what point: "connect" (there was no connection), "status" (the answer was a refusal), "lost" (the
+    connection broke), "garbage" (the answer was none), "late" (nothing came in time), "rest" (it was not called, since
+    it had failed too often), or "" (anything else).
+    """
 
     status = 502
     code = "upstream_error"
 
-    def __init__(self, problem: str, *, upstream: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, problem: str, *, upstream: int | None = None, retry_after: float | None = None, kind: str = ""
+    ) -> None:
         super().__init__(problem)
         self.upstream = upstream
         self.retry_after = retry_after
+        self.kind = kind
+
+
+class ProviderRefused(ModelFailed):
+    """A provider refuses the key that the gateway has for it, which no client can do anything about."""
+
+    code = "provider_auth"
 
 
 class ModelTimeout(ModelFailed):

@@ -14,7 +14,8 @@ import pytest
 
 from waypost import routers
 from waypost.errors import BadConfig, BadInput, NotInstalled
-from waypost.gateway.server import Gateway, _long
+from waypost.gateway.plan import _long
+from waypost.gateway.server import Gateway
 from waypost.gateway.settings import load
 from waypost.outcomes import Outcomes, example_table
 
@@ -215,7 +216,7 @@ def test_a_long_decision_keeps_nobody_else_waiting(serve, pool, tmp_path, monkey
         return predict(self, prompts)
 
     monkeypatch.setattr(routers.BestSingle, "predict", reads_long)
-    monkeypatch.setattr("waypost.gateway.server._LONG_SECONDS", 0.0)
+    monkeypatch.setattr("waypost.gateway.plan._LONG_SECONDS", 0.0)
     gateway = serve(pool("tiny", "maths-expert", "large", top="router: router"))
     hello = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
     with ThreadPoolExecutor(1) as other:

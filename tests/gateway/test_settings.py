@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.errors import BadConfig
-from waypost.gateway.settings import EMBEDDED, ServerSettings, load
+from waypost.gateway.sections import models
+from waypost.gateway.settings import EMBEDDED, SCHEMA, ServerSettings, load, schema, schema_text
 from waypost.objective import Objective
 from waypost.pool.secret import Secret
 
@@ -164,6 +168,92 @@ def test_what_is_wrong_is_said_with_its_place(read, tmp_path, text, where, says)
     with pytest.raises(BadConfig, match=says) as error:
         read(text)
     assert str(error.value).startswith(f"{tmp_path / 'waypost.yaml'}{where}:")
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(read):
+    text = """\
+models:
+  - {name: a, kind: arithmetic, context: big}
+  - {name: b, kind: openai, api_key: sk-1, timeout: long}
+server: {port: high, max_in_flight: 0}
+log_prompts: maybe
+stor: here
+"""
+    with pytest.raises(BadConfig) as error:
+        read(text)
+    told = [str(one).split("waypost.yaml:")[1].split(" must")[0] for one in (error.value, *error.value.others)]
+    assert [one.split(" is unknown")[0] for one in told] == [
+        "6: 'stor'",
+        "2: 'models[0].context'",
+        "3: 'models[1].api_key'",
+        "3: 'models[1].timeout'",
+        "4: 'server.port'",
+        "4: 'server.max_in_flight'",
+        "5: 'log_prompts'",
+    ]
+
+
+def plain(text: str) -> object:
+    """YAML as an editor sees it: a date is text."""
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+    return yaml.load(text, loader)
+
+
+def test_the_shipped_schema_is_the_one_of_the_code():
+    """`waypost check-config --schema > src/waypost/embedded/waypost.schema.json` makes it again."""
+    assert SCHEMA.read_text() == schema_text()
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+SHOWN = re.findall(r"```yaml\n(.*?)```", (DOCS / "configuration.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [FULL, (EMBEDDED / "waypost.yaml").read_text(), *SHOWN])
+def test_the_schema_takes_what_is_taken(text):
+    if "models:" not in text:  # a part of a file, as the documentation shows it
+        text = MODEL + text
+    jsonschema.Draft7Validator(schema()).validate(plain(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "router: cheapest",
+        "models: []",
+        "models: {a: 1}",
+        "models:\n  - {name: a, kind: opena}",
+        "models:\n  - {name: a, kind: gguf}",
+        "models:\n  - {name: a, kind: openai, base_ur: x}",
+        "models:\n  - {name: auto, kind: arithmetic}",
+        "models:\n  - {name: 'a,b', kind: arithmetic}",
+        "models:\n  - {name: a, kind: openai, api_key: sk-1}",
+        "models:\n  - {name: a, kind: arithmetic, context: big}",
+        "models:\n  - {name: a, kind: arithmetic, usd_per_call: -1}",
+        "models:\n  - {name: a, kind: arithmetic, open: 1}",
+        "models:\n  - {name: a, kind: arithmetic, released: 2024}",
+        "models:\n  - {name: a, kind: arithmetic, capabilities: [tool]}",
+        MODEL + "modles: 1",
+        MODEL + "strategy: cascad",
+        MODEL + "server: {port: 70000}",
+        MODEL + "server: {prot: 1}",
+        MODEL + "server: [1]",
+        MODEL + "profiles: {cheap: {usd: -1}}",
+        MODEL + "profiles: {cheap: {budget: 0}}",
+        MODEL + "profiles: {cheap: {flags: {locl: 1}}}",
+        MODEL + "log_prompts: maybe",
+        MODEL + "store: [a]",
+    ],
+)
+def test_the_schema_refuses_what_is_refused(read, text):
+    with pytest.raises(BadConfig):
+        read(text)
+    assert not jsonschema.Draft7Validator(schema()).is_valid(plain(text))
+
+
+def test_every_setting_of_a_model_says_in_the_schema_what_it_means():
+    shown = {name for one in schema()["properties"]["models"]["items"]["oneOf"] for name in one["properties"]}
+    assert shown == set(models.SAYS)
 
 
 @pytest.mark.parametrize(

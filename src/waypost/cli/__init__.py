@@ -10,6 +10,7 @@ from waypost.cli import models, output
 from waypost.cli.argv import spread
 from waypost.cli.audit import audit
 from waypost.cli.calibrate import calibrate
+from waypost.cli.check_config import check_config
 from waypost.cli.collect import collect
 from waypost.cli.estimate import estimate
 from waypost.cli.eval import eval_
@@ -44,6 +45,7 @@ app.command("report")(report)
 app.command("calibrate")(calibrate)
 app.command("route")(route)
 app.command("serve")(serve)
+app.command("check-config")(check_config)
 app.command("systems")(systems)
 
 

@@ -78,6 +78,7 @@ SECONDS = 0.5
 GUESS = {"local": True, "usd_per_mtok_in": 0.046, "usd_per_mtok_out": 0.46}
 
 HEAD = """\
+# yaml-language-server: $schema={schema}
 # waypost.yaml, written by `waypost init`. Start the gateway with: waypost serve --config {out}
 # A key is named here and read from the environment when the gateway starts; it never stands in this file.
 
@@ -130,12 +131,14 @@ def render(out: Path, groups: Iterable[tuple[str, Sequence[Entry]]]) -> str:
     """The config as text: each group of models under a comment that says where they come from."""
     import yaml
 
+    from waypost.gateway.sections.store import EMBEDDED
+
     # The dumper quotes whatever a local server may have called its models.
     blocks = [
         f"  # {title}\n" + "".join(f"  {line}\n" for line in yaml.safe_dump(entries, sort_keys=False).splitlines())
         for title, entries in groups
     ]
-    return HEAD.format(out=out) + "\n".join(blocks) + TAIL
+    return HEAD.format(out=out, schema=(EMBEDDED / "waypost.schema.json").as_uri()) + "\n".join(blocks) + TAIL
 
 
 def _may_replace(out: Path) -> bool:

@@ -14,6 +14,7 @@ from waypost.errors import BadRequest, nearest
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.ask import AUTO
 from waypost.gateway.readiness import Readiness
+from waypost.gateway.reliable import metric_lines
 from waypost.gateway.serving import Serving
 from waypost.gateway.wire import (
     ClientGone,
@@ -149,6 +150,7 @@ class App:
             drift=serving.drifting.latest if serving.drifting is not None else None,
             learning=serving.learning,
         )
+        page += "".join(f"{line}\n" for line in metric_lines(serving.models))
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 

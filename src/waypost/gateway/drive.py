@@ -106,7 +106,7 @@ class Drive:
                     yield self._answered(piece)
                     return
                 held.append(piece)
-                if self.showing or _says_something(piece):
+                if self.showing or says_something(piece):
                     self.showing = call.model
                     for delta in held:
                         yield delta
@@ -139,7 +139,7 @@ class Drive:
         return Answer(call.model, seconds=seconds, error=str(error))
 
 
-def _says_something(delta: Delta) -> bool:
+def says_something(delta: Delta) -> bool:
     """Whether a piece carries more than the role that providers send ahead of everything else."""
     if delta.text:
         return True

@@ -13,6 +13,7 @@ from waypost.errors import WaypostError
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.drive import Drive
+from waypost.gateway.reliable import patient
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
@@ -57,14 +58,16 @@ class Exchange:
             BadInput: there is no text to route on.
         """
         if asked.objective is None:
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), Drive(models), book)
+            drive = Drive(patient(models, asked.model))
+            return cls(asked, _named(asked.model), _call(asked.model, asked.query), drive, book)
         id = secrets.token_hex(12)
         if isinstance(strategy, Exploring):
             # The id is drawn at random already, and in the log: so the draw can be made again.
             decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
         else:
             decision = strategy.decide(asked.query, asked.objective)
-        return cls(asked, decision, strategy.run(asked.query, decision), Drive(models), book, id)
+        drive = Drive(patient(models, decision.ranking[-1]))
+        return cls(asked, decision, strategy.run(asked.query, decision), drive, book, id)
 
     @property
     def served(self) -> str | None:

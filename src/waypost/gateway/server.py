@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
-from waypost import pool
 from waypost.errors import BadConfig, BadInput
 from waypost.gateway.app import App
-from waypost.gateway.budgets import Budgets
-from waypost.gateway.deciding import Deciding, deciding
-from waypost.gateway.drifting import Drifting
+from waypost.gateway.deciding import Deciding
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
+from waypost.gateway.plan import plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
-from waypost.gateway.settings import ModelSettings, Settings
-from waypost.objective import Objective
-from waypost.routers import Online, Router
-from waypost.routers.fingerprint import fingerprint
+from waypost.gateway.settings import Settings
+from waypost.routers import Online
 from waypost.store import Writer
 from waypost.strategies import Exploring
-from waypost.types import Model, ModelCard
+from waypost.types import ModelCard
 
 _GRACE_SECONDS = 10
-_LONG_SECONDS = 0.005  # a decision that takes longer is made beside the event loop
 # Longer than the pools of common clients keep an idle connection, so that they close it, and not we under their feet.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -98,61 +92,24 @@ class Gateway(uvicorn.Server):
 
 
 def _build(settings: Settings, url: str) -> tuple[App, Started]:
-    models = {model.name: _model(model) for model in settings.models if model.missing is None}
-    missing = {model.name: model.missing for model in settings.models if model.missing is not None}
-    cards = {name: model.card for name, model in models.items()}
-    if not cards:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-        raise BadConfig(f"{settings.file}: no model can be called ({reasons})")
-    chosen = deciding(settings, cards)
-    profiles = {name: _callable(objective, cards) for name, objective in settings.profiles.items()}
-    budgets = Budgets(chosen.solved)
-    budgets.keep(profiles, settings.places)
-    learning = _learning(settings, chosen)
-    strategy = chosen.strategy if learning is None else Exploring(learning.router, cards)
+    planned = plan(settings)
+    learning = _learning(settings, planned.chosen)
+    strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
     serving = Serving(
-        models=models,
+        models=planned.models,
         strategy=strategy,
-        profiles=profiles,
+        profiles=planned.profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
-        budgets=budgets,
-        drifting=_drifting(settings, chosen, profiles["default"]),
+        budgets=planned.budgets,
+        drifting=planned.drifting,
         learning=learning,
-        decides_long=_long(chosen.router),
+        decides_long=planned.decides_long,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
     )
-    unchosen = tuple(name for name in cards if name not in chosen.known)
-    app = App(serving, Readiness(models, missing))
-    return app, Started(url, cards, strategy.name, chosen.words, missing, unchosen)
-
-
-def _long(router: Router) -> bool:
-    """Whether a router keeps the event loop waiting: the least of three, which also brings what it loads on first use.
-
-    Raises:
-        NotInstalled: what reads its prompts is missing.
-    """
-    router.predict(["How long does one decision take?"])
-    taken = []
-    for number in range(3):  # three texts, since some remember what they have read
-        started = time.perf_counter()
-        router.predict([f"How long does decision {number} take?"])
-        taken.append(time.perf_counter() - started)
-    return min(taken) > _LONG_SECONDS
-
-
-def _drifting(settings: Settings, chosen: Deciding, default: Objective) -> Drifting | None:
-    """What watches the traffic of a calibrated router."""
-    known = settings.calibration
-    if known is None:
-        return None
-    if fingerprint(chosen.router) != known.fingerprint:
-        raise BadConfig(
-            f"{settings.places['calibration']}: 'calibration' is of another router than {chosen.words} "
-            f"(it was made for {known.router}); calibrate this one, or remove it"
-        )
-    return Drifting(known.reference, default)
+    app = App(serving, Readiness(planned.models, planned.missing))
+    about = Started(url, planned.cards, strategy.name, planned.chosen.words, planned.missing, planned.unchosen)
+    return app, about
 
 
 def _learning(settings: Settings, chosen: Deciding) -> Learning | None:
@@ -172,20 +129,6 @@ def _learning(settings: Settings, chosen: Deciding) -> Learning | None:
             f"{settings.places['router']}: 'router' learns from feedback and keeps what it learns in its folder, "
             f"which cannot be written to: {error}"
         ) from error
-
-
-def _callable(profile: Objective, cards: Mapping[str, ModelCard]) -> Objective:
-    """A profile that does not ask for optional models that cannot be called, unless it asks for no others."""
-    profile = replace(profile, bias={name: points for name, points in profile.bias.items() if name in cards})
-    allowed = tuple(name for name in profile.allowed or () if name in cards)
-    return replace(profile, allowed=allowed) if allowed else profile
-
-
-def _model(model: ModelSettings) -> Model:
-    try:
-        return pool.make(model.kind, model.card, model.settings)
-    except BadInput as error:
-        raise BadConfig(f"{model.where}: model '{model.name}': {error}") from error
 
 
 def _writer(settings: Settings) -> Writer | None:

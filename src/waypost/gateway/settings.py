@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -28,12 +29,16 @@ from waypost.gateway.sections.kinds import (
 )
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
+from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.sections.store import EMBEDDED, STORE
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
 
-__all__ = ["EMBEDDED", "ModelSettings", "ServerSettings", "Settings", "load", "schema"]
+__all__ = ["EMBEDDED", "SCHEMA", "ModelSettings", "ServerSettings", "Settings", "load", "schema", "schema_text"]
+
+# What `schema_text` gives, shipped for editors.
+SCHEMA = EMBEDDED / "waypost.schema.json"
 
 _DEFAULT = Path("waypost.yaml")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -61,6 +66,9 @@ class Settings:
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
     store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
+    reliability: ReliabilitySettings = setting(
+        section(ReliabilitySettings), "How often a provider is tried, and when it is left alone.", ReliabilitySettings()
+    )
     places: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,6 +108,11 @@ def schema() -> dict[str, Any]:
         **section(Settings).schema,
         "definitions": DEFINITIONS,
     }
+
+
+def schema_text() -> str:
+    """The schema as it is shipped in the file `SCHEMA`."""
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _strangers(top: Mapping[str, Entry], settings: Settings) -> list[BadConfig]:

@@ -34,7 +34,10 @@ _LAST = frozenset({"message_stop", "response.completed", "response.incomplete"})
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait: for the connection, for the first byte of a stream, between its bytes, for the whole."""
+    """Seconds to wait: for the connection, for the first byte of a stream, between bytes, for the whole.
+
+    A whole answer begins only when it is written, so its first byte may take as long as all of it.
+    """
 
     connect: float = 10.0
     first_byte: float = 120.0
@@ -68,15 +71,17 @@ class Provider:
 
         Raises:
             ModelTimeout: nothing, or not everything, came in time.
-            ModelFailed: no connection, a status that is not 2xx, or an answer that is no JSON object.
+            ModelFailed: no connection, a status that is not 2xx, or an answer that is no JSON object or holds an error.
         """
-        total = self._timeouts.total
+        total, answer = self._timeouts.total, bytearray()
         end = _now() + total
-        async with self._sent(path, body, total) as response, self._watched(total, end):
-            answer = await response.read(_ANSWER_LIMIT + 1)
-        if len(answer) > _ANSWER_LIMIT:
-            raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
-        return self._object(answer), answer
+        async with self._sent(path, body, total) as response:
+            while not response.over:
+                answer += await self._chunk(response, self._timeouts.idle, end)
+                if len(answer) > _ANSWER_LIMIT:
+                    raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
+        raw = bytes(answer)
+        return self._sound(self._object(raw)), raw
 
     async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
@@ -122,22 +127,21 @@ class Provider:
         Raises:
             ModelFailed: it is no JSON object, or it holds an error.
         """
-        data = self._object(event.data)
-        if data.get("error"):
-            raise self.broken_off(data)
-        return data
+        return self._sound(self._object(event.data))
 
     def broken_off(self, error: Json) -> ModelFailed:
         """The error for an answer in which the provider says that it failed."""
-        return ModelFailed(f"{self._name}: {self._place} broke off: {self._told(error)}")
+        return ModelFailed(f"{self._name}: {self._place} broke off: {self._told(error)}", kind="status")
 
     def garbage(self, found: object) -> ModelFailed:
         """The error for a 200 whose content is not what the protocol promises."""
-        return ModelFailed(f"{self._name}: {self._place} answered 200 with something else than expected: {found}")
+        problem = f"{self._name}: {self._place} answered 200 with something else than expected: {found}"
+        return ModelFailed(problem, kind="garbage")
 
     def cut(self) -> ModelFailed:
         """The error for a stream that ended before the answer did."""
-        return ModelFailed(f"{self._name}: {self._place} closed the stream before the answer was complete")
+        problem = f"{self._name}: {self._place} closed the stream before the answer was complete"
+        return ModelFailed(problem, kind="lost")
 
     def _revealed(self) -> dict[str, str]:
         return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
@@ -163,14 +167,15 @@ class Provider:
             async with asyncio.timeout_at(min(_now() + wait, end)):
                 yield
         except ConnectFailed as error:
-            kind = ModelTimeout if error.late else ModelFailed
-            raise kind(f"{self._name}: cannot connect to {self._place}; {error}") from None
+            failure = ModelTimeout if error.late else ModelFailed
+            raise failure(f"{self._name}: cannot connect to {self._place}; {error}", kind="connect") from None
         except TimeoutError:
             late = _now() >= end
             what = f"took more than {self._timeouts.total:g} s" if late else f"sent nothing for {wait:g} s"
-            raise ModelTimeout(f"{self._name}: {self._place} {what}") from None
+            raise ModelTimeout(f"{self._name}: {self._place} {what}", kind="late") from None
         except Broken as error:
-            raise ModelFailed(f"{self._name}: the exchange with {self._place} broke ({error})") from None
+            problem = f"{self._name}: the exchange with {self._place} broke ({error})"
+            raise ModelFailed(problem, kind="lost") from None
 
     async def _chunk(self, response: Response, wait: float, end: float) -> bytes:
         async with self._watched(wait, end):
@@ -187,6 +192,19 @@ class Provider:
             f"{self._name}: {self._place} answered HTTP {response.status}: {told}",
             upstream=response.status,
             retry_after=_seconds(response.header("retry-after")),
+            kind="status",
+        )
+
+    def _sound(self, data: Json) -> Json:
+        """The same, unless it holds an error, which some send with a 200 and their true status inside."""
+        error = data.get("error")
+        if not error:
+            return data
+        code = error.get("code") if isinstance(error, dict) else None
+        raise ModelFailed(
+            f"{self._name}: {self._place} broke off: {self._told(data)}",
+            upstream=code if isinstance(code, int) and 400 <= code <= 599 else None,
+            kind="status",
         )
 
     def _object(self, body: bytes) -> Json:
@@ -235,11 +253,13 @@ def _seconds(header: str | None) -> float | None:
     if header is None:
         return None
     try:
-        return max(float(header), 0.0)
+        seconds = float(header)
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
         until = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)  # a date with the zone -0000 comes without one
     return max((until - datetime.now(UTC)).total_seconds(), 0.0)

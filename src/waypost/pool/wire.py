@@ -36,6 +36,11 @@ class Response:
         self._error: Broken | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether the whole body has come and was given out."""
+        return self._over and not self._chunks
+
     def header(self, name: str) -> str | None:
         """A header's value by its name in small letters, several joined by commas; None if it did not come."""
         found = [value.decode("latin-1") for key, value in self._headers if key.lower() == name.encode()]

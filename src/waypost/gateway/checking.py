@@ -1,0 +1,92 @@
+"""Everything that can be said of a config before it is served: what stops it, and what its author may not mean."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from waypost.errors import BadConfig, WaypostError
+from waypost.gateway.plan import Plan, plan
+from waypost.gateway.readiness import Readiness
+from waypost.gateway.settings import Settings, load
+from waypost.store import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to say of a config; an error stops the start, a warning does not."""
+
+    level: Literal["error", "warning"]
+    says: str
+
+
+def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: bool = False) -> list[Finding]:
+    """What is wrong with a config, as far as it can be said at once, and what looks wrong.
+
+    Nothing is called, opened or written, unless ``connect``: then the models are asked whether they are ready, and
+    the store is opened.
+    """
+    try:
+        settings = load(path, env)
+        planned = plan(settings)
+    except BadConfig as error:
+        return [Finding("error", str(one)) for one in (error, *error.others)]
+    except WaypostError as error:
+        return [Finding("error", str(error))]
+    found = [Finding("warning", says) for says in _doubts(settings, planned)]
+    if connect:
+        found += [Finding("error", says) for says in _unreachable(settings, planned)]
+    return found
+
+
+def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
+    places = {model.name: model.where for model in settings.models}
+    for name, reason in planned.missing.items():
+        yield f"{places[name]}: model '{name}' cannot be called: {reason}"
+    for name, model in planned.models.items():
+        if model.card.usd(1, 1) is None:
+            yield (
+                f"{places[name]}: model '{name}' has no price in the shipped list, so no budget counts it; "
+                "say `usd_per_mtok_in` and `usd_per_mtok_out`"
+            )
+    for name in planned.unchosen:
+        yield (
+            f"{places[name]}: model '{name}' is unknown to the router {planned.chosen.words}: "
+            "it is called by name only, never by 'auto'"
+        )
+    if not _private(settings.server.host):
+        yield (
+            f"{settings.places.get('server', settings.file)}: 'server.host' is {settings.server.host}, and whoever "
+            "reaches it may spend on your keys; listen on 127.0.0.1 or keep others away"
+        )
+
+
+def _private(host: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
+    places = {model.name: model.where for model in settings.models}
+    for name, reason in asyncio.run(_states(planned)).items():
+        if reason is not None:
+            yield f"{places[name]}: model '{name}' is not ready: {reason}"
+    if settings.store is not None:
+        try:
+            Writer(settings.store).close()
+        except WaypostError as error:
+            yield f"{settings.places['store']}: 'store' cannot be used: {error}"
+
+
+async def _states(planned: Plan) -> Mapping[str, str | None]:
+    try:
+        return await Readiness(planned.models).states()
+    finally:
+        await asyncio.gather(*(model.close() for model in planned.models.values()))

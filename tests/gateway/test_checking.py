@@ -1,0 +1,66 @@
+"""A config is checked whole before it is served, without calling or writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from waypost.gateway.checking import check
+
+MODEL = "models:\n  - {name: sums, kind: arithmetic}\n"
+
+
+@pytest.fixture
+def findings(tmp_path: Path):
+    def of(text: str, **options) -> list[tuple[str, str]]:
+        config = tmp_path / "waypost.yaml"
+        config.write_text(text)
+        found = check(config, {}, **options)
+        return [(one.level, one.says.replace(f"{config}:", "line ")) for one in found]
+
+    return of
+
+
+def test_a_config_without_fault_has_nothing_said_of_it_and_nothing_is_written(findings, tmp_path):
+    assert findings(MODEL + "router: cheapest\nstore: rows.sqlite") == []
+    assert [path.name for path in tmp_path.iterdir()] == ["waypost.yaml"]
+
+
+def test_variables_that_are_not_set_and_wrong_fields_are_all_errors(findings):
+    found = findings("models:\n  - {name: a, kind: openai, api_key: '${NONE}'}\n  - {name: b, kind: gguf}\nstor: x\n")
+    assert [level for level, _ in found] == ["error"] * 3
+    assert [says[:6] for _, says in found] == ["line 4", "line 2", "line 3"]
+
+
+def test_what_only_the_building_shows_is_an_error_too(findings):
+    wrong = "  - {name: b, kind: gguf, path: x, template: chatm}\n  - {name: c, kind: gguf, path: x, template: nope}\n"
+    found = findings(MODEL + wrong)
+    assert [(level, says[:6]) for level, says in found] == [("error", "line 3"), ("error", "line 4")]
+
+
+def test_what_its_author_may_not_mean_is_a_warning(findings):
+    found = findings(
+        "models:\n  - {name: arithmetic, kind: arithmetic}\n"
+        "  - {name: ours, kind: openai, base_url: 'http://127.0.0.1:9/v1'}\n"
+        "  - {name: theirs, kind: openai, api_key: '${NONE}', optional: true}\n"
+        "router: builtin\nserver: {host: 0.0.0.0}\n"
+    )
+    assert {level for level, _ in found} == {"warning"}
+    said = [says for _, says in found]
+    assert said[0] == "line 4: model 'theirs' cannot be called: the environment variable NONE is not set"
+    assert said[1].startswith("line 3: model 'ours' has no price")
+    assert said[2].startswith("line 3: model 'ours' is unknown to the router builtin")
+    assert said[3].startswith("line 6: 'server.host' is 0.0.0.0")
+
+
+def test_models_are_asked_and_the_store_is_opened_only_when_told_to(findings, tmp_path):
+    (tmp_path / "rows.sqlite").write_text("no database, for sure, but long enough to look like one " * 20)
+    price = "usd_per_mtok_in: 1, usd_per_mtok_out: 1"
+    dead = f"models:\n  - {{name: a, kind: openai, base_url: 'http://127.0.0.1:9/v1', {price}}}\n"
+    text = dead + "router: cheapest\nstore: rows.sqlite\n"
+    assert findings(text) == []
+    (first, model), (second, store) = findings(text, connect=True)
+    assert (first, second) == ("error", "error")
+    assert model.startswith("line 2: model 'a' is not ready")
+    assert store.startswith("line 4: 'store' cannot be used")
