@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else goes into .venv.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run install check test docs bench model
+.PHONY: help run install check test docs bench bench-gateway model
 
 PORT ?= 8080
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
@@ -14,6 +14,7 @@ help:
 	@echo "make test     check, then every test"
 	@echo "make docs     run the code in README.md, CONTRIBUTING.md and docs/"
 	@echo "make bench    time one decision and the start, and make docs/results.md again (DATA=folder: on public tables too)"
+	@echo "make bench-gateway  what a request costs through Waypost and other gateways, and make docs/speed.md again (QUICK=1: minutes, JSON=1: rows)"
 
 run: .venv/.local model
 	@exec $(BIN)/waypost serve --port $(PORT)
@@ -35,6 +36,11 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/decision.py --quick
 	$(BIN)/python benchmarks/startup.py --quick
 	$(BIN)/python benchmarks/results.py $(if $(DATA),--data $(DATA))
+
+# What is installed on the way is told on stderr, so that with JSON=1 stdout has nothing but rows.
+bench-gateway:
+	@$(MAKE) --silent .venv/.local >&2
+	@$(BIN)/python benchmarks/gateway/run.py $(if $(QUICK),--quick) $(if $(JSON),--json)
 
 # Each stamp is written last, so a step that was interrupted is done again.
 .venv/.made:

@@ -63,8 +63,9 @@ class Figures:
 
 @dataclass(slots=True)
 class Seen:
-    """What the connections of one run write down; nothing before ``counting``."""
+    """What the connections of one run write down: how many calls ended, and of those while ``counting`` all."""
 
+    answers: int = 0
     counting: bool = False
     going: bool = True
     seconds: list[float] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Client(asyncio.Protocol):
         self.transport.write(next(self.requests))
 
     def _note(self) -> None:
+        self.seen.answers += 1
         now, status = perf_counter(), bytes(self.answer[9:12]).decode("latin-1")
         streamed = b"text/event-stream" in self.answer[:2048]
         if status != "200":
@@ -156,13 +158,15 @@ def _whole(answer: bytearray) -> bool:
 
 async def run(load: Load) -> Figures:
     """Put the load on, and measure what comes back after the warm-up."""
-    seen, requests = Seen(), _requests(load)
+    seen, made = Seen(), requests(load)
     parts = urlsplit(load.url)
     assert parts.hostname is not None
-    tasks = [
-        asyncio.create_task(_keep(parts.hostname, parts.port or 80, seen, requests)) for _ in range(load.concurrency)
-    ]
+    tasks = [asyncio.create_task(_keep(parts.hostname, parts.port or 80, seen, made)) for _ in range(load.concurrency)]
     await asyncio.sleep(load.warm_up)
+    for _ in range(round(_PATIENCE_SECONDS / 0.05)):  # what has just begun, or still works off an earlier load
+        if seen.answers >= load.concurrency:
+            break
+        await asyncio.sleep(0.05)
     cpu, start = processes.cpu_seconds(load.pid) if load.pid else 0.0, perf_counter()
     seen.counting = True
     await asyncio.sleep(load.seconds)
@@ -183,18 +187,21 @@ async def _keep(host: str, port: int, seen: Seen, requests: Iterator[bytes]) -> 
         try:
             transport, client = await loop.create_connection(lambda: Client(seen, requests), host, port)
         except OSError:
-            seen.errors["refused"] += seen.counting
+            if seen.counting:
+                seen.errors["refused"] += 1
             await asyncio.sleep(0.05)
             continue
         try:
             problem = await client.over
         finally:
             transport.abort()
-        if problem is not None and client.answer and not _whole(client.answer):
-            seen.errors[problem] += seen.counting
+        if problem is not None and not _whole(client.answer):
+            seen.answers += 1
+            if seen.counting:
+                seen.errors[problem] += 1
 
 
-def _requests(load: Load) -> Iterator[bytes]:
+def requests(load: Load) -> Iterator[bytes]:
     """Requests without end, each with a prompt of its own."""
     parts = urlsplit(load.url)
     text = (_SENTENCE * (load.prompt // len(_SENTENCE) + 1))[: load.prompt - 9]

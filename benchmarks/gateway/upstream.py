@@ -20,7 +20,8 @@ that there may be several models of one behaviour (``ok-a``, ``ok-b``):
     stall            stops half-way and says no more
     flaky            fails with 500 at every third call of this name: the third, the sixth...
 
-``GET /stats`` tells what it saw: requests by model, calls under way, and calls whose client left before their end.
+``GET /health`` is always well.  ``GET /stats`` tells what was seen: requests by model, calls under way, and calls whose
+client left before their end.
 """
 
 from __future__ import annotations
@@ -164,6 +165,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(answers.http(200, orjson.dumps(self.upstream.stats())))
         elif path == "/v1/models":
             self.transport.write(answers.MODELS)
+        elif path == "/health":
+            self.transport.write(answers.http(200, b"{}"))
         else:
             self.transport.write(answers.failure(path, 404, "nothing lives here"))
 

@@ -227,18 +227,7 @@ class Objective:
             return "not in the pool"
         if self.allowed is not None and name not in self.allowed:
             return "not among the allowed models"
-        if query is None:
-            return ""
-        if "chat" not in card.apis and (query.native is None or query.native.api not in card.apis):
-            return f"speaks {', '.join(sorted(card.apis))} only"
-        missing = sorted(query.needs - card.capabilities - card.apis)
-        if missing:
-            return f"cannot do {', '.join(missing)}"
-        asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")
-        tokens = query.size + int(asked or 0)
-        if card.context is not None and tokens > card.context:
-            return f"{tokens} tokens do not fit its context of {card.context}"
-        return ""
+        return misfit(card, query) if query is not None else ""
 
     def _unscored(self, quality: float) -> str:
         if not isfinite(quality):
@@ -303,6 +292,24 @@ class Objective:
                 raw_M = (raw_M - low) / (high - low) if high > low else raw_M * 0
             total_M += weight * np.nan_to_num(raw_M)
         return total_M
+
+
+def misfit(card: ModelCard, query: Query) -> str:
+    """Why a model cannot serve a request, by what it can do and how much it reads; empty if it can.
+
+    >>> misfit(ModelCard("small", context=100), Query.of("Hi", max_tokens=200))
+    '201 tokens do not fit its context of 100'
+    """
+    if "chat" not in card.apis and (query.native is None or query.native.api not in card.apis):
+        return f"speaks {', '.join(sorted(card.apis))} only"
+    missing = sorted(query.needs - card.capabilities - card.apis)
+    if missing:
+        return f"cannot do {', '.join(missing)}"
+    asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")
+    tokens = query.size + int(asked or 0)
+    if card.context is not None and tokens > card.context:
+        return f"{tokens} tokens do not fit its context of {card.context}"
+    return ""
 
 
 @lru_cache(maxsize=64)

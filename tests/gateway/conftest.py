@@ -26,11 +26,13 @@ KEY = "sk-upstream-1234567890"
 class Upstream:
     """Speaks OpenAI's chat completions; the model's name says how it behaves.
 
-    ``seen`` are the requests' bodies, ``gone`` gets a model's name when its client left before the end.
+    ``seen`` are the requests' bodies, ``heads`` their paths and headers, ``gone`` gets a model's name when its client
+    left before the end.
     """
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
+        self.heads: list[tuple[str, dict[bytes, bytes]]] = []
         self.gone: queue.Queue[str] = queue.Queue()
         self.began: queue.Queue[str] = queue.Queue()
         self.go_on = threading.Event()
@@ -46,6 +48,7 @@ class Upstream:
             if not message.get("more_body"):
                 break
         body = json.loads(raw)
+        self.heads.append((scope["path"], dict(scope["headers"])))
         self.seen.append(
             body | {"path": scope["path"], "authorization": dict(scope["headers"]).get(b"authorization", b"").decode()}
         )

@@ -132,7 +132,7 @@ def test_a_bug_is_a_clean_500(expert, caplog):
         name = "broken"
         decide = staticmethod(broken)
 
-    expert.gateway.config.app.serving.strategy = Broken()
+    expert.gateway.config.app.serving.choosing.strategy = Broken()
     with pytest.raises(openai.InternalServerError) as told:
         expert.client.chat.completions.create(model="auto", messages=HELLO)
     assert told.value.status_code == 500

@@ -126,9 +126,9 @@ def test_the_calibrated_trade_off_is_the_default_and_only_its_traffic_is_watched
     with client_of(gateway) as client:
         client.ask(*prompts(HARD, 3), waypost={"usd": 1.0})
         client.ask("Hi", model="small")
-        assert len(app.drifting._recent) == 0
+        assert len(app.serving.drifting._recent) == 0
         client.ask(*prompts(HARD, 3))
-        assert len(app.drifting._recent) == 3
+        assert len(app.serving.drifting._recent) == 3
 
 
 def test_a_calibration_of_another_router_is_refused(calibrated, serve, pool):

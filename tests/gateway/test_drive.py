@@ -191,3 +191,12 @@ def test_the_first_that_can_answers_and_nobody_after_it_is_asked(kinds, show):
     assert len(drive.attempts) == asked
     assert answer.ok == ("ok" in kinds)
     assert answer.model == str(asked - 1)
+
+
+async def test_the_head_of_a_native_stream_says_nothing_yet_and_its_first_block_does():
+    head, ping = (Delta("", {"type": kind}, b"event\n\n", "messages") for kind in ("message_start", "ping"))
+    block = Delta("", {"type": "content_block_start"}, b"event\n\n", "messages")
+    drive = drive_of(Scripted("a", head, ping, error=ModelFailed("cut")), Scripted("b", head, block))
+    pieces = [piece async for piece in drive.pieces(in_turn("a", "b"), show=True)]
+    assert pieces[:2] == [head, block]
+    assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "failed"), ("b", "ok")]

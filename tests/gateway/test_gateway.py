@@ -13,6 +13,7 @@ import pytest
 from waypost.errors import Declined, ModelFailed, NotInstalled
 from waypost.gateway.app import App
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.choosing import Choosing
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
@@ -73,7 +74,9 @@ def app_of(*models: Fake, kind=Single, store=None) -> App:
     cards = {name: model.card for name, model in pool.items()}
     strategy = kind(Cheapest.from_cards(cards), cards)
     ledger = Ledger(Writer(store) if store else None)
-    serving = Serving(pool, strategy, {"default": Objective()}, ledger, Budgets(lambda objective: objective))
+    serving = Serving(
+        pool, Choosing(strategy, cards), {"default": Objective()}, ledger, Budgets(lambda objective: objective)
+    )
     return App(serving, Readiness(pool))
 
 

@@ -1,6 +1,7 @@
 """Anthropic's Messages API behind OpenAI's shape, against a server that speaks it."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from waypost.errors import Declined, ModelFailed
 from waypost.pool.anthropic import Anthropic
 from waypost.pool.secret import Secret
-from waypost.types import ModelCard, Query
+from waypost.types import ModelCard, Native, Query
 
 CARD = ModelCard("near", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0)
 REPLY = {
@@ -281,3 +282,58 @@ async def test_leaving_a_stream_closes_the_connection(upstream):
     await anext(stream)
     await stream.aclose()
     assert await asyncio.wait_for(closed, 5)
+
+
+BODY = {"max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "Hi"}]}
+BETA = {"anthropic-beta": "one,two", "anthropic-version": "2024-01-01"}
+
+
+def native(**fields):
+    return Query(({"role": "user", "content": "Hi"},), {}, native=Native("messages", BODY | fields, BETA))
+
+
+async def test_a_request_of_this_api_is_sent_as_it_came_and_its_answer_given_as_it_came(upstream):
+    upstream.handler = lambda exchange: exchange.answer({**REPLY, "extra": 1})
+    answer = await model(upstream).complete(native())
+    assert (answer.api, answer.text, answer.finish, answer.usd) == ("messages", "Hello", "length", pytest.approx(0.002))
+    assert answer.body == {**REPLY, "extra": 1} == json.loads(answer.raw)
+    exchange = upstream.exchanges[0]
+    assert exchange.body == BODY | {"model": "claude-x"}
+    assert {name: exchange.headers[name] for name in BETA} == BETA
+    assert exchange.headers["x-api-key"] == "sk-ant-secret"
+
+
+async def test_a_stream_of_this_api_is_given_event_by_event_as_it_came(upstream):
+    upstream.handler = lambda exchange: stream_of(exchange, EVENTS)
+    *deltas, answer = [piece async for piece in model(upstream).stream(native())]
+    assert [d.chunk for d in deltas] == EVENTS[:-1]
+    assert {d.api for d in deltas} == {"messages"} == {answer.api}
+    sent = b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in EVENTS)
+    assert b"".join(d.raw for d in deltas) + answer.raw == sent
+    assert ("".join(d.text for d in deltas), answer.text, answer.finish) == ("Hello", "Hello", "tool_calls")
+    assert (answer.tokens_in, answer.tokens_out) == (1000, 500)
+
+
+async def test_a_request_of_another_api_is_translated_out_of_its_chat_shape(upstream):
+    upstream.handler = lambda exchange: exchange.answer(REPLY)
+    query = Query(({"role": "user", "content": "Hi"},), {}, native=Native("responses", {"input": "Hi"}))
+    answer = await model(upstream).complete(query)
+    assert (answer.api, answer.body["object"]) == ("chat", "chat.completion")
+    assert "input" not in upstream.exchanges[0].body
+
+
+async def test_thought_tokens_are_told_apart(upstream):
+    usage = {"input_tokens": 10, "output_tokens": 500, "output_tokens_details": {"thinking_tokens": 400}}
+    upstream.handler = lambda exchange: exchange.answer({**REPLY, "usage": usage})
+    answer = await model(upstream).complete(Query.of("Hi"))
+    assert (answer.tokens_out, answer.tokens_reasoning) == (500, 400)
+
+
+async def test_tokens_are_counted_by_the_provider(upstream):
+    upstream.handler = lambda exchange: exchange.answer({"input_tokens": 12})
+    assert await model(upstream).count_tokens(BODY, BETA) == 12
+    assert upstream.exchanges[0].path == "/v1/messages/count_tokens"
+    assert upstream.exchanges[0].body == BODY | {"model": "claude-x"}
+    upstream.handler = lambda exchange: exchange.answer({})
+    with pytest.raises(ModelFailed, match="without a count"):
+        await model(upstream).count_tokens(BODY, {})

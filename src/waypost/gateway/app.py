@@ -12,7 +12,8 @@ from typing import Any
 
 from waypost.errors import BadRequest, nearest
 from waypost.gateway.apis import APIS, Api
-from waypost.gateway.ask import AUTO
+from waypost.gateway.apis.messages import COUNT, count_tokens
+from waypost.gateway.ask import AUTO, passed
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.reliable import metric_lines
 from waypost.gateway.serving import Serving
@@ -54,6 +55,7 @@ class App:
     def __post_init__(self) -> None:
         self._routes = {
             **{path: ("POST", partial(self._serve, api)) for path, api in APIS.items()},
+            COUNT: ("POST", self._count_tokens),
             "/v1/models": ("GET", self._models),
             _DECISIONS + "{id}": ("GET", self._decision),
             "/v1/feedback": ("POST", self._feedback),
@@ -73,7 +75,7 @@ class App:
             return
         except Exception as error:  # noqa: BLE001 - the outer edge: a bug becomes a clean 500 and a line in the log
             told = to_tell(error, f"{scope['method']} {scope['path']}")
-            api = APIS.get(scope["path"])
+            api = APIS.get(scope["path"].removesuffix("/count_tokens"))
             body = api.error(told) if api is not None else error_body(told)
             await send_json(send, error_status(told), body, error_headers(told))
 
@@ -110,6 +112,11 @@ class App:
         for name, end in zip(self.serving.models, ends, strict=True):
             if end is not None:
                 _log.error("model %s was not closed", name, exc_info=end)
+
+    async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
+        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models)
+        await send_json(send, 200, {"input_tokens": tokens})
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
         choices = [AUTO, *(f"{AUTO}:{name}" for name in self.serving.profiles)]

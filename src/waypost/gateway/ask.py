@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from waypost.errors import BadRequest, UnknownModel
@@ -16,8 +16,11 @@ from waypost.types import Query
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
 _OBJECTIVE = tuple(f.name for f in fields(Objective))
+_OTHERS = frozenset({b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")
+# Of the client's own headers, the only ones that a provider gets.
+_PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
 _OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 
@@ -35,6 +38,11 @@ class Ask:
     objective: Objective | None
     stream: bool
 
+    @property
+    def routed(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.objective is not None
+
 
 def parse(
     api: Api, said: Mapping[str, Any], headers: Headers, models: Iterable[str], profiles: Mapping[str, Objective]
@@ -47,10 +55,14 @@ def parse(
     """
     body, native = api.read(said)
     _check(body)
+    needs = _needs(body)
+    if native is not None:
+        native = replace(native, headers=passed(headers))
+        needs |= {native.api} if native.foreign else set()
     query = Query(
         messages=tuple(body["messages"]),
         parameters={name: value for name, value in body.items() if name not in _OURS and value is not None},
-        needs=_needs(body) | ({native.api} if native is not None and native.foreign else set()),
+        needs=needs,
         native=native,
     )
     return Ask(
@@ -61,6 +73,11 @@ def parse(
         objective=_objective(body, headers, models, profiles),
         stream=bool(body.get("stream")),
     )
+
+
+def passed(headers: Headers) -> dict[str, str]:
+    """Those of a client's headers that a provider gets to see."""
+    return {name.decode(): value.decode("latin-1") for name, value in headers if name in _PASSED}
 
 
 def _is_number(value: object) -> bool:
@@ -184,7 +201,7 @@ def _header_wishes(headers: Headers) -> dict[str, Any]:
     """``x-waypost-usd: 200`` and its like, as the ``waypost`` object would say it; the body has the last word."""
     wishes: dict[str, Any] = {}
     for header, raw in headers:
-        if not header.startswith(_PREFIX):
+        if not header.startswith(_PREFIX) or header in _OTHERS:
             continue
         name, value = header[len(_PREFIX) :].decode("latin-1").replace("-", "_"), raw.decode("latin-1").strip()
         if name not in _OBJECTIVE:

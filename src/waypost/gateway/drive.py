@@ -14,6 +14,8 @@ from waypost.types import Answer, Call, Delta, Model, Run
 
 # A model whose file is missing is as gone as one whose server is down: the next best answers.
 _FAILURES = (ModelFailed, NotInstalled)
+# Events that other APIs send ahead of everything else.
+_HEADS = frozenset({"message_start", "ping", "response.created", "response.in_progress"})
 
 
 @dataclass(slots=True)
@@ -143,8 +145,10 @@ def says_something(delta: Delta) -> bool:
     """Whether a piece carries more than the role that providers send ahead of everything else."""
     if delta.text:
         return True
-    if delta.api != "chat":
-        return "delta" in str((delta.chunk or {}).get("type"))
+    if delta.chunk is not None and delta.chunk.get("type") in _HEADS:
+        return False
+    if delta.api in ("messages", "responses"):
+        return True
     choices = delta.chunk.get("choices") if delta.chunk else None
     fields = choices[0].get("delta") if isinstance(choices, list) and choices else None
     return isinstance(fields, dict) and any(value for name, value in fields.items() if name != "role")

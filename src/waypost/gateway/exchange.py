@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from waypost.errors import WaypostError
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
+from waypost.gateway.choosing import Choice
 from waypost.gateway.drive import Drive
-from waypost.gateway.reliable import patient
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
-from waypost.strategies import Exploring
-from waypost.strategies.calls import ask
-from waypost.types import Answer, Call, Decision, Delta, Model, Query, Run, Strategy
+from waypost.types import Answer, Decision, Delta
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
@@ -36,8 +34,7 @@ class Exchange:
     """
 
     asked: Ask
-    decision: Decision
-    run: Run
+    choice: Choice
     drive: Drive
     book: Callable[[Exchange], None]
     id: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -47,27 +44,10 @@ class Exchange:
     answer: Answer | None = None
     settled: bool = False
 
-    @classmethod
-    def begin(
-        cls, asked: Ask, strategy: Strategy, models: Mapping[str, Model], book: Callable[[Exchange], None]
-    ) -> Exchange:
-        """Decide; nothing is called yet.
-
-        Raises:
-            NoModelLeft: the request's constraints removed every model.
-            BadInput: there is no text to route on.
-        """
-        if asked.objective is None:
-            drive = Drive(patient(models, asked.model))
-            return cls(asked, _named(asked.model), _call(asked.model, asked.query), drive, book)
-        id = secrets.token_hex(12)
-        if isinstance(strategy, Exploring):
-            # The id is drawn at random already, and in the log: so the draw can be made again.
-            decision = strategy.explore(asked.query, asked.objective, seed=int(id, 16))
-        else:
-            decision = strategy.decide(asked.query, asked.objective)
-        drive = Drive(patient(models, decision.ranking[-1]))
-        return cls(asked, decision, strategy.run(asked.query, decision), drive, book, id)
+    @property
+    def decision(self) -> Decision:
+        """Who was to be asked, and why."""
+        return self.choice.decision
 
     @property
     def served(self) -> str | None:
@@ -139,7 +119,7 @@ class Exchange:
 
     async def _answered(self, send: Send, stream: Written | None) -> Answer:
         """Make the calls, showing the pieces on a stream; closing what makes them cancels what is under way."""
-        async with aclosing(self.drive.pieces(self.run, show=stream is not None)) as pieces:
+        async with aclosing(self.drive.pieces(self.choice.run, show=stream is not None)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Answer):
                     answer = piece
@@ -165,21 +145,3 @@ class Exchange:
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
         return decision_headers(self.id, self.decision, self.served, attempts, usd)
-
-
-def _named(model: str) -> Decision:
-    return Decision(
-        router="named",
-        ranking=(model,),
-        scores={},
-        quality={},
-        usd={},
-        seconds={},
-        removed={},
-        weights={},
-        why=f"the request names {model}",
-    )
-
-
-def _call(model: str, query: Query) -> Run:
-    return (yield from ask(Call(model, query)))

@@ -10,11 +10,13 @@ from waypost import pool
 from waypost.errors import BadConfig, BadInput
 from waypost.gateway.breaker import Breaker
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.choosing import Canary, Choosing, Shadow
 from waypost.gateway.deciding import Deciding, deciding
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.reliable import Reliable
 from waypost.gateway.sections.kinds import Mistakes
 from waypost.gateway.sections.reliability import ReliabilitySettings
+from waypost.gateway.sessions import Sessions
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
 from waypost.routers import Router
@@ -37,6 +39,7 @@ class Plan:
     chosen: Deciding
     profiles: Mapping[str, Objective]
     budgets: Budgets
+    choosing: Choosing
     drifting: Drifting | None
     decides_long: bool
 
@@ -75,8 +78,23 @@ def plan(settings: Settings, made: Mapping[str, Model] | None = None) -> Plan:
         chosen=chosen,
         profiles=profiles,
         budgets=budgets,
+        choosing=_choosing(settings, chosen, profiles, budgets),
         drifting=_drifting(settings, chosen, profiles["default"]),
         decides_long=_long(chosen.router),
+    )
+
+
+def _choosing(settings: Settings, chosen: Deciding, profiles: Mapping[str, Objective], budgets: Budgets) -> Choosing:
+    shadow, canary, cards = settings.shadow, settings.canary, chosen.cards
+    if shadow is not None and shadow.incumbent not in cards:
+        raise BadConfig(f"{settings.places['shadow']}: the incumbent '{shadow.incumbent}' cannot be called")
+    return Choosing(
+        chosen.strategy,
+        cards,
+        fallbacks=settings.fallback,
+        sessions=Sessions(settings.sessions.seconds, settings.sessions.most),
+        canary=Canary(deciding(settings, cards, canary.router).strategy, canary.share) if canary else None,
+        shadow=Shadow(shadow.incumbent, budgets.solved(profiles[shadow.profile])) if shadow else None,
     )
 
 

@@ -62,7 +62,7 @@ def whole_delta(answer: Answer) -> Delta:
     if answer.api != "chat":
         return Delta(answer.text, body, None, answer.api)
     if not body.get("choices"):
-        return Delta(answer.text)
+        return Delta(answer.text, answer.body, api=answer.api)
     chunk = {name: value for name, value in body.items() if name not in ("choices", "usage")}
     choices = [_as_chunk(choice) for choice in body["choices"]]
     return Delta(answer.text, {**chunk, "object": "chat.completion.chunk", "choices": choices})

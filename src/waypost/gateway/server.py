@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -97,7 +97,7 @@ def _build(settings: Settings, url: str) -> tuple[App, Started]:
     strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
     serving = Serving(
         models=planned.models,
-        strategy=strategy,
+        choosing=replace(planned.choosing, strategy=strategy),
         profiles=planned.profiles,
         ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
         budgets=planned.budgets,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,14 +14,17 @@ from waypost.gateway import speaking
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.choosing import Choosing
 from waypost.gateway.drifting import Drifting
+from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
-from waypost.gateway.wire import Busy, ClientGone, Receive, Scope, Send, error_status, read_body, read_object
+from waypost.gateway.reliable import patient
+from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
-from waypost.types import Model, Strategy
+from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
 
@@ -29,14 +33,14 @@ _GONE = 499  # as nginx calls it: the client left before its answer
 class Serving:
     """Serves requests with finished parts.
 
-    ``models`` are those that can be called by name; the strategy chooses among those that it knows.  ``budgets``
+    ``models`` are those that can be called by name; ``choosing`` chooses among those that it knows.  ``budgets``
     turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
     ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model
     reads each prompt, does so in a thread of its own, and other requests go on meanwhile.
     """
 
     models: Mapping[str, Model]
-    strategy: Strategy
+    choosing: Choosing
     profiles: Mapping[str, Objective]
     ledger: Ledger
     budgets: Budgets
@@ -59,7 +63,7 @@ class Serving:
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
         try:
-            exchange = await self._decided(await self._asked(api, scope, receive))
+            exchange = await self._decided(await self._asked(api, scope, receive), scope["headers"])
         except (WaypostError, ClientGone) as error:
             self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
             raise
@@ -76,12 +80,15 @@ class Serving:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
 
-    async def _decided(self, asked: Ask) -> Exchange:
-        begin = partial(Exchange.begin, asked, self.strategy, self.models, self._settle)
-        exchange = await asyncio.to_thread(begin) if self.decides_long else begin()
+    async def _decided(self, asked: Ask, headers: Headers) -> Exchange:
+        # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
+        id = secrets.token_hex(12)
+        choose = partial(self.choosing.choose, asked, headers, "", seed=int(id, 16))
+        choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
         if self.drifting is not None:
-            self.drifting.put(exchange.decision, asked.objective, asked.query.text)
-        return exchange
+            self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
+        drive = Drive(patient(self.models, choice.decision.ranking[-1]))
+        return Exchange(asked, choice, drive, self._settle, id)
 
     async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
@@ -99,6 +106,9 @@ class Serving:
         self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
         if self.learning is not None:
             self.learning.wait(exchange)
+        sessions, session, answer = self.choosing.sessions, exchange.choice.session, exchange.answer
+        if sessions is not None and session is not None and answer is not None:
+            sessions.put(session, self.models[answer.model].card, answer)
 
 
 @asynccontextmanager

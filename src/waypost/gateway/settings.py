@@ -32,6 +32,7 @@ from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_cal
 from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.sections.store import EMBEDDED, STORE
+from waypost.gateway.sections.traffic import FALLBACK, CanarySettings, SessionSettings, ShadowSettings, strange_traffic
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
 
@@ -66,6 +67,16 @@ class Settings:
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
     store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
+    fallback: Mapping[str, tuple[str, ...]] = setting(
+        FALLBACK,
+        "Who is asked next, in this order, by what a client asks for: auto, auto:name, a model.",
+        factory=dict,
+    )
+    sessions: SessionSettings = setting(
+        section(SessionSettings), "Conversations, and the price of switching their model.", SessionSettings()
+    )
+    shadow: ShadowSettings | None = setting(section(ShadowSettings), "Only watch, while one model serves.", None)
+    canary: CanarySettings | None = setting(section(CanarySettings), "Try a new router on a share of traffic.", None)
     reliability: ReliabilitySettings = setting(
         section(ReliabilitySettings), "How often a provider is tried, and when it is left alone.", ReliabilitySettings()
     )
@@ -118,7 +129,7 @@ def schema_text() -> str:
 def _strangers(top: Mapping[str, Entry], settings: Settings) -> list[BadConfig]:
     """Where a section names models that are not there."""
     known = [model.name for model in settings.models]
-    found = list(strange_profiles(top, known, settings.profiles))
+    found = [*strange_profiles(top, known, settings.profiles), *strange_traffic(top, known, settings)]
     if settings.calibration is not None:
         found += strange_calibration(top["calibration"], known, settings.calibration)
     return found

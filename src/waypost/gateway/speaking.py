@@ -29,5 +29,7 @@ def _check_foreign(native: Native, named: str | None, models: Mapping[str, Model
     if named in able or (named is None and able):
         return
     field, _, what = native.foreign[0].partition(" ")
-    who = f"'{named}' does not; ask for {', '.join(able)}" if able else "no model of the pool does"
-    raise BadRequest(field, f"{what} needs a model that speaks the {native.api} API itself, and {who}".lstrip())
+    who = f"'{named}' does not, ask for {', '.join(able)}" if able else "no model of the pool does"
+    raise BadRequest(
+        field, f"{what} can only be given to a model that speaks the {native.api} API itself; {who}".lstrip()
+    )

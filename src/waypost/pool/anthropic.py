@@ -1,9 +1,10 @@
-"""Models behind Anthropic's Messages API, spoken to and answering in OpenAI's shape."""
+"""Models behind Anthropic's Messages API: asked by that API they are given what came, else a translation of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from waypost.errors import Declined
@@ -12,12 +13,15 @@ from waypost.pool.catalogue import priced
 from waypost.pool.http import Json, Provider, Timeouts
 from waypost.pool.secret import Secret
 from waypost.pool.written import Written
-from waypost.types import Answer, Delta, ModelCard, Query
+from waypost.types import Answer, Delta, ModelCard, Native, Query
+
+API = "messages"
 
 
 class Anthropic:
     """A model of Anthropic's; text, images, tools, stop strings and sampling are translated both ways.
 
+    A query whose ``native`` is of this API is sent as it came, and so are its answers given back, in this API's shape.
     What the API has no place for (``seed``, ``presence_penalty``, ``logit_bias`` …) is left out; what would change
     the answer's form (``n`` above 1, JSON output, log-probabilities) is declined, so that another model is asked.
     """
@@ -35,7 +39,8 @@ class Anthropic:
         idle_timeout: float = 60.0,
     ) -> None:
         self._upstream = upstream or card.name
-        self.card = priced(card, self._upstream)
+        # What only this API has a shape for, such as tools that the provider runs itself, is asked of nobody else.
+        self.card = priced(replace(card, apis=card.apis | {API}), self._upstream)
         timeouts = Timeouts(connect_timeout, first_byte_timeout, idle_timeout, timeout)
         headers: dict[str, str | Secret] = {"anthropic-version": "2023-06-01"}
         if api_key:
@@ -50,31 +55,52 @@ class Anthropic:
             ModelTimeout: see `waypost.pool.http.Timeouts`.
             ModelFailed: a refusal, an error inside the stream, or a stream that ends before its answer.
         """
-        start = time.perf_counter()
+        start, native = time.perf_counter(), _native(query)
         events = shape.Events(self._upstream, int(time.time()))
-        written = Written()
-        async for event in self._provider.events("/v1/messages", self._body(query) | {"stream": True}):
-            chunk = self._chunk(events, self._provider.event_json(event))
-            if chunk is not None:
-                yield Delta(written.take(chunk), chunk)
+        written, last = Written(), None
+        asked = self._body(query) | {"stream": True}
+        async for event in self._provider.events("/v1/messages", asked, native.headers if native else None):
+            told = self._provider.event_json(event)
+            chunk = self._chunk(events, told)
+            text = written.take(chunk) if chunk is not None else ""
             if events.over:
+                last = event.raw
                 break
+            if native:
+                yield Delta(text, told, event.raw, API)
+            elif chunk is not None:
+                yield Delta(text, chunk)
         if not events.over:
             raise self._provider.cut()
         written.usage = events.usage
-        yield written.answer(self.card, time.perf_counter() - start)
+        answer = written.answer(self.card, time.perf_counter() - start)
+        yield replace(answer, raw=last, api=API) if native else answer
 
     async def complete(self, query: Query) -> Answer:
-        """The whole answer, its ``body`` in OpenAI's shape; raises as `stream` does."""
-        start = time.perf_counter()
-        reply, _ = await self._provider.post("/v1/messages", self._body(query))
+        """The whole answer, its ``body`` in OpenAI's shape unless the query is native; raises as `stream` does."""
+        start, native = time.perf_counter(), _native(query)
+        headers = native.headers if native else None
+        reply, raw = await self._provider.post("/v1/messages", self._body(query), headers)
         try:
             body = shape.completion(reply, self._upstream, int(time.time()))
         except (AttributeError, KeyError, TypeError):
             raise self._provider.garbage("an object that is no message") from None
         written = Written()
         written.take(body)
-        return written.answer(self.card, time.perf_counter() - start, body)
+        answer = written.answer(self.card, time.perf_counter() - start, body)
+        return replace(answer, body=reply, raw=raw, api=API) if native else answer
+
+    async def count_tokens(self, body: Json, headers: Mapping[str, str]) -> int:
+        """The tokens of a request of this API, as the provider counts them.
+
+        Raises:
+            ModelFailed: it did not count them.
+        """
+        counted, _ = await self._provider.post("/v1/messages/count_tokens", {**body, "model": self._upstream}, headers)
+        tokens = counted.get("input_tokens")
+        if not isinstance(tokens, int):
+            raise self._provider.garbage("an object without a count")
+        return tokens
 
     async def ready(self) -> str | None:
         """None, or why the API cannot be called: no connection or a refused key."""
@@ -85,6 +111,8 @@ class Anthropic:
         await self._provider.close()
 
     def _body(self, query: Query) -> dict[str, Any]:
+        if native := _native(query):
+            return {**native.body, "model": self._upstream}
         try:
             return {"model": self._upstream, **shape.request(query)}
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -95,3 +123,7 @@ class Anthropic:
             return events.chunk(event)
         except (AttributeError, KeyError, TypeError):
             raise self._provider.garbage("an event of another shape") from None
+
+
+def _native(query: Query) -> Native | None:
+    return query.native if query.native is not None and query.native.api == API else None

@@ -21,6 +21,7 @@ _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
@@ -215,4 +216,5 @@ def _usage(counts: Json) -> Usage | None:
     fresh, out = counts.get("input_tokens"), counts.get("output_tokens")
     if fresh is None or out is None or min(fresh, out, cached, written) < 0 or not (fresh + cached + written):
         return None
-    return Usage(fresh + cached + written, out, cached, written)
+    thought = (counts.get("output_tokens_details") or {}).get("thinking_tokens") or 0
+    return Usage(fresh + cached + written, out, cached, written, min(thought, out))

@@ -28,7 +28,7 @@ class LocalEncoder:
 
     def __init__(self, card: ModelCard, *, encoder: str) -> None:
         self._encoder = named(encoder)
-        card = replace(card, apis=frozenset({"embeddings"}))
+        card = replace(card, apis=frozenset({"embeddings"}), upstream=encoder)
         price = _USD_PER_MTOK.get(encoder)
         if price is not None and card.usd_per_mtok_in is None:
             card = replace(card, usd_per_mtok_in=price, usd_per_mtok_out=0.0)

@@ -66,8 +66,8 @@ class Provider:
         self._headers = {**_basic(parts.username, parts.password), **headers}
         self._timeouts = timeouts
 
-    async def post(self, path: str, body: Json) -> tuple[Json, bytes]:
-        """The JSON object that answers a request, read and as it came.
+    async def post(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> tuple[Json, bytes]:
+        """The JSON object that answers a request, read and as it came; ``headers`` go before the provider's own.
 
         Raises:
             ModelTimeout: nothing, or not everything, came in time.
@@ -75,7 +75,7 @@ class Provider:
         """
         total, answer = self._timeouts.total, bytearray()
         end = _now() + total
-        async with self._sent(path, body, total) as response:
+        async with self._sent(path, body, total, headers) as response:
             while not response.over:
                 answer += await self._chunk(response, self._timeouts.idle, end)
                 if len(answer) > _ANSWER_LIMIT:
@@ -83,7 +83,7 @@ class Provider:
         raw = bytes(answer)
         return self._sound(self._object(raw)), raw
 
-    async def events(self, path: str, body: Json) -> AsyncIterator[Event]:
+    async def events(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> AsyncIterator[Event]:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
 
         Raises:
@@ -92,7 +92,7 @@ class Provider:
         """
         parser, last = EventParser(), False
         wait, end = min(self._timeouts.first_byte, self._timeouts.total), _now() + self._timeouts.total
-        async with self._sent(path, body, wait) as response:
+        async with self._sent(path, body, wait, headers) as response:
             try:
                 while chunk := await self._chunk(response, wait, end):
                     wait = self._timeouts.idle
@@ -147,9 +147,11 @@ class Provider:
         return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
 
     @asynccontextmanager
-    async def _sent(self, path: str, body: Json, wait: float) -> AsyncIterator[Response]:
+    async def _sent(
+        self, path: str, body: Json, wait: float, more: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Response]:
         """A request whose answer has begun with a good status; a redirect is none, since it would carry the key off."""
-        headers = self._revealed() | {"content-type": "application/json"}
+        headers = {**self._revealed(), **(more or {}), "content-type": "application/json"}
         sending = self._transport.send("POST", self._path + path, headers, orjson.dumps(body))
         async with self._watched(wait):
             response = await sending.__aenter__()

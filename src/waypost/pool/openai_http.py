@@ -54,7 +54,9 @@ class OpenAI:
         timeouts = Timeouts(connect_timeout, first_byte_timeout, idle_timeout, timeout)
         headers = {"authorization": Secret(f"Bearer {api_key.reveal()}")} if api_key else {}
         self._provider = Provider(card.name, base_url, headers, timeouts)
-        self.card = replace(priced(card, self._upstream), apis=_apis(card.name, base_url, apis))
+        self.card = replace(
+            priced(card, self._upstream), apis=_apis(card.name, base_url, apis), upstream=self._upstream
+        )
 
     async def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
         """Yield the provider's chunks as they come, then the `Answer`; leaving early closes the connection.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Protocol
 
 from waypost.errors import BadInput
-from waypost.types import Answer, Call, Prediction, Query
+from waypost.strategies.history import with_history
+from waypost.types import Answer, Call, ModelCard, Prediction, Query, Run
 
 
 class Predictor(Protocol):
@@ -25,12 +26,21 @@ def ask(call: Call) -> Generator[Call | list[Call], Answer | list[Answer], Answe
     return answer
 
 
-def predict(router: Predictor, query: Query) -> Prediction:
-    """What a router expects for a query's last user turn.
+def in_order(query: Query, models: Sequence[str]) -> Run:
+    """Yield one call at a time in the order given; the last answer is returned even when it is a failure."""
+    for model in models:
+        answer = yield from ask(Call(model, query))
+        if answer.ok:
+            break
+    return answer
+
+
+def predict(router: Predictor, query: Query, cards: Mapping[str, ModelCard]) -> Prediction:
+    """What a router expects for a query's last user turn, and what the turns before it cost to read.
 
     Raises:
         BadInput: that turn has no text.
     """
     if not query.text.strip():
         raise BadInput("the last user message has no text to route on; name a model instead of 'auto'")
-    return router.predict([query.text])
+    return with_history(router.predict([query.text]), cards, query)

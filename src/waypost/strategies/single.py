@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from waypost.routers import Router, name_of
-from waypost.strategies.calls import ask, predict
-from waypost.types import Call, Chooser, Decision, ModelCard, Query, Run
+from waypost.strategies.calls import in_order, predict
+from waypost.types import Chooser, Decision, ModelCard, Query, Run
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,8 @@ class Single:
             BadInput: the last user turn has no text.
             NoModelLeft: the constraints removed every model.
         """
-        return objective.choose(predict(self.router, query), self.cards, query, name_of(self.router))
+        return objective.choose(predict(self.router, query, self.cards), self.cards, query, name_of(self.router))
 
     def run(self, query: Query, decision: Decision) -> Run:
         """Yield one call at a time, best first; the last answer is returned even when it is a failure."""
-        for model in decision.ranking:
-            answer = yield from ask(Call(model, query))
-            if answer.ok:
-                break
-        return answer
+        return in_order(query, decision.ranking)

@@ -73,7 +73,7 @@ def test_the_chunks_of_a_model_that_speaks_the_api_pass(serve, native, usage):
 )
 def test_what_a_chat_cannot_do_is_refused_by_a_model_that_only_chats(serve, native, body, field):
     served = serve(native)
-    with pytest.raises(openai.BadRequestError, match="'small' does not; ask for base") as refused:
+    with pytest.raises(openai.BadRequestError, match="'small' does not, ask for base") as refused:
         served.client.completions.create(**{"model": "small", "prompt": ASK} | body)
     assert refused.value.param == field
 

@@ -58,7 +58,7 @@ def test_the_model_must_be_named(serve, native):
 
 
 def test_a_chat_model_is_refused_with_those_that_can(serve, native):
-    with pytest.raises(openai.BadRequestError, match="'small' does not; ask for ours, far"):
+    with pytest.raises(openai.BadRequestError, match="'small' does not, ask for ours, far"):
         serve(native).client.embeddings.create(model="small", input="Hi")
 
 

@@ -146,7 +146,11 @@ def test_what_only_the_api_can_say_goes_to_a_model_that_speaks_it(serve, native,
 @pytest.mark.parametrize(
     ("body", "field", "told"),
     [
-        ({"tools": SEARCH}, "tools[0]", "of type 'web_search' needs a model that speaks the responses API itself"),
+        (
+            {"tools": SEARCH},
+            "tools[0]",
+            "of type 'web_search' can only be given to a model that speaks the responses API itself",
+        ),
         ({"previous_response_id": "resp_1"}, "previous_response_id", "send the whole input instead"),
     ],
 )
@@ -158,7 +162,7 @@ def test_where_nobody_speaks_it_that_is_a_400_that_says_what_to_do(serve, native
         assert refused.value.param == field
         assert told in refused.value.message and who in refused.value.message
     other = serve(native())
-    with pytest.raises(openai.BadRequestError, match="'small' does not; ask for large"):
+    with pytest.raises(openai.BadRequestError, match="'small' does not, ask for large"):
         other.client.responses.create(model="small", input=ASK, **body)
 
 

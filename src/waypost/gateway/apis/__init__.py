@@ -9,6 +9,8 @@ from waypost.gateway.apis.api import Written as Written
 from waypost.gateway.apis.chat import Chat
 from waypost.gateway.apis.completions import Completions
 from waypost.gateway.apis.embeddings import Embeddings
+from waypost.gateway.apis.messages import Messages
 from waypost.gateway.apis.responses import Responses
 
-APIS: Mapping[str, Api] = {api.path: api for api in (Chat(), Responses(), Completions(), Embeddings())}
+_ALL: tuple[Api, ...] = (Chat(), Responses(), Messages(), Completions(), Embeddings())
+APIS: Mapping[str, Api] = {api.path: api for api in _ALL}

@@ -31,7 +31,7 @@ class Completions:
         passed = {name: value for name, value in body.items() if name not in ("prompt", *_FOREIGN)}
         came = {name: value for name, value in body.items() if name != "waypost"}
         messages = [{"role": "user", "content": prompt}]
-        return {**passed, "messages": messages}, Native(self.name, came, tuple(foreign))
+        return {**passed, "messages": messages}, Native(self.name, came, foreign=tuple(foreign))
 
     def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
         """A provider's bytes as they came, or a completion made of a chat's."""

@@ -28,7 +28,7 @@ class Embeddings:
             raise BadRequest("model", f"{problem}so '{model}' would make an index of them useless")
         passed = {name: value for name, value in body.items() if name not in ("input", "stream")}
         messages = [{"role": "user", "content": text} for text in _texts(body)]
-        return {**passed, "messages": messages}, Native(self.name, body, ("input",))
+        return {**passed, "messages": messages}, Native(self.name, body, foreign=("input",))
 
     def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
         """The model's bytes as they came."""

@@ -28,7 +28,7 @@ class Responses:
         came = {name: value for name, value in body.items() if name != "waypost"}
         # What a provider keeps may be the whole input, and then there is nothing to show to a router.
         messages = said.messages or [{"role": "user", "content": ""}]
-        return {**said.parameters, **ours, "messages": messages}, Native(self.name, came, tuple(said.foreign))
+        return {**said.parameters, **ours, "messages": messages}, Native(self.name, came, foreign=tuple(said.foreign))
 
     def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
         """A provider's bytes as they came, or a response that says what another answer says."""

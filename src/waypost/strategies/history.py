@@ -1,0 +1,38 @@
+"""What it costs to go on with a conversation: the turns before the last one are read again, by some models cheaply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from waypost.types import ModelCard, Prediction, Query
+
+
+def with_history(prediction: Prediction, cards: Mapping[str, ModelCard], query: Query) -> Prediction:
+    """A prediction of one prompt with the price of reading what stands before it in the conversation.
+
+    Routers see the last user turn alone and expect its cost.  ``query.cached`` tells how many tokens of the
+    conversation each model has in its provider's prompt cache, so that the price of switching away is counted in:
+    those tokens are billed at the cached price where the model has one.
+
+    >>> cards = {name: ModelCard(name, 2.0, 8.0, usd_per_mtok_cached=0.2) for name in ("a", "b")}
+    >>> turns = ({"role": "user", "content": "x" * 4_000_000}, {"role": "user", "content": "And then?"})
+    >>> flat = Prediction(("a", "b"), *[np.zeros((1, 2))] * 4)
+    >>> with_history(flat, cards, Query(turns, cached={"b": 900_000})).usd_NM.round(2)
+    array([[2.  , 0.38]])
+    """
+    if len(query.messages) < 2:
+        return prediction
+    before = query.size - len(query.text.encode(errors="replace")) // 4
+    more_M = np.array([_usd(cards.get(name), before, query.cached.get(name, 0)) for name in prediction.models])
+    return prediction._replace(usd_NM=prediction.usd_NM + more_M)
+
+
+def _usd(card: ModelCard | None, tokens: int, cached: int) -> float:
+    """The price of reading, and zero where none is known, since then the cost of the answer is not known either."""
+    if card is None or card.usd_per_mtok_in is None:
+        return 0.0
+    cheap = card.usd_per_mtok_in if card.usd_per_mtok_cached is None else card.usd_per_mtok_cached
+    known = min(cached, tokens)
+    return ((tokens - known) * card.usd_per_mtok_in + known * cheap) / 1e6
