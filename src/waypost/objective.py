@@ -53,8 +53,9 @@ class Objective:
     below it (unless all are).  ``allowed`` names the only models to choose from.  ``budget`` is the mean USD per query
     to stay within; `solved` turns it into a weight.  ``flags`` weighs `FLAGS`, in the manner of Tryage (Hari & Thomson
     2023).  ``bias`` adds points to the models it names, or takes them: with it a share of the prompts can be sent to
-    one of them, which is RouteLLM's threshold (Ong et al. 2024) for any number of models.  Equal scores are broken by
-    cost, then by name.
+    one of them, which is RouteLLM's threshold (Ong et al. 2024) for any number of models.  ``barred`` are models that
+    the caller may not have, with the reasons; no wish changes that.  Equal scores are broken by cost, then
+    by name.
 
     What has a weight and is unknown (NaN) removes a model from a prompt, unless it is unknown of all models there: then
     it decides nothing.  So each prompt is ranked by itself, and many at once are ranked as one by one.
@@ -76,6 +77,7 @@ class Objective:
     allowed: tuple[str, ...] | None = None
     flags: Mapping[str, float] = field(default_factory=dict)
     bias: Mapping[str, float] = field(default_factory=dict)
+    barred: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any], base: Self | None = None) -> Self:
@@ -225,6 +227,8 @@ class Objective:
     def _reason(self, name: str, card: ModelCard | None, query: Query | None) -> str:
         if card is None:
             return "not in the pool"
+        if name in self.barred:
+            return self.barred[name]
         if self.allowed is not None and name not in self.allowed:
             return "not among the allowed models"
         return misfit(card, query) if query is not None else ""

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,7 @@ class Upstream:
                 break
         body = json.loads(raw)
         self.heads.append((scope["path"], dict(scope["headers"])))
-        self.seen.append(
-            body | {"path": scope["path"], "authorization": dict(scope["headers"]).get(b"authorization", b"").decode()}
-        )
+        self.seen.append(body | {"authorization": dict(scope["headers"]).get(b"authorization", b"").decode()})
         self.began.put(body["model"])
         of_path = getattr(self, scope["path"].removeprefix("/v1/").replace("/", "_"), self.ok)
         behave = getattr(self, body["model"].replace("-", "_"), of_path)
@@ -320,7 +319,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 text += "\nserver: {port: 0}"
             config.write_text(text if "store:" in text else f"{text}\nstore: waypost.sqlite")
             told: queue.Queue[Started] = queue.Queue()
-            gateway = Gateway(load(config, env or {"KEY": KEY}), told.put)
+            again = partial(load, config, env or {"KEY": KEY})
+            gateway = Gateway(again(), told.put, again=again)
             stack.enter_context(running(gateway))
             served = Served(told.get(timeout=30), gateway)
             stack.callback(served.client.close)

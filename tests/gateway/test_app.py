@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import openai
 import orjson
@@ -160,7 +161,7 @@ def test_rows_that_were_lost_are_counted_when_the_queue_is_empty_again(expert):
     reply = expert.client.chat.completions.with_raw_response.create(model="auto", messages=ask)
     row = expert.gateway.config.app.serving.ledger._recent[reply.headers["x-waypost-decision"]]
     writer.settled().result(30)
-    writer.put(row)  # the same id again cannot be stored
+    writer.put(replace(row, time=1e300))  # a time that no calendar has cannot be stored
     writer.settled().result(30)
     assert len(writer) == 0
     page = expert.client._client.get(f"{expert.url}/metrics").text.splitlines()
@@ -188,14 +189,14 @@ def test_a_decision_is_explained_in_full_and_takes_feedback(serve, pool):
 def test_a_store_that_is_stuck_slows_nobody_and_what_is_dropped_is_counted(serve, tmp_path):
     served = serve("models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nstore: null")
     path = tmp_path / "stuck.sqlite"
-    writer = Writer(path, capacity=3)
+    writer = Writer(path, spool_bytes=5_000)
     served.gateway.config.app.serving.ledger.writer = writer
     writer.settled().result(30)
     ask = [{"role": "user", "content": "What is 2 + 2?"}]
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         seconds, dropped, begun = [], 0, time.perf_counter()
-        # One batch is taken from the queue before the lock is felt; then three rows wait, and the next is dropped.
+        # A few rows wait on disk, and the next is dropped.
         while not dropped and time.perf_counter() < begun + 20:
             start = time.perf_counter()
             served.client.chat.completions.create(model="auto", messages=ask)
@@ -205,7 +206,7 @@ def test_a_store_that_is_stuck_slows_nobody_and_what_is_dropped_is_counted(serve
         other.execute("ROLLBACK")
     assert max(seconds) < 2, "SQLite itself would have waited for 30 s"
     assert dropped >= 1
-    assert re.search(r"^waypost_log_queue_length [1-3]$", page, re.MULTILINE)
+    assert re.search(r"^waypost_log_queue_length [1-9]$", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

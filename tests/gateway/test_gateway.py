@@ -162,25 +162,10 @@ async def test_who_declines_has_read_the_prompt_and_that_is_paid():
 async def test_the_end_comes_in_order_whatever_breaks(tmp_path, caplog, broken):
     bad, good = Fake("bad", local=True, **broken), Fake("good")
     app = app_of(bad, good, store=tmp_path / "rows.sqlite")
-    told: list[str] = []
-    stop = asyncio.Event()
-    arrived = iter(["lifespan.startup"])
-
-    async def receive():
-        kind = next(arrived, None)
-        if kind is None:
-            await stop.wait()
-        return {"type": kind or "lifespan.shutdown"}
-
-    async def send(message) -> None:
-        told.append(message["type"])
-
-    life = asyncio.create_task(app({"type": "lifespan"}, receive, send))
+    app.readiness.start()
     await chat(app, model="good")
     await app.readiness.states()  # so that the warm-up has come to its end
-    stop.set()
-    await life
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    await app.close()
     assert (bad.closed, good.closed) == (True, True)
     with closing(sqlite3.connect(tmp_path / "rows.sqlite")) as connection:
         assert connection.execute("select served from decisions").fetchall() == [("good",)]

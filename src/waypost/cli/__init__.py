@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from waypost.cli import models, output
+from waypost.cli import keys, models, output
 from waypost.cli.argv import spread
 from waypost.cli.audit import audit
 from waypost.cli.calibrate import calibrate
@@ -17,6 +17,7 @@ from waypost.cli.eval import eval_
 from waypost.cli.extend import extend
 from waypost.cli.import_ import import_
 from waypost.cli.init import init
+from waypost.cli.migrate import migrate
 from waypost.cli.report import report
 from waypost.cli.route import route
 from waypost.cli.serve import serve
@@ -45,6 +46,8 @@ app.command("report")(report)
 app.command("calibrate")(calibrate)
 app.command("route")(route)
 app.command("serve")(serve)
+app.add_typer(keys.app, name="keys")
+app.command("migrate")(migrate)
 app.command("check-config")(check_config)
 app.command("systems")(systems)
 

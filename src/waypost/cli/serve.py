@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +18,7 @@ from waypost.cli import output
 
 if TYPE_CHECKING:
     from waypost.gateway.server import Started
+    from waypost.gateway.settings import Settings
     from waypost.types import ModelCard
 
 
@@ -22,49 +28,87 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on; else the config's.", envvar="PORT", min=0, max=65535)
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port; else the config's.", min=1, max=256)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Announce as one JSON object a line.")] = False,
 ) -> None:
-    """Serve the pool over OpenAI's API until Ctrl-C."""
+    """Serve the pool over OpenAI's API until Ctrl-C; a changed config is taken up, and SIGHUP asks for it."""
     from threadpoolctl import threadpool_limits
 
     from waypost.gateway.server import Gateway
     from waypost.gateway.settings import load
+    from waypost.gateway.worker import Worker
+    from waypost.gateway.workers import VARIABLE
 
-    settings = load(config)
-    server = settings.server
-    server = replace(server, host=host or server.host, port=server.port if port is None else port)
-    settings = replace(settings, server=server)
-    if not json:
+    def read() -> Settings:
+        settings = load(config)
+        server = settings.server
+        port_ = server.port if port is None else port
+        server = replace(server, host=host or server.host, port=port_, workers=workers or server.workers)
+        return replace(settings, server=server)
+
+    settings = read()
+    supervised = os.environ.get(VARIABLE)
+    if supervised is None and not json:
         output.say(f"Waypost reads {settings.file}")
-    gateway = Gateway(settings, lambda started: _announce(started, json))
+    if supervised is None and settings.server.workers > 1:
+        raise typer.Exit(_supervise(settings, json))
+    worker = Worker.of(supervised) if supervised else None
+    # A worker speaks to its supervisor, which speaks to people.
+    tell = partial(_announce, json=json) if worker is None else _report
+    gateway = Gateway(settings, lambda started: tell(_row(started)), again=read, worker=worker)
     # A prediction is a small product, which two threads that meet other work make many times slower.
     # The server has ended gracefully when it passes Ctrl-C on; there is nothing more to say.
     with threadpool_limits(1, "blas"), suppress(KeyboardInterrupt):
         gateway.run()
 
 
-def _announce(started: Started, json: bool) -> None:
+def _supervise(settings: Settings, json: bool) -> int:
+    """Serve with several processes, each of which runs this command again."""
+    from waypost.gateway.server import listen
+    from waypost.gateway.workers import Supervisor
+
+    def announce(line: str) -> None:
+        _announce({**loads(line), "workers": settings.server.workers}, json)
+
+    command = [sys.executable, "-m", "waypost", *sys.argv[1:]]
+    with listen(settings.server.host, settings.server.port) as listener:
+        return Supervisor(command, os.environ, listener, settings.server.workers, announce).run()
+
+
+def _row(started: Started) -> dict[str, Any]:
+    return {
+        "url": started.url,
+        "models": list(started.cards),
+        "router": started.router,
+        "strategy": started.strategy,
+        "missing": dict(started.missing),
+        "unchosen": list(started.unchosen),
+        "prices": {name: price(card) for name, card in started.cards.items()},
+    }
+
+
+def _report(row: Mapping[str, Any]) -> None:
+    output.emit([row], json=True)
+
+
+def _announce(row: Mapping[str, Any], json: bool) -> None:
     if json:
-        row = {
-            "url": started.url,
-            "models": list(started.cards),
-            "router": started.router,
-            "strategy": started.strategy,
-            "missing": dict(started.missing),
-            "unchosen": list(started.unchosen),
-        }
-        output.emit([row], json=True)
+        _report({name: value for name, value in row.items() if name != "prices"})
         return
     output.say("\nModels")
-    width = max(map(len, (*started.cards, *started.missing)))
-    for name, card in started.cards.items():
-        output.say(f"  {name:<{width}}  {price(card)}")
-    for name, reason in started.missing.items():
+    width = max(map(len, (*row["models"], *row["missing"])))
+    for name, words in row["prices"].items():
+        output.say(f"  {name:<{width}}  {words}")
+    for name, reason in row["missing"].items():
         output.say(f"  {name:<{width}}  cannot be called: {reason}")
-    output.say(f"Router    {started.router}, strategy {started.strategy}")
-    if started.unchosen:
-        output.say(f"          knows nothing of {', '.join(started.unchosen)}: called by name only, never by 'auto'")
-    output.say(f"Listening on {started.url}; Ctrl-C stops it. Try it:\n\n{curl(started.url)}\n")
+    output.say(f"Router    {row['router']}, strategy {row['strategy']}")
+    if row["unchosen"]:
+        output.say(f"          knows nothing of {', '.join(row['unchosen'])}: called by name only, never by 'auto'")
+    if "workers" in row:
+        output.say(f"Workers   {row['workers']}")
+    output.say(f"Listening on {row['url']}; Ctrl-C stops it. Try it:\n\n{curl(row['url'])}\n")
 
 
 def price(card: ModelCard) -> str:

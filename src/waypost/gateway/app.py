@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from waypost.errors import BadRequest, nearest
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT, count_tokens
 from waypost.gateway.ask import AUTO, passed
+from waypost.gateway.pages import Pages
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.reliable import metric_lines
 from waypost.gateway.serving import Serving
@@ -46,10 +47,14 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(slots=True)
 class App:
-    """The gateway as an ASGI application: ``serving`` does the work, the rest tells of it."""
+    """The gateway as an ASGI application: ``serving`` does the work, the rest tells of it.
+
+    ``pages`` are where several processes keep their metrics, so that any of them can tell those of all.
+    """
 
     serving: Serving
     readiness: Readiness
+    pages: Pages | None = None
     _routes: Mapping[str, tuple[str, Handler]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,10 +70,7 @@ class App:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the server's start and end."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
+        """Serve one request."""
         try:
             await self._handler(scope)(scope, receive, send)
         except ClientGone:
@@ -93,29 +95,33 @@ class App:
             raise WrongMethod(path, scope["method"], method)
         return handler
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        self.readiness.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+    def parts(self) -> list[object]:
+        """What has to be closed at the end, and may go on in another application."""
+        parts = (*self.serving.models.values(), self.serving.ledger, self.serving.learning)
+        return [part for part in parts if part is not None]
+
+    async def close(self, kept: Sequence[object] = ()) -> None:
+        """Close all parts but those that are ``kept``."""
+        going_on = set(map(id, kept))
         try:
             await self.readiness.close()
-            await self._close_models()
+            await self._close_models(going_on)
         finally:
-            await asyncio.to_thread(self.serving.ledger.close)
-            if self.serving.learning is not None:
-                await asyncio.to_thread(self.serving.learning.close)
-        await send({"type": "lifespan.shutdown.complete"})
+            for part in (self.serving.ledger, self.serving.learning):
+                if part is not None and id(part) not in going_on:
+                    await asyncio.to_thread(part.close)
 
-    async def _close_models(self) -> None:
-        ends = await asyncio.gather(*(model.close() for model in self.serving.models.values()), return_exceptions=True)
-        for name, end in zip(self.serving.models, ends, strict=True):
+    async def _close_models(self, going_on: set[int]) -> None:
+        models = {name: model for name, model in self.serving.models.items() if id(model) not in going_on}
+        ends = await asyncio.gather(*(model.close() for model in models.values()), return_exceptions=True)
+        for name, end in zip(models, ends, strict=True):
             if end is not None:
                 _log.error("model %s was not closed", name, exc_info=end)
 
     async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self.serving.access.caller(scope["headers"])
         body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
-        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models)
+        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
         await send_json(send, 200, {"input_tokens": tokens})
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,6 +156,13 @@ class App:
         await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page = self.page()
+        if self.pages is not None:
+            page = await asyncio.to_thread(self.pages.merged, page)
+        await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
+
+    def page(self) -> str:
+        """What this process has counted, as ``/metrics`` tells it."""
         serving = self.serving
         page = serving.metrics.render(
             dropped=serving.ledger.dropped,
@@ -157,8 +170,7 @@ class App:
             drift=serving.drifting.latest if serving.drifting is not None else None,
             learning=serving.learning,
         )
-        page += "".join(f"{line}\n" for line in metric_lines(serving.models))
-        await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
+        return page + "".join(f"{line}\n" for line in metric_lines(serving.models))
 
 
 def _model_row(name: str, description: str, card: ModelCard | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from waypost.types import Query
 
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
-_OBJECTIVE = tuple(f.name for f in fields(Objective))
+_OBJECTIVE = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
 _OTHERS = frozenset({b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")

@@ -69,6 +69,9 @@ class Budgets:
 
 def _key(objective: Objective) -> Hashable:
     """Equal for equal objectives; their own hash is none, because flags and bias are dictionaries."""
-    values = {**vars(objective), **{name: frozenset(getattr(objective, name).items()) for name in ("flags", "bias")}}
+    values = {
+        **vars(objective),
+        **{name: frozenset(getattr(objective, name).items()) for name in ("flags", "bias", "barred")},
+    }
     values["allowed"] = None if objective.allowed is None else frozenset(objective.allowed)
     return tuple(values.values())

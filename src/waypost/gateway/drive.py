@@ -9,11 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
+from waypost.gateway.money import SKIPPED
 from waypost.store import Attempt
 from waypost.types import Answer, Call, Delta, Model, Run
 
-# A model whose file is missing is as gone as one whose server is down: the next best answers.
-_FAILURES = (ModelFailed, NotInstalled)
+# A model whose file is missing or whose budget is spent is as gone as one whose server is down: the next answers.
+_FAILURES = (ModelFailed, NotInstalled, *SKIPPED)
 # Events that other APIs send ahead of everything else.
 _HEADS = frozenset({"message_start", "ping", "response.created", "response.in_progress"})
 
@@ -68,12 +69,12 @@ class Drive:
         reasons = "; ".join(f"{model}: {error}" for model, error in self.errors.items())
         return NoModelLeft(f"every model that was asked declined: {reasons}")
 
-    def usd(self) -> float | None:
-        """What all calls did cost, or None when one has no known price."""
-        total = 0.0
+    def usd(self, broken: float = 0.0) -> float | None:
+        """What all calls did cost, or None when one has no known price; ``broken`` is what is known of those cut."""
+        total = broken
         for attempt in self.attempts:
             if attempt.usd is None:
-                if attempt.outcome != "failed":
+                if attempt.outcome != "failed" and not (attempt.outcome == "cut" and broken):
                     return None
             else:
                 total += attempt.usd

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from waypost.errors import WaypostError
+from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.choosing import Choice
@@ -36,6 +37,7 @@ class Exchange:
     asked: Ask
     choice: Choice
     drive: Drive
+    visit: Visit
     book: Callable[[Exchange], None]
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     began: float = field(default_factory=time.time)
@@ -81,7 +83,7 @@ class Exchange:
             decision=self.decision,
             attempts=tuple(self.drive.attempts),
             served=self.served,
-            usd=self.drive.usd(),
+            usd=self.drive.usd(self.visit.broken),
             seconds=time.perf_counter() - self.clock,
             tokens_in=answer.tokens_in if answer else 0,
             tokens_out=answer.tokens_out if answer else 0,
@@ -144,4 +146,4 @@ class Exchange:
         attempts = list(self.drive.attempts)
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
-        return decision_headers(self.id, self.decision, self.served, attempts, usd)
+        return decision_headers(self.id, self.decision, self.served, attempts, usd) + self.visit.headers

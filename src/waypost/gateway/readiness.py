@@ -40,6 +40,13 @@ class Readiness:
             if model.card.local:
                 self._checks[name] = asyncio.create_task(self._check(name, model))
 
+    def take_over(self, other: Readiness) -> None:
+        """Begin with what another one knows of the models that both have."""
+        for name, model in self.models.items():
+            if other.models.get(name) is model:
+                self._warm |= other._warm & {name}
+                self._states |= {name: other._states[name]} if name in other._states else {}
+
     async def states(self) -> dict[str, str | None]:
         """By model: None when it can serve, or a sentence that says why not; waits for at most a second."""
         for name, model in self.models.items():

@@ -1,26 +1,22 @@
-"""From settings to a listening server: the models, the router, the strategy, the store, and uvicorn."""
+"""From settings to a listening server: a socket, the application, and uvicorn."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 import uvicorn
 
-from waypost.errors import BadConfig, BadInput
-from waypost.gateway.app import App
-from waypost.gateway.deciding import Deciding
-from waypost.gateway.learning import Learning
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.plan import plan
-from waypost.gateway.readiness import Readiness
-from waypost.gateway.serving import Serving
+from waypost.errors import BadInput
+from waypost.gateway.build import build
+from waypost.gateway.reload import Reloading
 from waypost.gateway.settings import Settings
-from waypost.routers import Online
-from waypost.store import Writer
-from waypost.strategies import Exploring
+from waypost.gateway.worker import Worker
 from waypost.types import ModelCard
 
 _GRACE_SECONDS = 10
@@ -47,6 +43,9 @@ class Started:
 class Gateway(uvicorn.Server):
     """A server that listens already: ``run`` serves until a signal or `stop`.
 
+    ``again`` reads the config anew: at each SIGHUP, and when the file has changed.  A ``worker`` listens where its
+    supervisor does.
+
     Raises:
         BadInput: the port is in use, the address is not ours, or a model's settings are refused.
         BadConfig: the store cannot be used, the router knows no model of the pool, a profile's budget is too small, or
@@ -54,17 +53,28 @@ class Gateway(uvicorn.Server):
         NotInstalled: a saved router is missing.
     """
 
-    def __init__(self, settings: Settings, announce: Callable[[Started], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        announce: Callable[[Started], None],
+        *,
+        again: Callable[[], Settings] | None = None,
+        worker: Worker | None = None,
+    ) -> None:
         # First the port: it is the likeliest to fail, and nothing has to be closed again.
-        self._socket = _listen(settings.server.host, settings.server.port)
+        self._socket = worker.listener if worker else listen(settings.server.host, settings.server.port)
         try:
-            app, self.about = _build(settings, _url(self._socket))
+            built = build(settings, pages=worker.pages if worker else None)
         except Exception:
             self._socket.close()
             raise
+        self._reloading = Reloading(built, again)
+        self._url = url_of(self._socket)
+        self._worker = worker
         self._announce = announce
+        self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
-            app,
+            self._reloading,
             http="httptools",
             ws="none",
             lifespan="on",
@@ -74,8 +84,18 @@ class Gateway(uvicorn.Server):
             proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            callback_notify=self._each_second,
+            timeout_notify=1,
         )
         super().__init__(config)
+
+    @property
+    def about(self) -> Started:
+        """What there is to say of what is served now."""
+        built = self._reloading.built
+        planned, strategy = built.plan, built.app.serving.choosing.strategy.name
+        words, missing = planned.chosen.words, planned.missing
+        return Started(self._url, planned.cards, strategy, words, missing, planned.unchosen)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal or `stop`."""
@@ -83,6 +103,9 @@ class Gateway(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the door, then say so."""
+        self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            self._loop.add_signal_handler(signal.SIGHUP, self._reloading.soon)
         await super().startup(sockets)
         self._announce(self.about)
 
@@ -90,52 +113,25 @@ class Gateway(uvicorn.Server):
         """End gracefully; from any thread."""
         self.should_exit = True
 
+    def reload(self) -> Future[bool]:
+        """Read the config again, from any thread; the result is whether the new one serves."""
+        if self._loop is None:
+            raise RuntimeError("a gateway that does not run yet cannot reload")
+        return asyncio.run_coroutine_threadsafe(self._reloading.reload(), self._loop)
 
-def _build(settings: Settings, url: str) -> tuple[App, Started]:
-    planned = plan(settings)
-    learning = _learning(settings, planned.chosen)
-    strategy = planned.chosen.strategy if learning is None else Exploring(learning.router, planned.cards)
-    serving = Serving(
-        models=planned.models,
-        choosing=replace(planned.choosing, strategy=strategy),
-        profiles=planned.profiles,
-        ledger=Ledger(_writer(settings), keep_prompts=settings.log_prompts),
-        budgets=planned.budgets,
-        drifting=planned.drifting,
-        learning=learning,
-        decides_long=planned.decides_long,
-        max_body_bytes=settings.server.max_body_bytes,
-        max_in_flight=settings.server.max_in_flight,
-    )
-    app = App(serving, Readiness(planned.models, planned.missing))
-    about = Started(url, planned.cards, strategy.name, planned.chosen.words, planned.missing, planned.unchosen)
-    return app, about
+    async def _each_second(self) -> None:
+        self._reloading.watch()
+        if self._worker is not None:
+            self._worker.pages.write(self._reloading.built.app.page())
+            self.should_exit = self.should_exit or self._worker.orphaned()
 
 
-def _learning(settings: Settings, chosen: Deciding) -> Learning | None:
-    """What teaches a router that learns: one in a folder of the user's, where feedback is kept, and not calibrated.
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
 
-    A calibration holds for the router that it was made for; one that goes on learning would be another.
+    Raises:
+        BadInput: the port is in use, or the address is not ours.
     """
-    router, folder = chosen.router, settings.router
-    if not isinstance(router, Online) or not isinstance(folder, Path):
-        return None
-    if settings.store is None or settings.calibration is not None:
-        return None
-    try:
-        return Learning.open(router, folder)
-    except OSError as error:
-        raise BadConfig(
-            f"{settings.places['router']}: 'router' learns from feedback and keeps what it learns in its folder, "
-            f"which cannot be written to: {error}"
-        ) from error
-
-
-def _writer(settings: Settings) -> Writer | None:
-    return Writer(settings.store) if settings.store else None
-
-
-def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -153,6 +149,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """The address of a listening socket, as clients write it."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -11,6 +11,7 @@ from functools import partial
 
 from waypost.errors import WaypostError
 from waypost.gateway import speaking
+from waypost.gateway.access import Access, Visit
 from waypost.gateway.apis import Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
@@ -18,6 +19,7 @@ from waypost.gateway.choosing import Choosing
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
@@ -47,6 +49,7 @@ class Serving:
     drifting: Drifting | None = None
     learning: Learning | None = None
     decides_long: bool = False
+    access: Access = field(default_factory=Access)
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     metrics: Metrics = field(default_factory=Metrics)
@@ -62,8 +65,12 @@ class Serving:
             self.metrics.count(Busy.status, None)
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
+        visit = None
         try:
-            exchange = await self._decided(await self._asked(api, scope, receive), scope["headers"])
+            caller = self.access.caller(scope["headers"])
+            asked = await self._asked(api, caller, scope, receive)
+            visit = await self.access.enter(caller, asked)
+            exchange = await self._decided(asked, visit, scope["headers"])
         except (WaypostError, ClientGone) as error:
             self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
             raise
@@ -71,24 +78,27 @@ class Serving:
             await self._answer(exchange, receive, send)
         finally:
             self.metrics.in_flight -= 1
+            if visit is not None:
+                visit.leave()
 
-    async def _asked(self, api: Api, scope: Scope, receive: Receive) -> Ask:
+    async def _asked(self, api: Api, caller: Caller, scope: Scope, receive: Receive) -> Ask:
         said = read_object(await read_body(scope, receive, self.max_body_bytes))
         asked = parse(api, said, scope["headers"], self.models, self.profiles)
+        asked = self.access.kept_to_models(asked, caller, self.models)
         speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
 
-    async def _decided(self, asked: Ask, headers: Headers) -> Exchange:
+    async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
         id = secrets.token_hex(12)
-        choose = partial(self.choosing.choose, asked, headers, "", seed=int(id, 16))
+        choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
         choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
         if self.drifting is not None:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
-        drive = Drive(patient(self.models, choice.decision.ranking[-1]))
-        return Exchange(asked, choice, drive, self._settle, id)
+        drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
+        return Exchange(asked, choice, drive, visit, self._settle, id)
 
     async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from waypost.errors import BadRequest, Declined, ModelFailed, NoModelLeft, WaypostError, nearest
+from waypost.store.limits import BudgetSpent, LimitReached, Room
 
 _log = logging.getLogger(__name__)
 
@@ -170,16 +171,38 @@ def error_status(error: WaypostError) -> int:
 
 
 def error_headers(error: WaypostError) -> Headers:
-    """``Retry-After`` and ``Allow`` where the error knows them, ``Connection: close`` where the body is unread."""
+    """What a client should do: when to come again, with what method or key, and whether its body was read at all."""
     headers: Headers = []
     wait = getattr(error, "retry_after", None)
     if wait is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait))))
+    if isinstance(error, LimitReached) and error.room is not None:
+        headers += room_headers(error.room)
+    if isinstance(error, BudgetSpent) or (isinstance(error, LimitReached) and wait is None):
+        # OpenAI's and Anthropic's clients try a 429 again, unless they are told that it is in vain.
+        headers.append((b"x-should-retry", b"false"))
+    if error_status(error) == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, WrongMethod):
         headers.append((b"allow", error.allowed.encode()))
     if isinstance(error, TooLarge):
         headers.append((b"connection", b"close"))
     return headers
+
+
+def room_headers(room: Room) -> Headers:
+    """The limits of a minute and what is left of them, by OpenAI's names; what is not limited is left out.
+
+    >>> room_headers(Room(requests=10, requests_left=9))
+    [(b'x-ratelimit-limit-requests', b'10'), (b'x-ratelimit-remaining-requests', b'9')]
+    """
+    facts = (
+        (b"x-ratelimit-limit-requests", room.requests),
+        (b"x-ratelimit-remaining-requests", room.requests_left),
+        (b"x-ratelimit-limit-tokens", room.tokens),
+        (b"x-ratelimit-remaining-tokens", room.tokens_left),
+    )
+    return [(name, b"%d" % value) for name, value in facts if value is not None]
 
 
 def error_body(error: WaypostError) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import asyncio
 import base64
 import math
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
 import orjson
@@ -21,7 +21,7 @@ import orjson
 from waypost.errors import BadInput, ModelFailed, ModelTimeout
 from waypost.pool.secret import Secret
 from waypost.pool.sse import Event, EventParser
-from waypost.pool.transport import ConnectFailed, Transport
+from waypost.pool.transport import ConnectFailed, Sending, Transport
 from waypost.pool.wire import Broken, Response
 
 Json = Mapping[str, Any]
@@ -30,6 +30,7 @@ _ANSWER_LIMIT = 256 << 20  # bytes of a whole answer: more is not a chat, even w
 _REFUSAL_LIMIT = 64 << 10
 _END_SECONDS = 0.25
 _LAST = frozenset({"message_stop", "response.completed", "response.incomplete"})
+_TRANSPORT = (ConnectFailed, Broken, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Provider:
         self._place = self._transport.authority
         self._headers = {**_basic(parts.username, parts.password), **headers}
         self._timeouts = timeouts
+        self._heads: dict[str, bytes] = {}  # by path: all of a request but its body
 
     async def post(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> tuple[Json, bytes]:
         """The JSON object that answers a request, read and as it came; ``headers`` go before the provider's own.
@@ -73,11 +75,10 @@ class Provider:
             ModelTimeout: nothing, or not everything, came in time.
             ModelFailed: no connection, a status that is not 2xx, or an answer that is no JSON object or holds an error.
         """
-        total, answer = self._timeouts.total, bytearray()
-        end = _now() + total
-        async with self._sent(path, body, total, headers) as response:
-            while not response.over:
-                answer += await self._chunk(response, self._timeouts.idle, end)
+        total, idle, answer = self._timeouts.total, self._timeouts.idle, bytearray()
+        async with self._call(path, body, headers, total) as call:
+            while not call.response.over:
+                answer += await call.chunk(idle)
                 if len(answer) > _ANSWER_LIMIT:
                     raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
         raw = bytes(answer)
@@ -91,28 +92,27 @@ class Provider:
             ModelFailed: as for `post`, or the connection broke.
         """
         parser, last = EventParser(), False
-        wait, end = min(self._timeouts.first_byte, self._timeouts.total), _now() + self._timeouts.total
-        async with self._sent(path, body, wait, headers) as response:
+        wait = min(self._timeouts.first_byte, self._timeouts.total)
+        async with self._call(path, body, headers, wait) as call:
             try:
-                while chunk := await self._chunk(response, wait, end):
+                while chunk := await call.chunk(wait):
                     wait = self._timeouts.idle
                     for event in parser.feed(chunk):
                         last = event.data == b"[DONE]" or event.name in _LAST
                         yield event
             finally:
                 if last:
-                    await _finish(response)
+                    await _finish(call.response)
 
     async def problem(self, path: str) -> str | None:
         """Why calls cannot be made, found by one small GET: no connection or a refused key; else None."""
+        wait = self._timeouts.connect
+        end = _now() + wait
         try:
-            async with (
-                self._watched(self._timeouts.connect),
-                self._transport.send("GET", self._path + path, self._revealed()) as response,
-            ):
+            async with self._transport.send("GET", self._path + path, self._revealed(), until=end) as response:
                 status = response.status
-        except ModelFailed as error:
-            return str(error)
+        except _TRANSPORT as error:
+            return str(self._ours(error, wait, late=False))
         if status in (401, 403):
             return f"{self._name}: {self._place} refuses the key (HTTP {status}); check its variable"
         return None
@@ -146,46 +146,41 @@ class Provider:
     def _revealed(self) -> dict[str, str]:
         return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
 
-    @asynccontextmanager
-    async def _sent(
-        self, path: str, body: Json, wait: float, more: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Response]:
-        """A request whose answer has begun with a good status; a redirect is none, since it would carry the key off."""
-        headers = {**self._revealed(), **(more or {}), "content-type": "application/json"}
-        sending = self._transport.send("POST", self._path + path, headers, orjson.dumps(body))
-        async with self._watched(wait):
-            response = await sending.__aenter__()
-        try:
-            if not 200 <= response.status < 300:
-                await self._refuse(response)
-            yield response
-        finally:
-            await sending.__aexit__(None, None, None)
+    def _call(self, path: str, body: Json, more: Mapping[str, str] | None, wait: float) -> _Call:
+        if more:
+            head = self._head(path, more)
+        elif (known := self._heads.get(path)) is not None:
+            head = known
+        else:
+            head = self._heads[path] = self._head(path, {})
+        end = _now() + self._timeouts.total
+        until = min(_now() + wait, end)
+        return _Call(self, self._transport.send_head(head, orjson.dumps(body), until), wait, end)
 
-    @asynccontextmanager
-    async def _watched(self, wait: float, end: float = math.inf) -> AsyncIterator[None]:
-        """Turn the transport's errors into ours; so too a silence of ``wait`` seconds, or the loop's time ``end``."""
+    def _head(self, path: str, more: Mapping[str, str]) -> bytes:
+        headers = {**self._revealed(), **more, "content-type": "application/json"}
         try:
-            async with asyncio.timeout_at(min(_now() + wait, end)):
-                yield
-        except ConnectFailed as error:
-            failure = ModelTimeout if error.late else ModelFailed
-            raise failure(f"{self._name}: cannot connect to {self._place}; {error}", kind="connect") from None
-        except TimeoutError:
-            late = _now() >= end
-            what = f"took more than {self._timeouts.total:g} s" if late else f"sent nothing for {wait:g} s"
-            raise ModelTimeout(f"{self._name}: {self._place} {what}", kind="late") from None
+            return self._transport.head("POST", self._path + path, headers)
         except Broken as error:
-            problem = f"{self._name}: the exchange with {self._place} broke ({error})"
-            raise ModelFailed(problem, kind="lost") from None
+            raise self._ours(error, 0.0, late=False) from None
 
-    async def _chunk(self, response: Response, wait: float, end: float) -> bytes:
-        async with self._watched(wait, end):
-            return await anext(response, b"")
+    def _ours(self, error: Exception, wait: float, *, late: bool) -> ModelFailed:
+        """The transport's error as one of ours; ``late`` says whether the time for the whole answer is over."""
+        if isinstance(error, ConnectFailed):
+            failure = ModelTimeout if error.late else ModelFailed
+            return failure(f"{self._name}: cannot connect to {self._place}; {error}", kind="connect")
+        if isinstance(error, TimeoutError):
+            what = f"took more than {self._timeouts.total:g} s" if late else f"sent nothing for {wait:g} s"
+            return ModelTimeout(f"{self._name}: {self._place} {what}", kind="late")
+        return ModelFailed(f"{self._name}: the exchange with {self._place} broke ({error})", kind="lost")
 
     async def _refuse(self, response: Response) -> None:
-        async with self._watched(self._timeouts.idle):
-            body = await response.read(_REFUSAL_LIMIT)
+        wait = self._timeouts.idle
+        try:
+            async with asyncio.timeout(wait):
+                body = await response.read(_REFUSAL_LIMIT)
+        except _TRANSPORT as error:
+            raise self._ours(error, wait, late=False) from None
         try:
             told = self._told(orjson.loads(body))
         except orjson.JSONDecodeError:
@@ -228,6 +223,46 @@ class Provider:
                 for part in value.reveal().split():
                     text = text.replace(part, "***") if len(part) > 6 else text
         return text[:300]
+
+
+class _Call:
+    """One request whose answer has begun with a good status, and the transport's errors as ours.
+
+    A redirect is no good status, since following it would carry the key off.
+    """
+
+    __slots__ = ("_end", "_provider", "_sending", "_wait", "response")
+
+    response: Response
+
+    def __init__(self, provider: Provider, sending: Sending, wait: float, end: float) -> None:
+        self._provider = provider
+        self._sending = sending
+        self._wait = wait
+        self._end = end
+
+    async def __aenter__(self) -> Self:
+        try:
+            self.response = await self._sending.__aenter__()
+        except _TRANSPORT as error:
+            raise self._provider._ours(error, self._wait, late=False) from None
+        if not 200 <= self.response.status < 300:
+            try:
+                await self._provider._refuse(self.response)
+            finally:
+                await self._sending.__aexit__(None, None, None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._sending.__aexit__(None, None, None)
+
+    async def chunk(self, wait: float) -> bytes:
+        """What comes next of the body, within ``wait`` seconds; empty at its end."""
+        self.response.until = min(_now() + wait, self._end)
+        try:
+            return await anext(self.response, b"")
+        except _TRANSPORT as error:
+            raise self._provider._ours(error, wait, late=_now() >= self._end) from None
 
 
 def _now() -> float:

@@ -7,10 +7,10 @@ is cut off whether it is connecting, waiting for the head of the answer, or in t
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import urlsplit
 
 from waypost.pool.wire import Broken, Connection, Response
@@ -55,23 +55,34 @@ class Transport:
         #: The host, and the port where it is not the scheme's own.
         self.authority = named if self._port == (443 if self._secure else 80) else f"{named}:{self._port}"
 
-    @asynccontextmanager
-    async def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> AsyncIterator[Response]:
-        """The answer to a request, as soon as its head is there; leaving before its end closes the connection.
+    def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"", until: float = math.inf
+    ) -> Sending:
+        """A context that is the answer to a request, from when its head is there; leaving early hangs up.
 
         Raises:
-            ConnectFailed: no connection.
-            Broken: a header that cannot be sent, an answer that is no HTTP, or a connection lost.
+            Broken: a header that cannot be sent.
         """
-        request = self._request(method, target, headers, body)
-        idle = await self._pool()
-        connection, response = await self._exchange(request, idle)
-        try:
-            yield response
-        finally:
-            self._put_back(connection, idle)
+        return self.send_head(self.head(method, target, headers), body, until)
+
+    def send_head(self, head: bytes, body: bytes, until: float = math.inf) -> Sending:
+        """The same for a `head` that was made before."""
+        length = b"content-length: %d\r\n\r\n" % len(body) if body else b"\r\n"
+        return Sending(self, head + length + body, until)
+
+    def head(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
+        """All of a request's head but the length of its body.
+
+        Raises:
+            Broken: a header that cannot be sent.
+        """
+        fields = {"host": self.authority, "user-agent": "waypost", "accept": "*/*", "accept-encoding": "identity"}
+        fields |= headers
+        for name, value in fields.items():
+            if not _SENDABLE.fullmatch(value):
+                raise Broken(f"the header '{name}' holds a character that no header may hold")
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        return "\r\n".join([*lines, ""]).encode("ascii")
 
     async def close(self) -> None:
         """Close what idles; what is in use closes when it is done."""
@@ -79,34 +90,24 @@ class Transport:
         if keeper is not None:
             await keeper.aclose()
 
-    def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        fields = {"host": self.authority, "user-agent": "waypost", "accept": "*/*", "accept-encoding": "identity"}
-        fields |= headers
-        if body:
-            fields["content-length"] = str(len(body))
-        for name, value in fields.items():
-            if not _SENDABLE.fullmatch(value):
-                raise Broken(f"the header '{name}' holds a character that no header may hold")
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-        return "\r\n".join([*lines, "\r\n"]).encode("ascii") + body
-
-    async def _exchange(self, request: bytes, idle: list[Connection]) -> tuple[Connection, Response]:
+    async def exchange(self, request: bytes, idle: list[Connection], until: float) -> tuple[Connection, Response]:
+        """Send a request over an idle connection or a new one, and wait for the head of its answer."""
         loop = asyncio.get_running_loop()
         reused = self._take(idle, loop.time())
         if reused is not None:
             start = loop.time()
             try:
-                return reused, await reused.exchange(request)
+                return reused, await reused.exchange(request, until)
             except Broken:
                 # A server may close an idle connection just as our request sets out for it; it has then not seen the
                 # request, and a second try is no second call. Such a crossing shows within a round trip and without a
                 # byte in answer. After that a call may be at work, which must not be made and paid twice.
                 if reused.heard or loop.time() - start > _RACE_SECONDS:
                     raise
-        connection = await self._connect(loop)
-        return connection, await connection.exchange(request)
+        connection = await self._connect(loop, until)
+        return connection, await connection.exchange(request, until)
 
-    async def _pool(self) -> list[Connection]:
+    async def pool(self) -> list[Connection]:
         """The idle connections of the running loop, the longest idle first; those of another loop are not ours."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -123,7 +124,8 @@ class Transport:
             connection.transport.abort()
         return None
 
-    def _put_back(self, connection: Connection, idle: list[Connection]) -> None:
+    def put_back(self, connection: Connection, idle: list[Connection]) -> None:
+        """Keep a connection for the next request if it can serve one, else hang up."""
         now = asyncio.get_running_loop().time()
         if connection.rest() and idle is self._idle:
             connection.since = now
@@ -133,12 +135,12 @@ class Transport:
         while idle and (len(idle) > _IDLE_COUNT or now - idle[0].since >= _IDLE_SECONDS):
             idle.pop(0).transport.abort()
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop) -> Connection:
+    async def _connect(self, loop: asyncio.AbstractEventLoop, until: float) -> Connection:
         if self._secure and self._tls is None:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout_at(min(loop.time() + self._connect_timeout, until)):
                 _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._tls)
         except ssl.SSLCertVerificationError as error:
             hint = f"its certificate is not trusted ({error.verify_message.rstrip('.')}); the variable SSL_CERT_FILE"
@@ -148,6 +150,34 @@ class Transport:
         except OSError as error:
             raise ConnectFailed("is it running and reachable?", late=isinstance(error, TimeoutError)) from None
         return connection
+
+
+class Sending:
+    """The answer to a request as a context: leaving it before the answer's end closes the connection.
+
+    Raises:
+        ConnectFailed: on entering; no connection.
+        Broken: on entering; an answer that is no HTTP, or a connection lost.
+        TimeoutError: on entering; no head came until ``until``, in the loop's time.
+    """
+
+    __slots__ = ("_connection", "_idle", "_request", "_transport", "_until")
+
+    _connection: Connection
+    _idle: list[Connection]
+
+    def __init__(self, transport: Transport, request: bytes, until: float) -> None:
+        self._transport = transport
+        self._request = request
+        self._until = until
+
+    async def __aenter__(self) -> Response:
+        self._idle = await self._transport.pool()
+        self._connection, response = await self._transport.exchange(self._request, self._idle, self._until)
+        return response
+
+    async def __aexit__(self, *_: object) -> None:
+        self._transport.put_back(self._connection, self._idle)
 
 
 async def _closing_with_its_loop(idle: list[Connection]) -> AsyncGenerator[None, None]:

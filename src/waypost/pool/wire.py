@@ -6,6 +6,7 @@ References: RFC 9110 and RFC 9112. Both asyncio and uvloop set TCP_NODELAY on ev
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Self, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -21,12 +22,16 @@ class Broken(Exception):
 class Response:
     """An answer as it arrives; iterating over it gives what has come of its body since the last step.
 
+    ``until``, in the loop's time, is how long to wait for whatever comes next.
+
     Raises:
         Broken: while iterating; the connection was lost before the end, or what came is no HTTP.
+        TimeoutError: while iterating; nothing came in time.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.status = 0
+        self.until = math.inf
         self._connection = connection
         self._headers: list[tuple[bytes, bytes]] = []
         self._begun = False
@@ -126,8 +131,20 @@ class Response:
             self._connection.keep = self._connection.parser.should_keep_alive()
             self._wake()
 
+    def ring(self, now: float) -> float | None:
+        """Give up if that is due, else tell the loop's time when it will be, if anyone waits."""
+        if self._waiter is None or self._waiter.done():
+            return None
+        if now < self.until:
+            return self.until
+        self._waiter.set_exception(TimeoutError())
+        return None
+
     async def _news(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        if self.until < math.inf:
+            self._connection.set_alarm(loop, self.until)
         try:
             await self._waiter
         finally:
@@ -149,14 +166,19 @@ class Connection(asyncio.Protocol):
     keep = False  # whether the server said that the connection may serve again
     held = False
     since = 0.0  # the loop's time when it fell idle
+    # One timer a connection, which is moved only when it rings: setting one for each wait would cost more than the
+    # waiting does.
+    _alarm: asyncio.TimerHandle | None = None
+    _due = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
         self.transport = cast(asyncio.Transport, transport)
 
-    async def exchange(self, request: bytes) -> Response:
+    async def exchange(self, request: bytes, until: float = math.inf) -> Response:
         """Send a request and wait for the head of its answer; whatever goes wrong or is cancelled ends both."""
         self.response = response = Response(self)
+        response.until = until
         self.parser = HttpResponseParser(response)
         self.heard, self.bodiless, self.keep = False, 0, False
         self.transport.write(request)
@@ -188,8 +210,27 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the answer."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if self.response is not None:
             self.response.fail(Broken("the connection was lost before the answer was complete"))
+
+    def set_alarm(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        """See to it that somebody looks at the time at ``until`` at the latest."""
+        if self._alarm is not None:
+            if self._due <= until:
+                return
+            self._alarm.cancel()
+        self._due = until
+        self._alarm = loop.call_at(until, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm = None
+        # A timer may ring a little early, by the clock's resolution.
+        later = self.response.ring(max(loop.time(), self._due)) if self.response is not None else None
+        if later is not None:
+            self.set_alarm(loop, later)
 
     def hold(self, back: bool) -> None:
         """Hold the server back while the reader lags."""

@@ -1,16 +1,14 @@
-"""One row a decision, one row a feedback: what is kept, and the tables that keep it."""
+"""One row a decision, one row a feedback: what is kept."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any, Literal
 
 from waypost.types import Decision
-
-if TYPE_CHECKING:
-    from sqlalchemy import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,16 @@ class Attempt:
     usd: float | None = None
     problem: str | None = None
 
+    def row(self) -> dict[str, Any]:
+        """The attempt as it is stored and shown."""
+        return {
+            "model": self.model,
+            "outcome": self.outcome,
+            "seconds": self.seconds,
+            "usd": self.usd,
+            "problem": self.problem,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -32,6 +40,11 @@ class Decided:
     attempts, None when one has no known price; ``status`` is the HTTP status, 499 when the client left.  Of the
     answer given, ``tokens_cached`` and ``tokens_written`` are parts of ``tokens_in``, ``tokens_reasoning`` of
     ``tokens_out``.
+
+    ``key`` is the id of the caller's key and ``team`` its team, ``api`` the API by which the request came,
+    ``session`` the hash of its conversation's name, ``cache`` the kind of hit that answered it.  ``shadow`` is what
+    another router would have chosen, ``canary`` the name of the trial that chose.  ``overhead_seconds`` is what the
+    gateway took for itself, None where nobody has measured.
     """
 
     id: str
@@ -50,13 +63,28 @@ class Decided:
     tokens_cached: int = 0
     tokens_written: int = 0
     tokens_reasoning: int = 0
+    key: str | None = None
+    team: str | None = None
+    api: str = "chat"
+    session: str | None = None
+    cache: Literal["exact", "semantic"] | None = None
+    shadow: Mapping[str, Any] | None = None
+    canary: str | None = None
+    overhead_seconds: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """The row as it is stored and shown."""
+        """The row as it is stored and shown.
+
+        Raises:
+            ValueError: the time is in no calendar.
+            OverflowError: likewise.
+        """
+        # Every request waits for this one, so it is written out: `dataclasses.asdict` alone would take ten times as
+        # long as all of it.
         decision = self.decision
         return {
             "id": self.id,
-            "time": datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds"),
+            "time": iso(self.time),
             "prompt_sha256": self.prompt_sha256,
             "prompt": self.prompt,
             "requested": self.requested,
@@ -68,7 +96,7 @@ class Decided:
             "removed": dict(decision.removed),
             "weights": dict(decision.weights),
             "propensities": dict(decision.propensities),
-            "attempts": [asdict(attempt) for attempt in self.attempts],
+            "attempts": [attempt.row() for attempt in self.attempts],
             "served": self.served,
             "usd": self.usd,
             "seconds": self.seconds,
@@ -78,6 +106,14 @@ class Decided:
             "tokens_written": self.tokens_written,
             "tokens_reasoning": self.tokens_reasoning,
             "status": self.status,
+            "key": self.key,
+            "team": self.team,
+            "api": self.api,
+            "session": self.session,
+            "cache": self.cache,
+            "shadow": None if self.shadow is None else dict(self.shadow),
+            "canary": self.canary,
+            "overhead_seconds": self.overhead_seconds,
         }
 
 
@@ -92,56 +128,42 @@ class Feedback:
 
     def row(self) -> dict[str, Any]:
         """The row as it is stored and shown."""
-        time = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
-        return {"decision": self.decision, "time": time, "quality": self.quality, "comment": self.comment}
+        comment = self.comment.replace("\0", "\ufffd")  # a text in a database cannot hold it
+        return {"decision": self.decision, "time": iso(self.time), "quality": self.quality, "comment": comment}
+
+
+def iso(time: float) -> str:
+    """A time in Unix seconds as it is stored: to the millisecond, in an order that is also the texts' order.
+
+    Raises:
+        ValueError: the time is in no calendar.
+        OverflowError: likewise.
+
+    >>> iso(1_795_000_000.5)
+    '2026-11-18T11:06:40.500+00:00'
+    """
+    second, millisecond = divmod(int(time * 1000), 1000)
+    return f"{_second(second)}.{millisecond:03d}+00:00"
+
+
+@lru_cache(maxsize=8)
+def _second(second: int) -> str:
+    """All but the fraction, which many rows share: it takes as long to write as half of a row."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _by_model(decision: Decision) -> dict[str, dict[str, float]]:
-    columns = {
-        "score": decision.scores,
-        "quality": decision.quality,
-        "usd": decision.usd,
-        "seconds": decision.seconds,
-    }
-    models = dict.fromkeys(model for column in columns.values() for model in column)
-    return {model: {name: c[model] for name, c in columns.items() if model in c} for model in models}
-
-
-@cache
-def tables() -> tuple[Table, Table]:
-    """The tables ``decisions`` and ``feedback``; a function, because SQLAlchemy costs a third of a second to import."""
-    from sqlalchemy import JSON, Column, Float, Integer, MetaData, String, Table, Text
-
-    metadata = MetaData()
-    decisions = Table(
-        "decisions",
-        metadata,
-        Column("id", String(32), primary_key=True),
-        Column("time", String(32), nullable=False, index=True),
-        Column("prompt_sha256", String(64), nullable=False),
-        Column("prompt", Text),
-        Column("requested", Text, nullable=False),
-        Column("router", Text, nullable=False),
-        Column("chosen", Text, nullable=False),
-        Column("why", Text, nullable=False),
-        *(Column(name, JSON, nullable=False) for name in ("ranking", "predictions", "removed", "weights", "attempts")),
-        Column("served", Text),
-        Column("usd", Float),
-        Column("seconds", Float, nullable=False),
-        Column("tokens_in", Integer, nullable=False),
-        Column("tokens_out", Integer, nullable=False),
-        Column("status", Integer, nullable=False),
-        # Unknown (null) in the rows of a version that did not keep them.
-        *(Column(name, Integer) for name in ("tokens_cached", "tokens_written", "tokens_reasoning")),
-        Column("propensities", JSON),
+    found: dict[str, dict[str, float]] = {}
+    columns = (
+        ("score", decision.scores),
+        ("quality", decision.quality),
+        ("usd", decision.usd),
+        ("seconds", decision.seconds),
     )
-    feedback = Table(
-        "feedback",
-        metadata,
-        Column("number", Integer, primary_key=True),
-        Column("decision", String(32), nullable=False, index=True),
-        Column("time", String(32), nullable=False),
-        Column("quality", Float, nullable=False),
-        Column("comment", Text, nullable=False),
-    )
-    return decisions, feedback
+    for name, column in columns:
+        for model, value in column.items():
+            if model in found:
+                found[model][name] = value
+            else:
+                found[model] = {name: value}
+    return found

@@ -1,46 +1,53 @@
-"""Rows go to SQLite behind the requests' back: a bounded queue and one thread that writes in batches."""
+"""Rows are kept at once on this machine's disk, and go to the database behind the requests' back."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
-from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from queue import Empty, Queue
+from typing import Any, NamedTuple
 
-from waypost.errors import BadConfig
-from waypost.store.decisions import Decided, Feedback, tables
+import orjson
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Table
+from waypost.errors import WaypostError
+from waypost.store.database import Database, RowRefused, Scope
+from waypost.store.decisions import Decided, Feedback, iso
+from waypost.store.spool import Batch, Spool, lines
 
 _log = logging.getLogger(__name__)
 
 # One transaction a batch: a commit waits for the disk, so under load each should carry many rows.
-_BATCH = 500
 _LINGER_SECONDS = 0.05
+_LOOK_SECONDS = 5.0  # between two looks for what a dead process has left
+_PRUNE_SECONDS = 600.0
+_BACK_OFF_SECONDS = (0.1, 5.0)
+_COMPLAIN_SECONDS = 60.0
+_DAY_SECONDS = 86_400.0
 
 
-class _Item(NamedTuple):
-    """What waits to be written; one with a ``done`` is waited for, one without a row only marks its place."""
+class _Waiter(NamedTuple):
+    """Who waits until all is committed that was put before, and then his own row if he has one."""
 
-    row: Decided | Feedback | None
-    done: Future[None] | None = None
+    done: Future[None]
+    row: dict[str, Any] | None = None
 
 
 class Writer:
-    """Keeps decisions and feedback in one SQLite file without ever making a request wait.
+    """Keeps decisions and feedback in SQLite (a path) or Postgres (a URL) without ever making a request wait.
 
-    ``put`` drops what finds the queue full and counts it in ``dropped``.  The future of ``put_feedback`` and
-    ``settled`` is done when everything before it is on disk (SQLite's WAL, synced at each commit).
+    ``put`` appends to the `Spool`, a folder beside the SQLite file unless ``spool`` names one: on return the row
+    survives the process.  One thread moves rows to the database; while that is away they wait in the spool, up to
+    ``spool_bytes``.  What finds it full is dropped and counted in ``dropped``.  The future of ``put_feedback`` and
+    ``settled`` is done when everything before it is committed; at most ``capacity`` of these may wait.  Decisions older
+    than ``keep_days`` are deleted, with their feedback.
 
     Raises:
-        BadConfig: the file cannot be opened, or is no SQLite database.
+        BadConfig: the file, the URL or the spool cannot be used.
+        NotInstalled: Postgres is asked for without its driver.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -49,200 +56,263 @@ class Writer:
     ...     writer.close()
     """
 
-    def __init__(self, path: Path, *, capacity: int = 10_000) -> None:
-        self.path = path
+    def __init__(
+        self,
+        store: Path | str,
+        *,
+        spool: Path | None = None,
+        spool_bytes: int = 1 << 30,
+        keep_days: float | None = None,
+        capacity: int = 10_000,
+    ) -> None:
+        self.database = Database(store)
         self.dropped = 0
-        self._queue: Queue[_Item | None] = Queue(capacity)
-        self._engine: Engine | None = None
-        self._engine_lock = threading.Lock()
-        _check_usable(path)
+        self._spool = Spool(spool or _beside(self.database.path), spool_bytes)
+        self._keep_days = keep_days
+        self._waiters: Queue[_Waiter] = Queue(capacity)
+        self._awake = threading.Event()  # there is something to do
+        self._hurry = threading.Event()  # and somebody waits for it
+        self._deadline: float | None = None  # by when to end
+        self._down = False
+        self._complained = -_COMPLAIN_SECONDS
+        self._looked, self._pruned = -_LOOK_SECONDS, -_PRUNE_SECONDS
         self._thread = threading.Thread(target=self._work, name="waypost-store", daemon=True)
         self._thread.start()
 
     def __len__(self) -> int:
-        """How many rows wait."""
-        return self._queue.qsize()
+        """How many rows wait for the database."""
+        return self._spool.waiting
+
+    @property
+    def down(self) -> bool:
+        """Whether the database did not answer when it was last asked."""
+        return self._down
 
     def put(self, row: Decided) -> None:
-        """Leave a row to be written; a full queue drops it."""
+        """Keep a row; when the disk or the spool is full it is dropped."""
         try:
-            self._queue.put_nowait(_Item(row))
-        except Full:
-            self.dropped += 1
+            line = orjson.dumps(row.row(), option=orjson.OPT_APPEND_NEWLINE)
+        except (TypeError, ValueError, OverflowError, OSError) as error:
+            self._drop(f"1 row(s) not written to {self.database.name}: {error}")
+            return
+        if not self._spool.append(line):
+            self._drop(None)
+        elif not self._awake.is_set():
+            self._awake.set()
 
     def put_feedback(self, row: Feedback) -> Future[None]:
-        """A future that is done when the row is durable.
+        """A future that is done when the row is committed; `StoreDown` when the database does not answer.
 
         Raises:
-            Full: the queue is full; nothing was kept.
+            Full: too many wait already; nothing was kept.
         """
-        return self._waited(row)
+        done: Future[None] = Future()
+        try:
+            stored = row.row()
+        except (ValueError, OverflowError, OSError) as error:
+            done.set_exception(error)
+            return done
+        return self._wait(_Waiter(done, stored))
 
     def settled(self) -> Future[None]:
-        """A future that is done when every row put so far is written or dropped.
+        """A future that is done when every row put so far is committed or dropped; `StoreDown` as for feedback.
 
         Raises:
-            Full: the queue is full.
+            Full: too many wait already.
         """
-        return self._waited(None)
+        return self._wait(_Waiter(Future()))
 
     def find(self, decision: str) -> dict[str, Any] | None:
-        """The stored row of a decision with its ``feedback``, or None; waits for the disk."""
-        decisions, feedback = tables()
-        with self._open().connect() as connection:
-            row = connection.execute(decisions.select().where(decisions.c.id == decision)).mappings().first()
-            if row is None:
-                return None
-            said = connection.execute(feedback.select().where(feedback.c.decision == decision)).mappings().all()
-        return {**_plain(row), "feedback": [_plain(f) for f in said]}
+        """The stored row of a decision with its ``feedback``, or None; waits for the database.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        return self.database.find(decision)
+
+    def spent(self, scope: Scope, since: float) -> dict[str, float]:
+        """USD by key, team or served model since a time in Unix seconds; waits for the database.
+
+        Rows that still wait in the spool count, whosever they are.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        start = iso(since)
+        # First the spool, then the database: what moves from one to the other meanwhile is in both, not in neither.
+        waiting: dict[str, tuple[str, float]] = {}
+        for line in lines(self._spool.folder):
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue
+            if row["time"] >= start and row.get(scope) is not None and row["usd"]:
+                waiting[row["id"]] = (row[scope], row["usd"])
+        return self.database.spent(scope, start, waiting)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what waits, for at most ``timeout`` seconds; what is left then counts as dropped."""
-        deadline = time.monotonic() + timeout
-        try:
-            self._queue.put(None, timeout=timeout)
-        except Full:
-            _log.error("the store %s did not drain in %s s", self.path, timeout)
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        self.dropped += len(self)
-        if self._engine is not None and not self._thread.is_alive():
-            self._engine.dispose()
+        """Write what waits, for at most ``timeout`` seconds; what is left waits in the spool for the next start."""
+        self._deadline = time.monotonic() + timeout
+        self._hurry.set()
+        self._awake.set()
+        self._thread.join(timeout)
+        if len(self):
+            _log.error("%d row(s) wait in %s for the next start", len(self), self._spool.folder)
 
-    def _waited(self, row: Feedback | None) -> Future[None]:
-        done: Future[None] = Future()
-        self._queue.put_nowait(_Item(row, done))
-        return done
+    def _wait(self, waiter: _Waiter) -> Future[None]:
+        self._waiters.put_nowait(waiter)
+        self._hurry.set()
+        self._awake.set()
+        return waiter.done
+
+    def _drop(self, why: str | None) -> None:
+        self.dropped += 1
+        if why is not None:
+            _log.error("1 row(s) not written to %s: %s", self.database.name, why)
+            return
+        now = time.monotonic()
+        if now - self._complained >= _COMPLAIN_SECONDS:
+            self._complained = now
+            _log.error(
+                "the spool %s or its disk is full: %d row(s) dropped so far, and requests go on; free some space, or "
+                "bring the database back",
+                self._spool.folder,
+                self.dropped,
+            )
 
     def _work(self) -> None:
-        open_ = True
-        while open_:
-            batch, open_ = self._next_batch()
-            self._keep(batch)
+        pause = 0.0
+        while self._deadline is None:
+            if pause:
+                self._hurry.wait(pause)
+            elif self._awake.wait(_LOOK_SECONDS):
+                self._hurry.wait(_LINGER_SECONDS)
+            self._hurry.clear()
+            self._awake.clear()
+            pause = self._round(pause)
+        self._round(0.0)
+        self._spool.close()
+        self.database.close()
 
-    def _keep(self, batch: list[_Item]) -> None:
-        """Write a batch; one row that cannot be stored is found by halving, so that it takes no other with it."""
+    def _round(self, pause: float) -> float:
+        """Do what there is to do; returns how long to wait before the next try, 0: until there is more to do."""
+        waiters = self._asked()
         try:
-            self._write([item.row for item in batch])
-        except Exception as error:  # noqa: BLE001 - the thread's outer edge: a lost row must not end it
-            if len(batch) > 1 and not _is_disk(error):
-                half = len(batch) // 2
-                self._keep(batch[:half])
-                self._keep(batch[half:])
-                return
-            self.dropped += sum(isinstance(item.row, Decided) for item in batch)
-            _log.error("%d row(s) not written to %s: %s", len(batch), self.path, error)
-            _settle(batch, error)
-        else:
-            _settle(batch, None)
+            if self._deadline is None:
+                self.database.migrate()
+            self._adopt()
+            self._drain(self._spool.appended)
+            self._say([waiter for waiter in waiters if waiter.row is not None])
+            _settle(waiters, None)
+            more = self._replay() or self._prune()
+        except Exception as error:  # noqa: BLE001 - the thread's outer edge: rows wait, whatever it is
+            if not self._down:
+                expected = isinstance(error, WaypostError)
+                _log.error("%s; rows wait in %s", error, self._spool.folder, exc_info=None if expected else error)
+            self._down = True
+            _settle(waiters, error)
+            least, most = _BACK_OFF_SECONDS
+            return min(max(least, pause * 2), most)
+        if self._down:
+            _log.warning("the store %s answers again", self.database.name)
+            self._down = False
+        return _LINGER_SECONDS if more else 0.0
 
-    def _next_batch(self) -> tuple[list[_Item], bool]:
-        """What to write next, and whether more may come; lingers for more unless someone waits."""
-        batch: list[_Item] = []
-        deadline: float | None = None
-        while len(batch) < _BATCH:
-            wait = None if deadline is None else deadline - time.monotonic()
-            try:
-                item = self._queue.get(timeout=wait) if wait is None or wait > 0 else self._queue.get_nowait()
-            except Empty:
-                break
-            if item is None:
-                return batch, False
-            batch.append(item)
-            if item.done is not None:
-                deadline = 0.0
-            elif deadline is None:
-                deadline = time.monotonic() + _LINGER_SECONDS
-        return batch, True
+    def _asked(self) -> list[_Waiter]:
+        asked: list[_Waiter] = []
+        with suppress(Empty):
+            while True:
+                asked.append(self._waiters.get_nowait())
+        return asked
 
-    def _write(self, rows: list[Decided | Feedback | None]) -> None:
-        decided = [row.row() for row in rows if isinstance(row, Decided)]
-        said = [row.row() for row in rows if isinstance(row, Feedback)]
-        if not decided and not said:
+    def _adopt(self) -> None:
+        if time.monotonic() < self._looked + _LOOK_SECONDS:
             return
-        decisions, feedback = tables()
-        with self._open().begin() as connection:
-            if decided:
-                connection.execute(decisions.insert(), decided)
-            if said:
-                connection.execute(feedback.insert(), said)
+        self._looked = time.monotonic()
+        found = self._spool.adopt()
+        if found:
+            _log.warning("%d row(s) found in %s, left by a process that ended before", found, self._spool.folder)
 
-    def _open(self) -> Engine:
-        with self._engine_lock:
-            if self._engine is None:
-                self._engine = _engine(self.path)
-            return self._engine
+    def _drain(self, appended: int) -> None:
+        """Move this process's first so many rows to the database; others would make a waiter wait without end."""
+        while not self._spool.passed(appended) and not self._late() and (batch := self._spool.batch()):
+            self._move(batch)
 
+    def _replay(self) -> bool:
+        """Move what others have left, a batch after the other, until there is something of our own to do."""
+        while not self._late() and (batch := self._spool.batch()):
+            self._move(batch)
+            if self._awake.is_set():
+                return True
+        return False
 
-def _is_disk(error: Exception) -> bool:
-    """Whether the file is at fault and not a row: it is locked, full or gone, and would be for each row again."""
-    from sqlalchemy.exc import OperationalError
+    def _late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
 
-    return isinstance(error, OperationalError | OSError)
+    def _move(self, batch: Batch) -> None:
+        kept = batch.lines
+        if not batch.own:  # after a power cut there may be anything in a file
+            kept = [line for line in kept if _readable(line)]
+            for _ in range(len(batch.lines) - len(kept)):
+                self._drop("its line in the spool cannot be read")
+        self._keep(kept)
+        self._spool.done(batch)
 
-
-def _settle(batch: list[_Item], error: Exception | None) -> None:
-    for item in batch:
-        # A waiter that has given up has cancelled its future.
-        if item.done is not None and item.done.set_running_or_notify_cancel():
-            if error is None or item.row is None:
-                item.done.set_result(None)
-            else:
-                item.done.set_exception(error)
-
-
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row without the key that only the table needs, and with names that are no more than text."""
-    return {str(name): value for name, value in row.items() if name != "number"}
-
-
-def _check_usable(path: Path) -> None:
-    try:
-        with closing(sqlite3.connect(path, timeout=5.0)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    except sqlite3.Error as error:
-        raise BadConfig(f"store {path} cannot be used: {error}; give a file in a folder that can be written") from error
-
-
-def _engine(path: Path) -> Engine:
-    import orjson
-    from sqlalchemy import URL, create_engine, event
-    from sqlalchemy.schema import CreateIndex, CreateTable
-
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        json_serializer=lambda value: orjson.dumps(value).decode(),
-        json_deserializer=orjson.loads,
-        connect_args={"timeout": 30.0},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    # Not create_all, which looks first and then creates: two gateways that share a file may start at once.
-    with engine.begin() as connection:
-        for table in tables():
-            connection.execute(CreateTable(table, if_not_exists=True))
-            _widen(connection, table)
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
-    return engine
-
-
-def _widen(connection: Connection, table: Table) -> None:
-    """Add the columns that a file of an older version lacks; they may be null there."""
-    from sqlalchemy.exc import OperationalError
-
-    for column in table.columns:
-        if column.name in _names(connection, table):
-            continue
+    def _keep(self, rows: list[bytes]) -> None:
+        """Write rows; one that the database refuses is found by halving, so that it takes no other with it."""
         try:
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}")
-        except OperationalError:
-            if column.name not in _names(connection, table):  # unless another gateway has just added it
-                raise
+            if rows:
+                self.database.keep(rows)
+        except RowRefused as error:
+            if len(rows) == 1:
+                self._drop(str(error))
+                return
+            half = len(rows) // 2
+            self._keep(rows[:half])
+            self._keep(rows[half:])
+
+    def _say(self, waiters: list[_Waiter]) -> None:
+        try:
+            if waiters:
+                self.database.say([waiter.row for waiter in waiters if waiter.row is not None])
+        except RowRefused as error:
+            if len(waiters) == 1:
+                _settle(waiters, error)
+                return
+            half = len(waiters) // 2
+            self._say(waiters[:half])
+            self._say(waiters[half:])
+        else:
+            _settle(waiters, None)
+
+    def _prune(self) -> bool:
+        """Delete some of what is too old; whether there is more."""
+        now = time.monotonic()
+        if self._keep_days is None or self._deadline is not None or now < self._pruned + _PRUNE_SECONDS:
+            return False
+        if self.database.prune(iso(time.time() - self._keep_days * _DAY_SECONDS)):
+            return True
+        self._pruned = now
+        return False
 
 
-def _names(connection: Connection, table: Table) -> set[str]:
-    return {row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table.name})")}
+def _beside(path: Path | None) -> Path:
+    """Where the spool is when nobody says where."""
+    return Path("waypost.spool") if path is None else path.with_name(f"{path.name}.spool")
+
+
+def _readable(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _settle(waiters: list[_Waiter], error: Exception | None) -> None:
+    for waiter in waiters:
+        # Some are settled already; one that has given up has cancelled its future.
+        if not waiter.done.done() and waiter.done.set_running_or_notify_cancel():
+            if error is None:
+                waiter.done.set_result(None)
+            else:
+                waiter.done.set_exception(error)

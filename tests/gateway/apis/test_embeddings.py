@@ -29,7 +29,12 @@ def test_a_providers_vectors_pass_as_they_came_and_are_paid(serve, native, upstr
     )
     assert b'"embedding": "AACAPwAAAEA=", "vendor": "kept"' in reply.http_response.content
     sent = upstream.seen[-1]
-    assert (sent["path"], sent["input"], sent["dimensions"], sent["vendor"]) == ("/v1/embeddings", [[1, 2], [3]], 2, 1)
+    assert (upstream.heads[-1][0], sent["input"], sent["dimensions"], sent["vendor"]) == (
+        "/v1/embeddings",
+        [[1, 2], [3]],
+        2,
+        1,
+    )
     assert float(reply.headers["x-waypost-cost"]) == pytest.approx(1000 * 0.02 / 1e6)
     row = served.client.get(f"/decisions/{reply.headers['x-waypost-decision']}", cast_to=object)
     assert (row["tokens_in"], row["tokens_out"], row["served"]) == (1000, 0, "far")

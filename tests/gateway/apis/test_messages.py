@@ -7,6 +7,20 @@ import anthropic
 import openai
 import pytest
 
+from waypost.gateway.access import Access
+from waypost.gateway.app import App
+from waypost.gateway.budgets import Budgets
+from waypost.gateway.choosing import Choosing
+from waypost.gateway.identity import Identity
+from waypost.gateway.ledger import Ledger
+from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
+from waypost.pool import make
+from waypost.routers import Cheapest
+from waypost.store.keys import Key, digest
+from waypost.strategies import Single
+from waypost.types import ModelCard
+
 AGENT = json.loads((Path(__file__).parents[2] / "fixtures" / "coding_agent_messages.json").read_text())
 PIXEL = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
 ASK = {"model": "auto", "max_tokens": 50, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
@@ -258,6 +272,18 @@ def test_a_tool_that_the_provider_runs_is_asked_of_anthropics_api_and_of_nobody_
             made.messages.create(**ASK | {"model": "near"}, tools=tools)
 
 
+def test_another_kind_of_model_answers_when_anthropics_cannot(serve, upstream):
+    base = upstream.url.removesuffix("/v1")
+    upstream.claude_x = said(b'{"type": "error", "error": {"message": "invalid x-api-key"}}', status=401)
+    cheap = f"name: claude, kind: anthropic, upstream: claude-x, base_url: '{base}', usd_per_mtok_in: 1"
+    near = f"name: near, kind: openai, base_url: '{upstream.url}', usd_per_mtok_in: 2, usd_per_mtok_out: 2"
+    served = serve(f"models:\n  - {{{cheap}, usd_per_mtok_out: 1}}\n  - {{{near}}}\nrouter: cheapest")
+    with client(served) as made, made.messages.stream(**ASK, system="Be brief.") as stream:
+        assert stream.get_final_message().model == "near"
+    first, second = upstream.seen
+    assert (first["system"], second["messages"][0]["role"]) == ("Be brief.", "system")
+
+
 def test_errors_have_anthropics_shape_and_are_of_its_sdks_types(near):
     with pytest.raises(anthropic.NotFoundError) as caught:
         near.messages.create(**ASK | {"model": "nearr"})
@@ -303,3 +329,38 @@ def test_tokens_are_counted_by_anthropic_where_a_model_of_theirs_is_named(claude
         claude.messages.count_tokens(model="nobody", **asked)
     with pytest.raises(anthropic.BadRequestError, match="messages"):
         claude.messages.count_tokens(model="auto", messages=[])
+
+
+async def counted(headers, model):
+    """Status and body of a count by a gateway that wants keys, of which one may ask the model 'sums' alone."""
+    models = {name: make("arithmetic", ModelCard(name), {}) for name in ("sums", "others")}
+    cards = {name: made.card for name, made in models.items()}
+    key = Key("k1", "laptop", digest("wp-laptop"), models=("sums",))
+    parts = (
+        Choosing(Single(Cheapest.from_cards(cards), cards), cards),
+        {},
+        Ledger(None),
+        Budgets(lambda objective: objective),
+    )
+    serving = Serving(models, *parts, access=Access(Identity("required", {key.digest: key})))
+    arrived = iter([{"type": "http.request", "body": json.dumps({**ASK, "model": model}).encode()}])
+    sent = []
+
+    async def receive():
+        return next(arrived)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/messages/count_tokens", "headers": headers}
+    await App(serving, Readiness(models))(scope, receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+async def test_who_may_not_ask_a_model_may_not_have_its_provider_count():
+    status, told = await counted([], "sums")
+    assert (status, told["error"]["type"]) == (401, "authentication_error")
+    key = [(b"x-api-key", b"wp-laptop")]
+    status, told = await counted(key, "others")
+    assert (status, told["error"]["type"]) == (403, "permission_error")
+    assert (await counted(key, "sums"))[0] == 200

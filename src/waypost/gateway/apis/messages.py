@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -42,8 +42,12 @@ class Messages:
         return messages_reply.error_body(error)
 
 
-async def count_tokens(body: Json, headers: Mapping[str, str], models: Mapping[str, Model]) -> int:
+async def count_tokens(
+    body: Json, headers: Mapping[str, str], models: Mapping[str, Model], check: Callable[[str], None]
+) -> int:
     """The tokens of a request: counted by Anthropic where it names a model of theirs, else estimated.
+
+    ``check`` refuses a model that the caller may not ask.
 
     Raises:
         BadRequest: a field is missing or of the wrong type.
@@ -57,6 +61,8 @@ async def count_tokens(body: Json, headers: Mapping[str, str], models: Mapping[s
     model: Any = models.get(name)
     if model is None and name.partition(":")[0] != "auto":
         raise UnknownModel(name, [*models, "auto"])
+    if model is not None:
+        check(name)
     # What makes calls again when they fail stands around a model; to count is worth one try.
     counter = getattr(getattr(model, "model", model), "count_tokens", None)
     if counter is None:

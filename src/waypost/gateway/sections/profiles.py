@@ -53,7 +53,7 @@ def _schema() -> dict[str, Any]:
         "flags": object_of(dict.fromkeys(FLAGS, number)),
         "bias": {"type": "object", "additionalProperties": {"anyOf": [{"type": "number"}, REFERENCE]}},
     }
-    names = [f.name for f in fields(Objective)]
+    names = [f.name for f in fields(Objective) if f.name in SAYS]
     kinds = {name: Kind(Entry.plain, special.get(name, number)) for name in names}
     return object_of({name: described(kind, SAYS[name], nullable=False) for name, kind in kinds.items()})
 

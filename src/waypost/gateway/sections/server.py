@@ -15,3 +15,4 @@ class ServerSettings:
     port: int = setting(whole_number(0, 65535), "Port to listen on; 0 is one that is free.", 8080)
     max_body_bytes: int = setting(whole_number(least=1), "Longest body of a request, in bytes.", 10_000_000)
     max_in_flight: int = setting(whole_number(least=1), "Most requests under way at once; more get a 503.", 256)
+    workers: int = setting(whole_number(1, 256), "Processes that share the port; one is right for one core.", 1)

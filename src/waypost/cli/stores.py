@@ -1,0 +1,56 @@
+"""Which store a command is about: the one that is named, or that of the config."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from waypost.errors import BadConfig, BadInput
+
+if TYPE_CHECKING:
+    from waypost.store.database import Database
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        help="A SQLite file, or postgresql://…, where ${NAME} is read from the environment; else the config's."
+    ),
+]
+Config = Annotated[Path | None, typer.Option(help="The config that names the store; else ./waypost.yaml.")]
+
+
+def database(store: str | None, config: Path | None) -> Database:
+    """The database of a store.
+
+    Raises:
+        BadConfig: there is none, or it cannot be used.
+    """
+    from waypost.store.database import Database
+
+    return Database(_named(store) if store is not None else _configured(config))
+
+
+def _named(store: str) -> Path | str:
+    if "://" not in store:
+        return Path(store)
+
+    def value(reference: re.Match[str]) -> str:
+        found = os.environ.get(reference[1])
+        if not found:
+            raise BadInput(f"--store names the environment variable {reference[1]}, which is not set")
+        return found
+
+    return re.sub(r"\$\{(\w+)\}", value, store)
+
+
+def _configured(config: Path | None) -> Path | str:
+    from waypost.gateway.settings import load
+
+    settings = load(config)
+    if settings.store is None:
+        raise BadConfig(f"{settings.file} has no `store`; add one, or name it with --store")
+    return settings.store

@@ -1,0 +1,124 @@
+"""From settings to the application: what a config amounts to, with the files and connections that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from waypost.errors import BadConfig
+from waypost.gateway.app import App
+from waypost.gateway.choosing import Choosing
+from waypost.gateway.deciding import Deciding
+from waypost.gateway.learning import Learning
+from waypost.gateway.ledger import Ledger
+from waypost.gateway.metrics import Metrics
+from waypost.gateway.pages import Pages
+from waypost.gateway.plan import Plan, plan
+from waypost.gateway.readiness import Readiness
+from waypost.gateway.serving import Serving
+from waypost.gateway.settings import Settings
+from waypost.routers import Online
+from waypost.store import Writer
+from waypost.strategies import Exploring
+from waypost.types import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A config, what it amounts to, and the application that serves it."""
+
+    settings: Settings
+    plan: Plan
+    app: App
+
+
+def build(settings: Settings, old: Built | None = None, pages: Pages | None = None) -> Built:
+    """The application of a config; what the ``old`` one has and the config still says goes on in it.
+
+    ``pages`` are where several processes keep their metrics.
+
+    Raises:
+        BadConfig: see `plan`; or the store or the router's folder cannot be used.
+        NotInstalled: see `plan`.
+    """
+    planned = plan(settings, _unchanged(settings, old))
+    learning = _learning(settings, planned.chosen, old)
+    try:
+        ledger = _ledger(settings, old)
+    except Exception:
+        if learning is not None and (old is None or learning is not old.app.serving.learning):
+            learning.close()
+        raise
+    serving = Serving(
+        models=planned.models,
+        choosing=_choosing(settings, planned, learning, old),
+        profiles=planned.profiles,
+        ledger=ledger,
+        budgets=planned.budgets,
+        drifting=planned.drifting,
+        learning=learning,
+        decides_long=planned.decides_long,
+        max_body_bytes=settings.server.max_body_bytes,
+        max_in_flight=settings.server.max_in_flight,
+        metrics=old.app.serving.metrics if old is not None else Metrics(),
+    )
+    readiness = Readiness(planned.models, planned.missing)
+    if old is not None:
+        readiness.take_over(old.app.readiness)
+    return Built(settings, planned, App(serving, readiness, old.app.pages if old is not None else pages))
+
+
+def _unchanged(settings: Settings, old: Built | None) -> Mapping[str, Model]:
+    """The models that are as they were: their connections, and what is known of their health, go on."""
+    if old is None or settings.reliability != old.settings.reliability:
+        return {}
+    # That a model moved to another line of the file is no change.
+    before = {model.name: replace(model, where="") for model in old.settings.models}
+    return {
+        model.name: old.plan.models[model.name]
+        for model in settings.models
+        if model.name in old.plan.models and before[model.name] == replace(model, where="")
+    }
+
+
+def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old: Built | None) -> Choosing:
+    choosing = planned.choosing
+    if learning is not None:
+        choosing = replace(choosing, strategy=Exploring(learning.router, planned.cards))
+    if old is not None and old.settings.sessions == settings.sessions:
+        # Conversations that are under way stay with their models.
+        choosing = replace(choosing, sessions=old.app.serving.choosing.sessions)
+    return choosing
+
+
+def _ledger(settings: Settings, old: Built | None) -> Ledger:
+    if old is not None and (old.settings.store, old.settings.log_prompts) == (settings.store, settings.log_prompts):
+        return old.app.serving.ledger
+    return Ledger(Writer(settings.store) if settings.store else None, keep_prompts=settings.log_prompts)
+
+
+def _learning(settings: Settings, chosen: Deciding, old: Built | None) -> Learning | None:
+    """What teaches a router that learns: one in a folder of the user's, where feedback is kept, and not calibrated.
+
+    A calibration holds for the router that it was made for; one that goes on learning would be another.
+    """
+    router, folder = chosen.router, settings.router
+    if not isinstance(router, Online) or not isinstance(folder, Path):
+        return None
+    if settings.store is None or settings.calibration is not None:
+        return None
+    if old is not None and old.app.serving.learning is not None and old.settings.router == folder:
+        return old.app.serving.learning
+    if settings.server.workers > 1:
+        raise BadConfig(
+            f"{settings.places['router']}: 'router' learns from feedback, which one process does; "
+            "say `workers: 1`, or remove `store` to serve it as it is"
+        )
+    try:
+        return Learning.open(router, folder)
+    except OSError as error:
+        raise BadConfig(
+            f"{settings.places['router']}: 'router' learns from feedback and keeps what it learns in its folder, "
+            f"which cannot be written to: {error}"
+        ) from error

@@ -1,0 +1,236 @@
+"""What a call may cost at most, set aside before it is made, and what it did cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from waypost.errors import Declined, ModelFailed, NotInstalled, WaypostError
+from waypost.store.limits import Admission, BudgetSpent, Limiter, LimitReached, Limits, Reservation, Scopes, spoken
+from waypost.types import Answer, Delta, Model, ModelCard, Query, message_text
+
+ANSWER_TOKENS = 4096
+# Prices of images differ by size and provider; this is what a large one costs with most.
+_IMAGE_TOKENS = 1600
+_MESSAGE_TOKENS = 10
+_ASKED = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+class PriceUnknown(WaypostError):
+    """A model without a price cannot be paid from a budget."""
+
+    status = 422
+    code = "price_unknown"
+
+    def __init__(self, model: str, scope: str) -> None:
+        super().__init__(
+            f"what '{model}' costs is not known, and {spoken(scope)} has a budget; give the model usd_per_mtok_in and "
+            "usd_per_mtok_out (or usd_per_call) in the config, 0 if it is free"
+        )
+
+
+# Why a model cannot be called now, though there is nothing wrong with it: the next best may do.
+SKIPPED = (BudgetSpent, LimitReached, PriceUnknown)
+
+
+@dataclass(slots=True)
+class Purse(Mapping[str, Model]):
+    """The pool for one request: each call of a model is paid by ``payers`` and by the model's own budget.
+
+    ``limits`` are those of models.  ``tokens`` counts what the calls have used; ``broken`` is the USD of calls that
+    broke off, whose true cost nobody will tell: what they had read and written by then.
+    """
+
+    models: Mapping[str, Model]
+    limiter: Limiter
+    payers: Scopes = ()
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    answer_tokens: int = ANSWER_TOKENS
+    tokens: int = 0
+    broken: float = 0.0
+
+    def __getitem__(self, model: str) -> Model:
+        return _Paid(self.models[model], self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.models)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    async def reserve(self, card: ModelCard, query: Query) -> Payment:
+        """Set aside the most that a call may cost; ``settle`` gives back what it did not.
+
+        Raises:
+            BudgetSpent: a budget has less left.
+            LimitReached: the model itself is at one of its limits.
+            PriceUnknown: there is a budget, and the price is not known.
+        """
+        limits = self.limits.get(card.name)
+        own = () if limits is None else ((f"model:{card.name}", limits),)
+        paying = [*self.payers, *(scope for scope in own if scope[1].usd is not None)]
+        tokens_in = input_tokens(query)
+        most = most_usd(card, query, tokens_in, self.answer_tokens)
+        if paying and most is None:
+            raise PriceUnknown(card.name, paying[0][0])
+        admission = None
+        if limits is not None and limits.rates:
+            admission = await self.limiter.admit(own, tokens_in)
+        try:
+            held = await self.limiter.reserve(paying, most) if paying and most is not None else None
+        except BaseException:
+            if admission is not None:
+                admission.release(0)
+            raise
+        return Payment(self, card, tokens_in, math.inf if most is None else most, held, admission)
+
+
+@dataclass(slots=True)
+class Payment:
+    """One call under way; whichever end comes first counts."""
+
+    purse: Purse
+    card: ModelCard
+    tokens_in: int
+    most: float
+    held: Reservation | None
+    admission: Admission | None
+    _open: bool = True
+
+    def settle(self, usd: float | None, tokens: int) -> None:
+        """The call has used these tokens and cost this much; None: nobody knows, and all that was reserved is spent."""
+        if not self._open:
+            return
+        self._open = False
+        self.purse.tokens += tokens
+        if self.held is not None:
+            self.held.settle(math.nan if usd is None else usd)
+        if self.admission is not None:
+            self.admission.release(tokens)
+
+    def break_off(self, tokens_out: int) -> None:
+        """The call ended in the middle: it has cost its input at least, and what was written by then."""
+        if not self._open:
+            return
+        usd = self.card.usd(self.tokens_in, tokens_out)
+        if usd is not None:
+            usd = min(usd, self.most)
+            self.purse.broken += usd
+        self.settle(usd, self.tokens_in + tokens_out)
+
+
+class _Paid:
+    """A model whose calls are paid."""
+
+    __slots__ = ("_model", "_purse")
+
+    def __init__(self, model: Model, purse: Purse) -> None:
+        self._model = model
+        self._purse = purse
+
+    @property
+    def card(self) -> ModelCard:
+        return self._model.card
+
+    async def complete(self, query: Query) -> Answer:
+        payment = await self._purse.reserve(self.card, query)
+        try:
+            answer = await self._model.complete(query)
+        except (ModelFailed, NotInstalled) as error:
+            self._failed(payment, error, query)
+            raise
+        except BaseException:
+            payment.break_off(0)
+            raise
+        payment.settle(answer.usd, answer.tokens_in + answer.tokens_out)
+        return answer
+
+    def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
+        return self._stream(query)
+
+    async def _stream(self, query: Query) -> AsyncGenerator[Delta | Answer]:
+        payment = await self._purse.reserve(self.card, query)
+        pieces = self._model.stream(query)
+        written = 0
+        try:
+            async for piece in pieces:
+                if isinstance(piece, Answer):
+                    payment.settle(piece.usd, piece.tokens_in + piece.tokens_out)
+                else:
+                    written += len(piece.text.encode(errors="replace")) or 4  # a thought, or a part of a tool call
+                yield piece
+        except (ModelFailed, NotInstalled) as error:
+            if not written:
+                self._failed(payment, error, query)
+            raise
+        finally:
+            # The client has left, or the provider has: what was written by then is paid.
+            payment.break_off(written // 4)
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
+
+    async def ready(self) -> str | None:
+        return await self._model.ready()
+
+    async def close(self) -> None:
+        await self._model.close()
+
+    def _failed(self, payment: Payment, error: WaypostError, query: Query) -> None:
+        """A failure costs nothing; to decline, a model has read the prompt."""
+        declined = isinstance(error, Declined)
+        payment.settle(self.card.usd(query.size, 0) if declined else 0.0, query.size if declined else 0)
+
+
+def input_tokens(query: Query) -> int:
+    """The length of a request in tokens, rather too much than too little: a third of its bytes, and images.
+
+    >>> input_tokens(Query.of("Hi"))
+    11
+    """
+    size = 0
+    for message in query.messages:
+        size += len(message_text(message).encode(errors="replace")) // 3 + 1 + _MESSAGE_TOKENS
+        if message.get("tool_calls"):
+            size += len(orjson.dumps(message["tool_calls"])) // 3
+        content = message.get("content")
+        if isinstance(content, list):
+            size += _IMAGE_TOKENS * sum(part.get("type") not in ("text", None) for part in content)
+    for name in ("tools", "functions", "response_format"):
+        if query.parameters.get(name):
+            size += len(orjson.dumps(query.parameters[name])) // 3
+    return size
+
+
+def output_tokens(query: Query, otherwise: int) -> int:
+    """The most that a request asks for in tokens, over all its answers; ``otherwise`` where it does not say.
+
+    >>> output_tokens(Query.of("Hi", max_tokens=100, n=2), 4096)
+    200
+    """
+    if query.native is not None and query.native.api == "embeddings":
+        return 0
+    asked = next((query.parameters[name] for name in _ASKED if query.parameters.get(name)), otherwise)
+    return int(asked) * int(query.parameters.get("n") or 1)
+
+
+def most_usd(card: ModelCard, query: Query, tokens_in: int, answer_tokens: int) -> float | None:
+    """The most that one call may cost in USD, or None where the price is not known.
+
+    All input at the dearest price of input, all output at the dearest of output, as much as is asked for and fits.
+
+    >>> card = ModelCard("m", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0, usd_per_mtok_reasoning=4.0)
+    >>> most_usd(card, Query.of("Hi", max_tokens=1000), 10, 4096)
+    0.00401
+    """
+    if card.usd_per_mtok_in is None or card.usd_per_mtok_out is None:
+        return None
+    most_out = output_tokens(query, answer_tokens)
+    if card.context is not None:
+        answers = int(query.parameters.get("n") or 1)
+        most_out = min(most_out, answers * max(0, card.context - query.size))
+    price_in = max(card.usd_per_mtok_in, card.usd_per_mtok_cached or 0.0, card.usd_per_mtok_written or 0.0)
+    price_out = max(card.usd_per_mtok_out, card.usd_per_mtok_reasoning or 0.0)
+    return card.usd_per_call + (tokens_in * price_in + most_out * price_out) / 1e6

@@ -1,0 +1,332 @@
+"""The database of the store, SQLite or Postgres: what is written to it and asked of it, each with waiting."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from waypost.errors import BadConfig, NotInstalled, WaypostError
+from waypost.store import schema
+from waypost.store.tables import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Engine
+
+_log = logging.getLogger(__name__)
+
+Scope = Literal["key", "team", "served"]
+
+_POSTGRES = ("postgresql://", "postgres://")
+_BUSY_SECONDS = 30.0  # how long SQLite waits for another process that writes
+_CONNECT_SECONDS = 3
+_STATEMENT_SECONDS = 30
+# JSON may name the character 0, which a text in a database cannot hold.  Before it stand whole pairs of backslashes.
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+class StoreDown(WaypostError):
+    """The database does not answer, or not as it should; what is asked again later may succeed."""
+
+    status = 503
+    code = "store_unavailable"
+
+
+class RowRefused(WaypostError):
+    """The database answers, and will never take this row."""
+
+
+class Database:
+    """One SQLite file, or one Postgres database; safe to use from several threads.
+
+    Nothing is connected before it is needed; the tables are made or brought up to date then.
+
+    Raises:
+        BadConfig: the file or the URL cannot be used, or a newer version of Waypost has written it.
+        NotInstalled: Postgres is asked for without its driver.
+    """
+
+    def __init__(self, store: Path | str) -> None:
+        self._engine: Engine | None = None
+        self._current = False  # the tables are of the newest version
+        self._lock = threading.Lock()
+        self.path: Path | None = None
+        self._url: URL | None = None
+        if isinstance(store, str) and "://" in store:
+            self._url = _postgres_url(store)
+            self.name = self._url.set(password=None, query={}).render_as_string()
+            self._look_postgres(self._url)
+        else:
+            self.path = Path(store)
+            self.name = str(store)
+            self._look_sqlite(self.path)
+
+    def _look_sqlite(self, path: Path) -> None:
+        try:
+            with closing(sqlite3.connect(path, timeout=5.0)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                with suppress(sqlite3.OperationalError):  # no such table: an empty file, or one of the first version
+                    schema.refuse_newer(connection.execute(schema.READ).fetchone(), self.name)
+        except sqlite3.Error as error:
+            raise BadConfig(
+                f"store {path} cannot be used: {error}; give a file in a folder that can be written"
+            ) from error
+
+    def _look_postgres(self, known: URL) -> None:
+        """Refuse what waiting cannot mend; a server that is away may come back, and rows wait for it."""
+        import psycopg
+
+        url = known.set(drivername="postgresql").render_as_string(hide_password=False)
+        try:
+            with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
+                found = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
+                if found and found[0]:
+                    schema.refuse_newer(connection.execute(schema.READ).fetchone(), self.name)
+        except psycopg.OperationalError as error:
+            said = " ".join(str(error).split())
+            if re.search(r"FATAL: .*(authentication failed|does not exist|no pg_hba\.conf entry)", said):
+                raise BadConfig(f"store {self.name} cannot be used: {said}") from None
+            _log.warning("the store %s does not answer, rows wait in the spool: %s", self.name, said)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction, committed at the end.
+
+        Raises:
+            StoreDown: the database does not answer.
+            RowRefused: it does, and the values cannot be stored.
+        """
+        with self._told(), self._open().begin() as connection:
+            yield connection
+
+    def keep(self, lines: Sequence[bytes]) -> None:
+        """Store decisions, each as a line of JSON; those whose id is known are passed over.
+
+        Raises:
+            StoreDown: the database does not answer; none is stored.
+            RowRefused: one of them cannot be stored; none is.
+        """
+        whole = [_NUL.sub(rb"\1\\ufffd", line) if b"\\u0000" in line else line for line in lines]
+        with self.begin() as connection:
+            if self.path is not None:
+                # SQLite takes the JSON apart itself, in C and without Python's lock, which requests want.
+                connection.exec_driver_sql(_insert_sqlite(), [(line.decode(),) for line in whole])
+            else:
+                connection.exec_driver_sql(_insert_postgres(), (f"[{b','.join(whole).decode()}]",))
+
+    def say(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store feedback.
+
+        Raises:
+            StoreDown: the database does not answer; none is stored.
+            RowRefused: one of them cannot be stored; none is.
+        """
+        with self.begin() as connection:
+            connection.execute(tables().feedback.insert(), list(rows))
+
+    def find(self, decision: str) -> dict[str, Any] | None:
+        """The row of a decision with its ``feedback``, or None.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        decisions, feedback = tables()[:2]
+        with self.begin() as connection:
+            row = connection.execute(decisions.select().where(decisions.c.id == decision)).mappings().first()
+            if row is None:
+                return None
+            said = connection.execute(feedback.select().where(feedback.c.decision == decision)).mappings().all()
+        return {**_plain(row), "feedback": [_plain(f) for f in said]}
+
+    def spent(self, scope: Scope, since: str, waiting: Mapping[str, tuple[str, float]]) -> dict[str, float]:
+        """USD by key, team or served model since a time, as of `iso`.
+
+        ``waiting`` are rows that may not be here yet, by id: to whom they count, and their USD.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        from sqlalchemy import func, select
+
+        table = tables().decisions
+        column = table.c[scope]
+        asked = select(column, func.sum(table.c.usd)).where(table.c.time >= since, column.is_not(None)).group_by(column)
+        with self.begin() as connection:
+            # One look at all of it: a row that is written meanwhile must count once.
+            connection.exec_driver_sql("BEGIN" if self.path else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            found = {name: usd or 0.0 for name, usd in connection.execute(asked)}
+            missing = dict(waiting)
+            ids = list(waiting)
+            for start in range(0, len(ids), 500):
+                here = select(table.c.id).where(table.c.id.in_(ids[start : start + 500]))
+                for id in connection.execute(here).scalars():
+                    del missing[id]
+        for name, usd in missing.values():
+            found[name] = found.get(name, 0.0) + usd
+        return found
+
+    def prune(self, before: str, most: int = 500) -> int:
+        """Delete the oldest decisions from before a time, as of `iso`, with their feedback; how many.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        from sqlalchemy import select
+
+        decisions, feedback = tables()[:2]
+        old = select(decisions.c.id).where(decisions.c.time < before).order_by(decisions.c.time).limit(most)
+        with self.begin() as connection:
+            ids = connection.execute(old).scalars().all()
+            if ids:
+                connection.execute(feedback.delete().where(feedback.c.decision.in_(ids)))
+                connection.execute(decisions.delete().where(decisions.c.id.in_(ids)))
+        return len(ids)
+
+    def version(self) -> str | None:
+        """The version of the tables, None where there are none or those of before there were versions.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        with self._told(), self._connected().connect() as connection:
+            return schema.version(connection)
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; several processes may do so at once.
+
+        Raises:
+            StoreDown: the database does not answer.
+            BadConfig: a newer version of Waypost has written it.
+        """
+        with self._told():
+            self._open()
+
+    def close(self) -> None:
+        """Give back the connections."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the driver as sentences."""
+        from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+        try:
+            yield
+        except (DataError, IntegrityError) as error:
+            raise RowRefused(_said(error)) from error
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreDown(f"the store {self.name} does not answer: {_said(error)}; try again") from error
+
+    def _open(self) -> Engine:
+        """The engine of a database whose tables are up to date."""
+        engine = self._connected()
+        with self._lock:
+            if not self._current:
+                schema.upgrade(engine, self.name)
+                self._current = True
+        return engine
+
+    def _connected(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            return self._engine
+
+    def _make(self) -> Engine:
+        import orjson
+        from sqlalchemy import URL, create_engine, event
+
+        how: dict[str, Any] = {
+            "json_serializer": lambda value: orjson.dumps(value).decode(),
+            "json_deserializer": orjson.loads,
+            "hide_parameters": True,  # prompts and digests have no place in an error
+        }
+        if self._url is None:
+            url = URL.create("sqlite", database=str(self.path))
+            engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **how)
+            event.listen(engine, "connect", _durable)
+            return engine
+        arguments = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "tcp_user_timeout": _STATEMENT_SECONDS * 1000,
+            # A pooler between us may give each transaction another connection, which knows no such statement.
+            "prepare_threshold": None,
+        }
+        few = {"pool_size": 2, "max_overflow": 0, "pool_timeout": 10, "pool_pre_ping": True}
+        engine = create_engine(self._url, connect_args=arguments, **few, **how)
+        event.listen(engine, "connect", _bounded)
+        return engine
+
+
+def _durable(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _bounded(connection: Any, _: Any) -> None:
+    connection.execute(f"SET statement_timeout = '{_STATEMENT_SECONDS}s'")
+    connection.commit()
+
+
+@cache
+def _insert_sqlite() -> str:
+    """One decision of one parameter, its JSON."""
+    from sqlalchemy import JSON
+
+    columns = tables().decisions.columns
+    # "->" keeps what it finds as JSON, "->>" makes it a text or a number.
+    values = (f"?1->{'' if isinstance(column.type, JSON) else '>'}'{column.name}'" for column in columns)
+    return f"INSERT INTO decisions ({_names()}) VALUES ({', '.join(values)}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
+
+
+@cache
+def _insert_postgres() -> str:
+    """Decisions of one parameter, a list of them in JSON."""
+    return (
+        f"INSERT INTO decisions ({_names()}) SELECT {_names()} "  # noqa: S608
+        "FROM json_populate_recordset(NULL::decisions, %s::json) ON CONFLICT (id) DO NOTHING"
+    )
+
+
+def _names() -> str:
+    return ", ".join(f'"{column.name}"' for column in tables().decisions.columns)
+
+
+def _postgres_url(text: str) -> URL:
+    """A URL for SQLAlchemy; errors never show what was given, which may hold a password."""
+    if not text.startswith(_POSTGRES):
+        raise BadConfig(
+            f"a store is a file or a URL that begins with postgresql://, got one that begins with "
+            f"{text.partition('://')[0]}://"
+        )
+    if find_spec("psycopg") is None:
+        raise NotInstalled("a store in Postgres needs its driver; pip install 'waypost[postgres]'")
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url("postgresql+psycopg://" + text.partition("://")[2])
+    except (ArgumentError, ValueError):
+        raise BadConfig(
+            "the store's URL cannot be read; write postgresql://user:password@host:port/database, and a character of "
+            "the password that has a meaning in URLs as its %-code (@ is %40)"
+        ) from None
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row without the key that only the table needs, and with names that are no more than text."""
+    return {str(name): value for name, value in row.items() if name != "number"}
+
+
+def _said(error: Exception) -> str:
+    """What the driver says, in one line and without the statement."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
