@@ -97,7 +97,7 @@ class App:
 
     def parts(self) -> list[object]:
         """What has to be closed at the end, and may go on in another application."""
-        parts = (*self.serving.models.values(), self.serving.ledger, self.serving.learning)
+        parts = (*self.serving.models.values(), self.serving.ledger, self.serving.learning, self.serving.cache)
         return [part for part in parts if part is not None]
 
     async def close(self, kept: Sequence[object] = ()) -> None:
@@ -106,6 +106,9 @@ class App:
         try:
             await self.readiness.close()
             await self._close_models(going_on)
+            cache = self.serving.cache
+            if cache is not None and id(cache) not in going_on:
+                await cache.close()
         finally:
             for part in (self.serving.ledger, self.serving.learning):
                 if part is not None and id(part) not in going_on:
@@ -149,11 +152,11 @@ class App:
         states = await self.readiness.states()
         ready = [name for name, reason in states.items() if reason is None]
         waiting = {name: reason for name, reason in states.items() if reason is not None}
-        status = "ready" if ready else "not ready"
+        status = "draining" if self.readiness.draining else "ready" if ready else "not ready"
         body = {"status": status, "ready": ready, "not_ready": waiting}
         if self.serving.drifting is not None and self.serving.drifting.latest is not None:
             body["traffic"] = str(self.serving.drifting.latest)
-        await send_json(send, 200 if ready else 503, body)
+        await send_json(send, 200 if status == "ready" else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self.page()
@@ -163,14 +166,8 @@ class App:
 
     def page(self) -> str:
         """What this process has counted, as ``/metrics`` tells it."""
-        serving = self.serving
-        page = serving.metrics.render(
-            dropped=serving.ledger.dropped,
-            waiting=serving.ledger.waiting,
-            drift=serving.drifting.latest if serving.drifting is not None else None,
-            learning=serving.learning,
-        )
-        return page + "".join(f"{line}\n" for line in metric_lines(serving.models))
+        page = self.serving.metrics.render(self.serving.families())
+        return page + "".join(f"{line}\n" for line in metric_lines(self.serving.models))
 
 
 def _model_row(name: str, description: str, card: ModelCard | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from waypost.errors import BadConfig
 from waypost.gateway.app import App
+from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.choosing import Choosing
 from waypost.gateway.deciding import Deciding
 from waypost.gateway.learning import Learning
@@ -58,6 +59,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         budgets=planned.budgets,
         drifting=planned.drifting,
         learning=learning,
+        cache=_cache(settings, old),
         decides_long=planned.decides_long,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
@@ -96,6 +98,15 @@ def _ledger(settings: Settings, old: Built | None) -> Ledger:
     if old is not None and (old.settings.store, old.settings.log_prompts) == (settings.store, settings.log_prompts):
         return old.app.serving.ledger
     return Ledger(Writer(settings.store) if settings.store else None, keep_prompts=settings.log_prompts)
+
+
+def _cache(settings: Settings, old: Built | None) -> Cache | None:
+    """What was kept is still good, unless it came of other models."""
+    if settings.cache is None:
+        return None
+    if old is not None and (old.settings.cache, old.settings.models) == (settings.cache, settings.models):
+        return old.app.serving.cache
+    return Cache(settings.cache)
 
 
 def _learning(settings: Settings, chosen: Deciding, old: Built | None) -> Learning | None:

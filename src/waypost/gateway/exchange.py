@@ -13,6 +13,8 @@ from waypost.errors import WaypostError
 from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
+from waypost.gateway.cache.gathered import Gathered
+from waypost.gateway.cache.lookup import Looked
 from waypost.gateway.choosing import Choice
 from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
@@ -31,7 +33,8 @@ class Exchange:
     """A decided request and what has become of it; ``status`` is 499 until something was sent.
 
     ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
-    hand is in the log.
+    hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of the
+    answer, ``overhead`` those of them that were not spent waiting for models.
     """
 
     asked: Ask
@@ -45,11 +48,20 @@ class Exchange:
     status: int = GONE
     answer: Answer | None = None
     settled: bool = False
+    looked: Looked | None = None
+    first: float | None = None
+    overhead: float | None = None
+    _gathered: Gathered | None = None
 
     @property
     def decision(self) -> Decision:
         """Who was to be asked, and why."""
         return self.choice.decision
+
+    @property
+    def hit(self) -> str | None:
+        """How the cache has answered: "exact" or "semantic"; None: it has not."""
+        return self.looked.how if self.looked is not None else None
 
     @property
     def served(self) -> str | None:
@@ -62,6 +74,7 @@ class Exchange:
             await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
         except WaypostError as error:
             self.status = error_status(error)
+            self._leaves()
             self.settle()
             await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
 
@@ -70,6 +83,12 @@ class Exchange:
         if not self.settled:
             self.settled = True
             self.book(self)
+
+    def to_keep(self) -> Answer | None:
+        """The whole of an answer that a model gave, for the cache."""
+        if self.answer is None or self.status != 200:
+            return None
+        return self._gathered.whole(self.answer) if self._gathered is not None else self.answer
 
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
@@ -96,12 +115,14 @@ class Exchange:
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)
         body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
+        self._leaves()
         self.status = 200
         self.settle()
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
         stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
+        self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
             answer = await self._answered(send, stream)
             if not stream.begun:
@@ -137,7 +158,10 @@ class Exchange:
         body = stream.piece(self.served or "", delta)
         if not body:
             return
+        if self._gathered is not None:
+            self._gathered.take(delta)
         if first:
+            self._leaves()
             headers = EVENT_STREAM + self._headers()
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -146,4 +170,15 @@ class Exchange:
         attempts = list(self.drive.attempts)
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
-        return decision_headers(self.id, self.decision, self.served, attempts, usd) + self.visit.headers
+        headers = decision_headers(self.id, self.decision, self.served, attempts, usd) + self.visit.headers
+        if self.overhead is not None:
+            headers.append((b"x-waypost-overhead-ms", b"%.3f" % (self.overhead * 1000)))
+        if self.hit is not None:
+            headers.append((b"x-waypost-cache", self.hit.encode()))
+        return headers
+
+    def _leaves(self) -> None:
+        """The first byte of the answer leaves now."""
+        if self.first is None:
+            self.first = time.perf_counter() - self.clock
+            self.overhead = max(0.0, self.first - self.drive.waited)

@@ -15,6 +15,7 @@ import yaml
 
 from waypost.errors import BadConfig
 from waypost.gateway.entry import Entry, Scalar
+from waypost.gateway.sections.cache import CACHE, CacheSettings
 from waypost.gateway.sections.choosing import ROUTER, STRATEGY, contradictions
 from waypost.gateway.sections.kinds import (
     DEFINITIONS,
@@ -66,6 +67,7 @@ class Settings:
     calibration: Calibration | None = setting(CALIBRATION, "A file of `waypost calibrate --out`.", None)
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
     store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
+    cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,
