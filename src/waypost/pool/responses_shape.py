@@ -32,6 +32,7 @@ class Told:
     failure: Json | None = None
     finish: str = "stop"
     usage: Usage | None = None
+    body: Json | None = None
     texts: list[str] = field(default_factory=list)
 
     def take(self, said: Json) -> str:
@@ -66,6 +67,7 @@ class Told:
             seconds=seconds,
             usd=usage.usd(card) if self.usage else None,
             finish=self.finish,
+            body=self.body,
             tokens_cached=usage.cached,
             tokens_written=usage.written,
             tokens_reasoning=usage.reasoning,
@@ -79,7 +81,7 @@ class Told:
         return "".join(self.texts)
 
     def _end(self, body: Json) -> None:
-        self.over = True
+        self.over, self.body = True, body
         if body.get("status") == "failed":
             self.failure = body.get("error") or {}
         calls = any(item["type"] == "function_call" for item in body.get("output") or ())

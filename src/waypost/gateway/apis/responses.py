@@ -31,9 +31,9 @@ class Responses:
         return {**said.parameters, **ours, "messages": messages}, Native(self.name, came, foreign=tuple(said.foreign))
 
     def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
-        """A provider's bytes as they came, or a response that says what another answer says."""
-        if answer.raw is not None and answer.api == self.name:
-            return answer.raw
+        """A provider's response as it came, or one that says what another answer says."""
+        if answer.api == self.name and answer.body is not None:
+            return answer.raw or orjson.dumps(answer.body)
         return orjson.dumps(response(id, created, asked, answer))
 
     def stream(self, id: str, created: int, asked: Json) -> Stream:
