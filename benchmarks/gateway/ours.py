@@ -35,6 +35,8 @@ def learned(place: Place) -> Started:
 def soaked(place: Place, models: Sequence[str]) -> Started:
     """Everything, with models of these names, each behaving as its name says; one is ``ok``."""
     config = "".join(_model(place, name, name) for name in models) + f"store: {place.folder}/{STORE}\n"
+    # No breaker opens, so that every fault goes all the way.
+    config += "reliability: {retries: 1, first_wait_seconds: 0.01, breaker: {failures: 1000000000}}\n"
     return _serve(place, config, "ok", _key(place))
 
 

@@ -215,6 +215,8 @@ def soaked(requests: int, folder: Path) -> dict[str, Any]:
         "at_start": before,
         "at_end": after,
         "provider_in_flight": provider["in_flight"],
+        # All but one, which asked for this, are idle in the gateway's pools.
+        "provider_connections": provider["open_connections"],
         "provider_left": sum(provider["left"].values()),
         "outcomes": dict(sorted(soak.outcomes.items())),
     }

@@ -11,6 +11,7 @@ from waypost.gateway.app import App
 from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.choosing import Choosing
 from waypost.gateway.deciding import Deciding
+from waypost.gateway.doors import doors
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
@@ -51,6 +52,12 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         if learning is not None and (old is None or learning is not old.app.serving.learning):
             learning.close()
         raise
+    try:
+        entrance = doors(settings, ledger.writer, (old.settings, old.app.doors) if old is not None else None)
+    except Exception:
+        if old is None or ledger is not old.app.serving.ledger:
+            ledger.close()
+        raise
     serving = Serving(
         models=planned.models,
         choosing=_choosing(settings, planned, learning, old),
@@ -61,6 +68,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         learning=learning,
         cache=_cache(settings, old),
         decides_long=planned.decides_long,
+        access=entrance.access,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
         metrics=old.app.serving.metrics if old is not None else Metrics(),
@@ -68,19 +76,19 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
     readiness = Readiness(planned.models, planned.missing)
     if old is not None:
         readiness.take_over(old.app.readiness)
-    return Built(settings, planned, App(serving, readiness, old.app.pages if old is not None else pages))
+    return Built(settings, planned, App(serving, readiness, old.app.pages if old is not None else pages, entrance))
 
 
 def _unchanged(settings: Settings, old: Built | None) -> Mapping[str, Model]:
     """The models that are as they were: their connections, and what is known of their health, go on."""
     if old is None or settings.reliability != old.settings.reliability:
         return {}
-    # That a model moved to another line of the file is no change.
-    before = {model.name: replace(model, where="") for model in old.settings.models}
+    # That a model moved to another line of the file, or may be asked more or less, is no change of it.
+    before = {model.name: replace(model, where="", limits=None) for model in old.settings.models}
     return {
         model.name: old.plan.models[model.name]
         for model in settings.models
-        if model.name in old.plan.models and before[model.name] == replace(model, where="")
+        if model.name in old.plan.models and before[model.name] == replace(model, where="", limits=None)
     }
 
 

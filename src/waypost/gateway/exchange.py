@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from waypost.errors import WaypostError
 from waypost.gateway.access import Visit
@@ -92,7 +93,7 @@ class Exchange:
 
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
-        answer, prompt = self.answer, self.asked.query.text
+        answer, prompt, key = self.answer, self.asked.query.text, self.visit.caller.key
         return Decided(
             id=self.id,
             time=self.began,
@@ -107,10 +108,33 @@ class Exchange:
             tokens_in=answer.tokens_in if answer else 0,
             tokens_out=answer.tokens_out if answer else 0,
             status=self.status,
+            key=key.id if key is not None else None,
+            team=key.team if key is not None else None,
             tokens_cached=answer.tokens_cached if answer else 0,
             tokens_written=answer.tokens_written if answer else 0,
             tokens_reasoning=answer.tokens_reasoning if answer else 0,
+            api=self.asked.api.name,
+            session=self.choice.session,
+            shadow=self._shadow(),
+            canary=self.choice.arm,
         )
+
+    def _shadow(self) -> dict[str, Any] | None:
+        """What the router would have done, at the tokens of what was done; a cost that is not known is None."""
+        watched, answer = self.choice.watched, self.answer
+        if watched is None:
+            return None
+        usd = None
+        if answer is not None:
+            usd = self.drive.models[watched.model].card.usd(answer.tokens_in, answer.tokens_out)
+        incumbent = self.decision.model
+        return {
+            "model": watched.model,
+            "quality": watched.quality.get(watched.model),
+            "incumbent": incumbent,
+            "incumbent_quality": watched.quality.get(incumbent),
+            "usd": usd,
+        }
 
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)

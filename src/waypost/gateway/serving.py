@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from waypost.errors import WaypostError
 from waypost.gateway import speaking
 from waypost.gateway.access import Access, Visit
-from waypost.gateway.apis import Api
+from waypost.gateway.apis import CHAT, Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
 from waypost.gateway.cache.choice import kept
@@ -22,6 +23,7 @@ from waypost.gateway.choosing import Choosing
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.explaining import explained
 from waypost.gateway.exposition import Family
 from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
@@ -91,6 +93,19 @@ class Serving:
             self.metrics.in_flight -= 1
             if visit is not None:
                 visit.leave()
+
+    async def explain(self, scope: Scope, receive: Receive) -> dict[str, Any]:
+        """What would become of a chat request, which is neither counted nor logged, and calls nobody.
+
+        Raises:
+            WaypostError: what the request itself would be told.
+            ClientGone: the client left before its request was read.
+        """
+        caller = self.access.caller(scope["headers"])
+        body = await read_body(scope, receive, self.max_body_bytes)
+        asked = self._asked(CHAT, caller, scope["headers"], body)
+        choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
+        return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
 
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)

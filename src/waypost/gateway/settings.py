@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -28,6 +28,7 @@ from waypost.gateway.sections.kinds import (
     section,
     setting,
 )
+from waypost.gateway.sections.limits import KEYS, TEAMS, LimiterSettings
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
 from waypost.gateway.sections.reliability import ReliabilitySettings
@@ -36,6 +37,7 @@ from waypost.gateway.sections.store import EMBEDDED, STORE
 from waypost.gateway.sections.traffic import FALLBACK, CanarySettings, SessionSettings, ShadowSettings, strange_traffic
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
+from waypost.store.limits import Limits
 
 __all__ = ["EMBEDDED", "SCHEMA", "ModelSettings", "ServerSettings", "Settings", "load", "schema", "schema_text"]
 
@@ -81,6 +83,13 @@ class Settings:
     canary: CanarySettings | None = setting(section(CanarySettings), "Try a new router on a share of traffic.", None)
     reliability: ReliabilitySettings = setting(
         section(ReliabilitySettings), "How often a provider is tried, and when it is left alone.", ReliabilitySettings()
+    )
+    keys: Literal["required", "optional", "off"] | None = setting(
+        KEYS, "Whether callers need a key; off only on this machine, unless it is said here.", None
+    )
+    teams: Mapping[str, Limits] = setting(TEAMS, "What the keys of a team may use together.", factory=dict)
+    limits: LimiterSettings = setting(
+        section(LimiterSettings), "Where limits are kept, and what a call may cost.", LimiterSettings()
     )
     places: Mapping[str, str] = field(default_factory=dict)
 

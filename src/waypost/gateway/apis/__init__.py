@@ -12,5 +12,6 @@ from waypost.gateway.apis.embeddings import Embeddings
 from waypost.gateway.apis.messages import Messages
 from waypost.gateway.apis.responses import Responses
 
-_ALL: tuple[Api, ...] = (Chat(), Responses(), Messages(), Completions(), Embeddings())
+CHAT = Chat()
+_ALL: tuple[Api, ...] = (CHAT, Responses(), Messages(), Completions(), Embeddings())
 APIS: Mapping[str, Api] = {api.path: api for api in _ALL}
