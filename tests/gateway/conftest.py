@@ -52,7 +52,8 @@ class Upstream:
         self.heads.append((scope["path"], dict(scope["headers"])))
         self.seen.append(body | {"authorization": dict(scope["headers"]).get(b"authorization", b"").decode()})
         self.began.put(body["model"])
-        behave = getattr(self, body["model"].replace("-", "_"), self.ok)
+        of_path = getattr(self, scope["path"].removeprefix("/v1/").replace("/", "_"), self.ok)
+        behave = getattr(self, body["model"].replace("-", "_"), of_path)
         await behave(body, receive, send)
 
     async def ok(self, body, receive, send) -> None:
@@ -167,6 +168,87 @@ class Upstream:
         await event(send, chunk("caller", {"role": "assistant", "content": None, "tool_calls": [call]}))
         await event(send, chunk("caller", {}, "tool_calls"))
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def city(self, body, receive, send) -> None:
+        """Answers in JSON."""
+        await self.says(body, '{"name":"Paris"}', "stop", send)
+
+    async def long_winded(self, body, receive, send) -> None:
+        """Reaches the limit of its tokens."""
+        await self.says(body, "On and on", "length", send)
+
+    async def says(self, body, text: str, finish: str, send) -> None:
+        if not body.get("stream"):
+            answer = completion(body["model"])
+            answer["choices"][0] |= {"message": {"role": "assistant", "content": text}, "finish_reason": finish}
+            return await whole(send, 200, answer)
+        await start_stream(send)
+        await event(send, chunk(body["model"], {"content": text}))
+        await event(send, chunk(body["model"], {}, finish))
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def responses(self, body, receive, send) -> None:
+        """Of OpenAI's APIs, the one that is not translated here: with an item and a field of its own."""
+        text = {"type": "output_text", "text": "".join(PIECES), "annotations": [], "logprobs": []}
+        said = {"id": "msg_up", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+        searched = {"id": "ws_up", "type": "web_search_call", "status": "completed", "action": {"type": "search"}}
+        counts = {"input_tokens": 1000, "output_tokens": 2000, "total_tokens": 3000}
+        counts |= {"input_tokens_details": {"cached_tokens": 500}, "output_tokens_details": {"reasoning_tokens": 100}}
+        whole_one = {"id": "resp_up", "object": "response", "created_at": 1, "status": "completed", "vendor": "kept"}
+        whole_one |= {"model": f"{body['model']}-2026-11-01", "output": [searched, said], "usage": counts}
+        whole_one |= {"tools": body.get("tools", []), "tool_choice": "auto", "parallel_tool_calls": True}
+        if not body.get("stream"):
+            return await whole(send, 200, whole_one)
+        await start_stream(send)
+        begun = whole_one | {"status": "in_progress", "output": [], "usage": None}
+        at = {"item_id": "msg_up", "output_index": 1, "content_index": 0}
+        told = [("created", {"response": begun}), ("in_progress", {"response": begun})]
+        told += [("output_item.added", {"output_index": 0, "item": searched | {"status": "in_progress"}})]
+        told += [("output_item.done", {"output_index": 0, "item": searched})]
+        told += [("output_item.added", {"output_index": 1, "item": said | {"status": "in_progress", "content": []}})]
+        told += [("content_part.added", at | {"part": text | {"text": ""}})]
+        told += [("output_text.delta", at | {"delta": piece, "logprobs": [], "obfuscation": "xx"}) for piece in PIECES]
+        told += [("output_text.done", at | {"text": text["text"], "logprobs": []})]
+        told += [("content_part.done", at | {"part": text}), ("output_item.done", {"output_index": 1, "item": said})]
+        end = [("completed", {"response": whole_one})]
+        if body["input"] == "Break off":
+            told, end = (
+                told[:8],
+                [("failed", {"response": whole_one | {"status": "failed", "error": {"message": "no"}}})],
+            )
+        for number, (name, fields) in enumerate(told + end):
+            data = {"type": f"response.{name}", "sequence_number": number, **fields}
+            raw = b"event: response.%s\ndata: %s\n\n" % (name.encode(), json.dumps(data).encode())
+            await send({"type": "http.response.body", "body": raw, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def completions(self, body, receive, send) -> None:
+        def one(text, finish=None, **more):
+            choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+            return {
+                "id": "cmpl-up",
+                "object": "text_completion",
+                "created": 1,
+                "model": "m",
+                "choices": [choice],
+                **more,
+            }
+
+        usage = completion(body["model"])["usage"]
+        if not body.get("stream"):
+            return await whole(send, 200, one("".join(PIECES), "stop", usage=usage, vendor="kept"))
+        await start_stream(send)
+        for piece in PIECES:
+            await event(send, one(piece, vendor="kept"))
+        await event(send, one("", "stop"))
+        if (body.get("stream_options") or {}).get("include_usage"):
+            await event(send, one("") | {"choices": [], "usage": usage})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def embeddings(self, body, receive, send) -> None:
+        rows = [{"object": "embedding", "index": 0, "embedding": "AACAPwAAAEA=", "vendor": "kept"}]
+        usage = {"prompt_tokens": 1000, "total_tokens": 1000}
+        await whole(send, 200, {"object": "list", "data": rows, "model": "up", "usage": usage})
 
     def chunks(self, body) -> list[dict[str, Any]]:
         model = body["model"]

@@ -29,11 +29,11 @@ _OURS = frozenset({"model", "messages", "stream", "waypost"})
 class Ask:
     """A request; without an ``objective`` it names its model and nothing is to be chosen.
 
-    ``body`` is in the shape of chat completions, by whichever ``api`` the request came.
+    ``came`` is the body as it came, in the shape of its ``api``.
     """
 
     api: Api
-    body: Mapping[str, Any]
+    came: Mapping[str, Any]
     query: Query
     model: str
     objective: Objective | None
@@ -71,7 +71,7 @@ def parse(
     )
     return Ask(
         api=api,
-        body=body,
+        came=said,
         query=query,
         model=body["model"],
         objective=_objective(body, headers, models, profiles),

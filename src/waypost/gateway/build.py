@@ -20,8 +20,8 @@ from waypost.gateway.plan import Plan, plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
+from waypost.gateway.storing import writer
 from waypost.routers import Online
-from waypost.store import Writer
 from waypost.strategies import Exploring
 from waypost.types import Model
 
@@ -103,9 +103,14 @@ def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old:
 
 
 def _ledger(settings: Settings, old: Built | None) -> Ledger:
-    if old is not None and (old.settings.store, old.settings.log_prompts) == (settings.store, settings.log_prompts):
+    if old is not None and _kept(old.settings) == _kept(settings):
         return old.app.serving.ledger
-    return Ledger(Writer(settings.store) if settings.store else None, keep_prompts=settings.log_prompts)
+    return Ledger(writer(settings), keep_prompts=settings.log_prompts)
+
+
+def _kept(settings: Settings) -> tuple[object, ...]:
+    """What is kept, and where."""
+    return settings.store, settings.spool, settings.keep_days, settings.log_prompts
 
 
 def _cache(settings: Settings, old: Built | None) -> Cache | None:
