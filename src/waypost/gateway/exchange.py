@@ -140,14 +140,14 @@ class Exchange:
 
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)
-        body = self.asked.api.whole(self.id, int(self.began), answer)
+        body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
         self._leaves()
         self.status = 200
         self.settle()
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
-        stream = self.asked.api.stream(self.id, int(self.began), self.asked.body)
+        stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
             answer = await self._answered(send, stream)

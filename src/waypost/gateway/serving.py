@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import WaypostError
+from waypost.gateway import speaking
 from waypost.gateway.access import Access, Visit
 from waypost.gateway.apis import CHAT, Api
 from waypost.gateway.ask import Ask, parse
@@ -113,6 +114,7 @@ class Serving:
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
+        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
