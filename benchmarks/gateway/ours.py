@@ -22,7 +22,7 @@ def by_name(place: Place) -> Started:
 def everything(place: Place) -> Started:
     """The model is named; keys with limits are checked, and every decision is kept in SQLite."""
     key = _key(place)
-    return _serve(place, _model(place, MODEL) + f"store: {place.folder}/{STORE}\n", key=key)
+    return _serve(place, _model(place, MODEL) + _kept(place), key=key)
 
 
 def learned(place: Place) -> Started:
@@ -34,7 +34,7 @@ def learned(place: Place) -> Started:
 
 def soaked(place: Place, models: Sequence[str]) -> Started:
     """Everything, with models of these names, each behaving as its name says; one is ``ok``."""
-    config = "".join(_model(place, name, name) for name in models) + f"store: {place.folder}/{STORE}\n"
+    config = "".join(_model(place, name, name) for name in models) + _kept(place)
     # No breaker opens, so that every fault goes all the way.
     config += "reliability: {retries: 1, first_wait_seconds: 0.01, breaker: {failures: 1000000000}}\n"
     return _serve(place, config, "ok", _key(place))
@@ -46,6 +46,11 @@ def _serve(place: Place, config: str, model: str = MODEL, key: str = KEY) -> Sta
         text += "router: cheapest\n"
     command = [sys.executable, "-m", "waypost", "serve", "--config", place.write("waypost.yaml", text)]
     return Started(command, place.url, model=model, key=key)
+
+
+def _kept(place: Place) -> str:
+    """Keys are asked for, their team has a limit too, and decisions are stored."""
+    return f"store: {place.folder}/{STORE}\nkeys: required\nteams: {{bench: {{usd: 1000000, per: month}}}}\n"
 
 
 def _key(place: Place) -> str:

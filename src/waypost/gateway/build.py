@@ -14,14 +14,15 @@ from waypost.gateway.deciding import Deciding
 from waypost.gateway.doors import doors
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
+from waypost.gateway.logs import RequestLines
 from waypost.gateway.metrics import Metrics
 from waypost.gateway.pages import Pages
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
+from waypost.gateway.storing import writer
 from waypost.routers import Online
-from waypost.store import Writer
 from waypost.strategies import Exploring
 from waypost.types import Model
 
@@ -67,6 +68,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         drifting=planned.drifting,
         learning=learning,
         cache=_cache(settings, old),
+        lines=RequestLines(settings.logs.requests == "errors") if settings.logs.requests != "off" else None,
         decides_long=planned.decides_long,
         access=entrance.access,
         max_body_bytes=settings.server.max_body_bytes,
@@ -103,9 +105,14 @@ def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old:
 
 
 def _ledger(settings: Settings, old: Built | None) -> Ledger:
-    if old is not None and (old.settings.store, old.settings.log_prompts) == (settings.store, settings.log_prompts):
+    if old is not None and _kept(old.settings) == _kept(settings):
         return old.app.serving.ledger
-    return Ledger(Writer(settings.store) if settings.store else None, keep_prompts=settings.log_prompts)
+    return Ledger(writer(settings), keep_prompts=settings.log_prompts)
+
+
+def _kept(settings: Settings) -> tuple[object, ...]:
+    """What is kept, and where."""
+    return settings.store, settings.spool, settings.keep_days, settings.log_prompts
 
 
 def _cache(settings: Settings, old: Built | None) -> Cache | None:

@@ -26,7 +26,7 @@ def no_decision(id: str) -> NotFound:
 class Ledger:
     """Takes rows without waiting; explains decisions and keeps feedback with waiting.
 
-    What is told as stored is on disk: a decision that still waits in the queue is waited for.
+    What is told as stored is on disk: a decision that still waits in the spool is waited for.
     """
 
     writer: Writer | None

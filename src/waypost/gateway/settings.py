@@ -23,20 +23,23 @@ from waypost.gateway.sections.kinds import (
     PATH,
     Mistakes,
     kinds_of,
+    number,
     read_fields,
     required_of,
     section,
     setting,
 )
 from waypost.gateway.sections.limits import KEYS, TEAMS, LimiterSettings
+from waypost.gateway.sections.logs import LogSettings
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
 from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
-from waypost.gateway.sections.store import EMBEDDED, STORE
+from waypost.gateway.sections.store import EMBEDDED, STORE, SpoolSettings
 from waypost.gateway.sections.traffic import FALLBACK, CanarySettings, SessionSettings, ShadowSettings, strange_traffic
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
+from waypost.pool.secret import Secret
 from waypost.store.limits import Limits
 
 __all__ = ["EMBEDDED", "SCHEMA", "ModelSettings", "ServerSettings", "Settings", "load", "schema", "schema_text"]
@@ -68,8 +71,11 @@ class Settings:
     )
     calibration: Calibration | None = setting(CALIBRATION, "A file of `waypost calibrate --out`.", None)
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
-    store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
+    store: Path | Secret | None = setting(STORE, "Decisions and feedback: a SQLite file, or postgresql://…", None)
+    spool: SpoolSettings = setting(section(SpoolSettings), "Where rows wait for the store.", SpoolSettings())
+    keep_days: float | None = setting(number(least=1.0), "Days after which decisions are deleted; else never.", None)
     cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
+    logs: LogSettings = setting(section(LogSettings), "What is said on stderr while it runs.", LogSettings())
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,
