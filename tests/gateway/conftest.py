@@ -73,6 +73,37 @@ class Upstream:
     async def limit429(self, body, receive, send) -> None:
         await whole(send, 429, {"error": {"message": "slow down"}}, [(b"retry-after", b"7")])
 
+    async def truncated(self, body, receive, send) -> None:
+        await told(send, json.dumps(completion("x")).encode()[:-20])
+
+    async def no_choices(self, body, receive, send) -> None:
+        await told(send, b'{"id": "up", "object": "chat.completion", "choices": []}')
+
+    async def odd_choices(self, body, receive, send) -> None:
+        await told(send, b'{"choices": [{"message": {"content": "x"}}, 7], "usage": "lots"}')
+
+    async def error_in_200(self, body, receive, send) -> None:
+        await told(send, b'{"error": {"message": "out of memory", "code": 503}}')
+
+    async def events_of_garbage(self, body, receive, send) -> None:
+        await start_stream(send)
+        await send({"type": "http.response.body", "body": b"data: <p>Hello</p>\n\ndata: [DONE]\n\n"})
+
+    async def events_of_odd_choices(self, body, receive, send) -> None:
+        await start_stream(send)
+        await send({"type": "http.response.body", "body": b'data: {"choices": [7]}\n\ndata: [DONE]\n\n'})
+
+    async def error_event(self, body, receive, send) -> None:
+        await start_stream(send)
+        await event(send, {"error": {"message": "out of memory", "code": 503}})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def error_midway(self, body, receive, send) -> None:
+        await start_stream(send)
+        await event(send, self.chunks(body)[0])
+        await event(send, {"error": {"message": "out of memory", "code": 503}})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
     async def talks_back(self, body, receive, send) -> None:
         """Puts a head of its own into what it says."""
         evil = "no\r\nset-cookie: stolen=1\r\n\r\nHTTP/1.1 200 OK"
@@ -259,6 +290,12 @@ async def whole(send, status, payload, headers=()) -> None:
     body = json.dumps(payload).encode()
     all_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
     await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def told(send, body: bytes) -> None:
+    """Status 200, come what may."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": body})
 
 
