@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -60,6 +61,9 @@ def serve(
     # A worker speaks to its supervisor, which speaks to people.
     tell = partial(_announce, json=json) if worker is None else _report
     gateway = Gateway(settings, lambda started: tell(_row(started)), again=read, worker=worker)
+    # What was made up to here stays for as long as the process: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     # A prediction is a small product, which two threads that meet other work make many times slower.
     # The server has ended gracefully when it passes Ctrl-C on; there is nothing more to say.
     with threadpool_limits(1, "blas"), suppress(KeyboardInterrupt):
