@@ -141,7 +141,9 @@ def test_prompts_are_kept_only_when_the_config_says_so(serve, tmp_path, keep):
     told = served.client._client.get(f"{served.url}/v1/decisions/{reply.headers['x-waypost-decision']}").json()
     assert told["prompt_sha256"] == hashlib.sha256(secret[0]["content"].encode()).hexdigest()
     assert told["prompt"] == (secret[0]["content"] if keep else None)
-    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "waypost.yaml")
+    files = [path for path in tmp_path.rglob("waypost.sqlite*") if path.is_file()]
+    files += (tmp_path / "waypost.sqlite.spool").glob("*")
+    stored = b"".join(path.read_bytes() for path in files)
     assert (b"12345 + 54321" in stored) == keep
 
 

@@ -336,7 +336,12 @@ async def counted(headers, model):
     models = {name: make("arithmetic", ModelCard(name), {}) for name in ("sums", "others")}
     cards = {name: made.card for name, made in models.items()}
     key = Key("k1", "laptop", digest("wp-laptop"), models=("sums",))
-    parts = (Choosing(Single(Cheapest.from_cards(cards), cards), cards), {}, Ledger(None), Budgets(lambda objective: objective))
+    parts = (
+        Choosing(Single(Cheapest.from_cards(cards), cards), cards),
+        {},
+        Ledger(None),
+        Budgets(lambda objective: objective),
+    )
     serving = Serving(models, *parts, access=Access(Identity("required", {key.digest: key})))
     arrived = iter([{"type": "http.request", "body": json.dumps({**ASK, "model": model}).encode()}])
     sent = []
