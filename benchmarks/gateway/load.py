@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, cast
@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 
 import processes
 
-_PATIENCE_SECONDS = 60.0  # for answers that are still under way at the end
+_PATIENCE_SECONDS = 30.0  # for a server that is slow to begin, to answer at all, or to end
+_LEAST = 16  # answers that a figure stands on, where the server gives so many
 _SENTENCE = "Consider how a small harbour town might plan its ferries when the tide leaves little time to land. "
 _WORD = b"word"
 
@@ -163,13 +164,12 @@ async def run(load: Load) -> Figures:
     assert parts.hostname is not None
     tasks = [asyncio.create_task(_keep(parts.hostname, parts.port or 80, seen, made)) for _ in range(load.concurrency)]
     await asyncio.sleep(load.warm_up)
-    for _ in range(round(_PATIENCE_SECONDS / 0.05)):  # what has just begun, or still works off an earlier load
-        if seen.answers >= load.concurrency:
-            break
-        await asyncio.sleep(0.05)
+    # What has just begun, or still works off an earlier load, is given the time of one answer a connection.
+    await _until(lambda: seen.answers >= load.concurrency)
     cpu, start = processes.cpu_seconds(load.pid) if load.pid else 0.0, perf_counter()
     seen.counting = True
     await asyncio.sleep(load.seconds)
+    await _until(lambda: len(seen.seconds) + seen.errors.total() >= min(load.concurrency, _LEAST))
     seen.counting = False
     took = perf_counter() - start
     cpu = processes.cpu_seconds(load.pid) - cpu if load.pid else 0.0
@@ -178,6 +178,14 @@ async def run(load: Load) -> Figures:
     for task in late:
         task.cancel()
     return _figures(load, seen, took, cpu)
+
+
+async def _until(enough: Callable[[], bool]) -> None:
+    """Wait for slow servers, within reason."""
+    for _ in range(round(_PATIENCE_SECONDS / 0.05)):
+        if enough():
+            return
+        await asyncio.sleep(0.05)
 
 
 async def _keep(host: str, port: int, seen: Seen, requests: Iterator[bytes]) -> None:

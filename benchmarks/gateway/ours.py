@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from targets import KEY, MODEL, Place, Started
 
+STORE = "waypost.sqlite"
 _MODELS = tuple(f"model-{number}" for number in range(10))
 
 
@@ -19,8 +21,8 @@ def by_name(place: Place) -> Started:
 
 def everything(place: Place) -> Started:
     """The model is named; keys with limits are checked, and every decision is kept in SQLite."""
-    config = _model(place, MODEL) + f"store: {place.folder}/waypost.sqlite\n"
-    return _serve(place, config)
+    key = _key(place)
+    return _serve(place, _model(place, MODEL) + _kept(place), key=key)
 
 
 def learned(place: Place) -> Started:
@@ -32,16 +34,32 @@ def learned(place: Place) -> Started:
 
 def soaked(place: Place, models: Sequence[str]) -> Started:
     """Everything, with models of these names, each behaving as its name says; one is ``ok``."""
-    config = "".join(_model(place, name, name) for name in models) + f"store: {place.folder}/waypost.sqlite\n"
-    return _serve(place, config, "ok")
+    config = "".join(_model(place, name, name) for name in models) + _kept(place)
+    # No breaker opens, so that every fault goes all the way.
+    config += "reliability: {retries: 1, first_wait_seconds: 0.01, breaker: {failures: 1000000000}}\n"
+    return _serve(place, config, "ok", _key(place))
 
 
-def _serve(place: Place, config: str, model: str = MODEL) -> Started:
+def _serve(place: Place, config: str, model: str = MODEL, key: str = KEY) -> Started:
     text = f"server: {{port: {place.port}, max_in_flight: 1024}}\nmodels:\n{config}"
     if "router:" not in text:
         text += "router: cheapest\n"
     command = [sys.executable, "-m", "waypost", "serve", "--config", place.write("waypost.yaml", text)]
-    return Started(command, place.url, model=model, key=KEY)
+    return Started(command, place.url, model=model, key=key)
+
+
+def _kept(place: Place) -> str:
+    """Keys are asked for, their team has a limit too, and decisions are stored."""
+    return f"store: {place.folder}/{STORE}\nkeys: required\nteams: {{bench: {{usd: 1000000, per: month}}}}\n"
+
+
+def _key(place: Place) -> str:
+    """The secret of a key in the store, with limits of every kind that are never reached."""
+    command = [sys.executable, "-m", "waypost", "keys", "create", "--name", "bench", "--team", "bench", "--json"]
+    command += ["--requests-per-minute", "100000000", "--tokens-per-minute", "100000000000", "--parallel", "100000"]
+    command += ["--usd", "1000000", "--per", "month", "--store", str(place.folder / STORE)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return str(json.loads(done.stdout)["secret"])
 
 
 def _model(place: Place, name: str, upstream: str = MODEL) -> str:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+PLACES = "/usr/sbin:/usr/local/sbin"  # where servers are that no user's PATH knows
+
 
 class CannotInstall(Exception):
     """The text says why."""
@@ -37,7 +39,7 @@ def program(name: str, hint: str) -> str:
     Raises:
         CannotInstall: it is not there; ``hint`` says how to bring it.
     """
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    found = shutil.which(name) or shutil.which(name, path=PLACES)
     if found is None:
         raise CannotInstall(f"{name} is not installed ({hint})")
     return found

@@ -66,15 +66,14 @@ def main() -> None:
     asked = _asked()
     chosen = [target for target in TARGETS if (target.name in asked.only if asked.only else _wanted(target, asked))]
     levels = asked.concurrency or ([1, 16, 64] if asked.quick else [1, 16, 64, 256])
-    seconds, rounds = (2.0, 1) if asked.quick else (2.0, 3)
     core, others = processes.cores()
     processes.pin(0, others)
     found: dict[tuple[str, int | None], list[Row]] = {}
     with targets.provider(others) as upstream:
-        for number in range(asked.rounds or rounds):
+        for number in range(asked.rounds or (1 if asked.quick else 3)):
             for target in chosen:
                 _say(f"round {number + 1}: {target.name}")
-                for row in measured(target, levels, seconds, upstream, core):
+                for row in measured(target, levels, asked.seconds, upstream, core):
                     found.setdefault((target.name, row["concurrency"]), []).append(row)
     run = datetime.now(UTC).isoformat(timespec="seconds")
     results = [{"run": run, **_median(repeated)} for repeated in found.values()]
@@ -168,6 +167,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--only", type=split(str), help="some targets only; no row is kept")
     parser.add_argument("--concurrency", type=split(int), help="default: 1,16,64,256; quick: 1,16,64")
     parser.add_argument("--rounds", type=int, help="default: 3; quick: 1")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of each point, once of whole answers, once of streams"
+    )
     asked = parser.parse_args()
     unknown = set(asked.only or ()) - {target.name for target in TARGETS}
     if unknown:

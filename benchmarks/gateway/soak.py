@@ -3,10 +3,10 @@
     python benchmarks/gateway/soak.py                       # a million requests; appends to results/gateway_soak.jsonl
     python benchmarks/gateway/soak.py --requests 20000      # a quick look; only prints
 
-The gateway keeps its decisions in SQLite.  Most requests are answered; some are streamed, refused by the provider, cut
-off by it half-way, or left by their client.  Told at the end: by how many megabytes the gateway's memory grew per
-100,000 requests after the first fifth, how many answers that a client got whole have no row in the store, and which
-tasks, sockets and threads are there beside those of a gateway that has just begun.
+The gateway checks keys and limits and keeps its decisions in SQLite.  Most requests are answered; some are streamed,
+refused by the provider, cut off by it half-way, or left by their client.  Told at the end: by how many megabytes the
+gateway's memory grew per 100,000 requests after the first fifth, how many answers that a client got whole have no row
+in the store, and which tasks, sockets and threads are there beside those of a gateway that has just begun.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def soaked(requests: int, folder: Path) -> dict[str, Any]:
             seconds = time.perf_counter() - clock
             after = _settled(process, told, before)
             provider = json.loads(urlopen(upstream.removesuffix("/v1") + "/stats").read())
-        found, missing = lost(folder / "waypost.sqlite", soak.acknowledged)
+        found, missing = lost(folder / ours.STORE, soak.acknowledged)
     return {
         "requests": soak.sent,
         "requests_per_s": round(soak.sent / seconds),
@@ -215,6 +215,8 @@ def soaked(requests: int, folder: Path) -> dict[str, Any]:
         "at_start": before,
         "at_end": after,
         "provider_in_flight": provider["in_flight"],
+        # All but one, which asked for this, are idle in the gateway's pools.
+        "provider_connections": provider["open_connections"],
         "provider_left": sum(provider["left"].values()),
         "outcomes": dict(sorted(soak.outcomes.items())),
     }

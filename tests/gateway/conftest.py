@@ -72,6 +72,18 @@ class Upstream:
     async def limit429(self, body, receive, send) -> None:
         await whole(send, 429, {"error": {"message": "slow down"}}, [(b"retry-after", b"7")])
 
+    async def talks_back(self, body, receive, send) -> None:
+        """Puts a head of its own into what it says."""
+        evil = "no\r\nset-cookie: stolen=1\r\n\r\nHTTP/1.1 200 OK"
+        await whole(send, 400, {"error": {"message": evil, "code": evil, "type": evil}}, [(b"x-request-id", b"a b")])
+
+    async def endless(self, body, receive, send) -> None:
+        """Streams until nobody listens any more."""
+        await start_stream(send)
+        gone = asyncio.create_task(self.hang(body, receive, send))
+        while not gone.done():
+            await event(send, chunk(body["model"], {"content": "x" * 100_000}))
+
     async def garbage(self, body, receive, send) -> None:
         head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
         await send(head)

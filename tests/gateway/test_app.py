@@ -133,7 +133,7 @@ def test_a_bug_is_a_clean_500(expert, caplog):
         name = "broken"
         decide = staticmethod(broken)
 
-    expert.gateway.config.app.serving.choosing.strategy = Broken()
+    expert.gateway.config.app.built.app.serving.choosing.strategy = Broken()
     with pytest.raises(openai.InternalServerError) as told:
         expert.client.chat.completions.create(model="auto", messages=HELLO)
     assert told.value.status_code == 500
@@ -149,17 +149,17 @@ def test_metrics_count_requests_by_status_and_model(serve, pool):
     with pytest.raises(openai.BadRequestError):
         chat.create(model="auto", messages=[])
     page = served.client._client.get(f"{served.url}/metrics").text.splitlines()
-    assert 'waypost_requests_total{status="200",model="small"} 2' in page
-    assert 'waypost_requests_total{status="400",model="-"} 1' in page
+    assert 'waypost_requests_total{api="chat",status="200",model="small"} 2' in page
+    assert 'waypost_requests_total{api="chat",status="400",model="-"} 1' in page
     assert "waypost_requests_in_flight 0" in page
     assert "waypost_log_rows_dropped_total 0" in page
 
 
 def test_rows_that_were_lost_are_counted_when_the_queue_is_empty_again(expert):
-    writer = expert.gateway.config.app.serving.ledger.writer
+    writer = expert.gateway.config.app.built.app.serving.ledger.writer
     ask = [{"role": "user", "content": "What is 2 + 2?"}]
     reply = expert.client.chat.completions.with_raw_response.create(model="auto", messages=ask)
-    row = expert.gateway.config.app.serving.ledger._recent[reply.headers["x-waypost-decision"]]
+    row = expert.gateway.config.app.built.app.serving.ledger._recent[reply.headers["x-waypost-decision"]]
     writer.settled().result(30)
     writer.put(replace(row, time=1e300))  # a time that no calendar has cannot be stored
     writer.settled().result(30)
@@ -190,7 +190,7 @@ def test_a_store_that_is_stuck_slows_nobody_and_what_is_dropped_is_counted(serve
     served = serve("models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nstore: null")
     path = tmp_path / "stuck.sqlite"
     writer = Writer(path, spool_bytes=5_000)
-    served.gateway.config.app.serving.ledger.writer = writer
+    served.gateway.config.app.built.app.serving.ledger.writer = writer
     writer.settled().result(30)
     ask = [{"role": "user", "content": "What is 2 + 2?"}]
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -121,7 +121,7 @@ def test_other_traffic_is_called_drifted_and_said_once(gateway, caplog):
 
 def test_the_calibrated_trade_off_is_the_default_and_only_its_traffic_is_watched(gateway, calibrated):
     known = Calibration.read(calibrated)
-    app = gateway.gateway.config.app
+    app = gateway.gateway.config.app.built.app
     assert app.serving.profiles["default"] == Objective.from_mapping(known.objective) and known.objective["usd"] > 0
     with client_of(gateway) as client:
         client.ask(*prompts(HARD, 3), waypost={"usd": 1.0})

@@ -201,7 +201,7 @@ def test_when_all_decline_the_request_is_what_cannot_be_done(serve):
 def test_a_client_that_leaves_cancels_the_upstream_call(serve, pool, upstream, model, stream):
     served = serve(pool(model, "good"))
     body = json.dumps({"model": "auto", "messages": HELLO, "stream": stream}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
     connection = socket.create_connection((served.host, served.port), timeout=30)
     connection.sendall(head + body)
     assert upstream.began.get(timeout=30) == model

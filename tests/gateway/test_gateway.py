@@ -120,7 +120,7 @@ async def test_whatever_breaks_a_stream_that_has_begun_ends_it_with_one_error_ev
     assert last["error"]["code"] == code
     assert "secret detail" not in last["error"]["message"]
     assert ("secret detail" in caplog.text) == isinstance(error, RuntimeError)
-    assert app.serving.metrics.requests == {(status, "a"): 1}
+    assert app.serving.metrics.requests == {("chat", status, "a"): 1}
 
 
 async def test_a_bug_before_the_first_byte_is_a_clean_500():

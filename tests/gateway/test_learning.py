@@ -130,11 +130,11 @@ def test_after_a_restart_what_was_learnt_and_what_waits_is_there(cold, serve, po
             decision, model = client.ask(f"Say hello to number {n}.")
             client.tell(decision, float(model == "small"))
         waiting, _ = client.ask("Say hello to number 50.")
-        before = served.gateway.config.app.serving.learning.router.predict(["Say hello."])
+        before = served.gateway.config.app.built.app.serving.learning.router.predict(["Say hello."])
     served.gateway.stop()
     assert_stopped(served)
     again = serve(pool(*MODELS, top=TOP))
-    after = again.gateway.config.app.serving.learning.router.predict(["Say hello."])
+    after = again.gateway.config.app.built.app.serving.learning.router.predict(["Say hello."])
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before[1:], after[1:], strict=True))
     with client_of(again) as client:
         assert client.tell(waiting, 1.0)["learned"] == "taken"

@@ -182,6 +182,14 @@ async def test_images_pass_by_address_and_by_content(upstream):
     ]
 
 
+async def test_a_file_passes_by_content(upstream):
+    data = {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}
+    body = await sent(upstream, Query(({"role": "user", "content": [{"type": "file", "file": data}]},)))
+    source = {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}
+    assert body["messages"][0]["content"] == [{"type": "document", "source": source, "title": "a.pdf"}]
+
+
+FILE_BY_ID = ({"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]},)
 AUDIO = ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},)
 NO_CALL_ID = ({"role": "tool", "content": "12:00"},)
 
@@ -192,6 +200,7 @@ NO_CALL_ID = ({"role": "tool", "content": "12:00"},)
         (Query.of("Hi", response_format={"type": "json_object"}), "no response_format 'json_object'"),
         (Query.of("Hi", n=2), "one choice a request"),
         (Query.of("Hi", logprobs=True), "no log-probabilities"),
+        (Query(FILE_BY_ID), "not a part of type 'file'"),
         (Query(AUDIO), "not a part of type 'input_audio'"),
         (Query(NO_CALL_ID), "has no shape for"),
     ],

@@ -40,11 +40,6 @@ def path(tmp_path):
     return tmp_path / "rows.sqlite"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request, tmp_path):
-    return tmp_path / "rows.sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
 @pytest.fixture
 def opened(store, tmp_path):
     """Opens a writer on the store, the same one each time."""

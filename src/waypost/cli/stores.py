@@ -49,8 +49,10 @@ def _named(store: str) -> Path | str:
 
 def _configured(config: Path | None) -> Path | str:
     from waypost.gateway.settings import load
+    from waypost.gateway.storing import address
 
     settings = load(config)
-    if settings.store is None:
+    store = address(settings)
+    if store is None:
         raise BadConfig(f"{settings.file} has no `store`; add one, or name it with --store")
-    return settings.store
+    return store

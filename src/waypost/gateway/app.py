@@ -14,6 +14,9 @@ from waypost.errors import BadRequest, nearest
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT, count_tokens
 from waypost.gateway.ask import AUTO, passed
+from waypost.gateway.doors import Doors
+from waypost.gateway.identity import Caller
+from waypost.gateway.ledger import no_decision
 from waypost.gateway.pages import Pages
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.reliable import metric_lines
@@ -55,12 +58,14 @@ class App:
     serving: Serving
     readiness: Readiness
     pages: Pages | None = None
+    doors: Doors = field(default_factory=Doors)
     _routes: Mapping[str, tuple[str, Handler]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._routes = {
             **{path: ("POST", partial(self._serve, api)) for path, api in APIS.items()},
             COUNT: ("POST", self._count_tokens),
+            "/v1/explain": ("POST", self._explain),
             "/v1/models": ("GET", self._models),
             _DECISIONS + "{id}": ("GET", self._decision),
             "/v1/feedback": ("POST", self._feedback),
@@ -97,8 +102,13 @@ class App:
 
     def parts(self) -> list[object]:
         """What has to be closed at the end, and may go on in another application."""
-        parts = (*self.serving.models.values(), self.serving.ledger, self.serving.learning)
+        serving = self.serving
+        parts = (*serving.models.values(), serving.ledger, serving.learning, serving.cache, *self.doors.parts)
         return [part for part in parts if part is not None]
+
+    async def open(self) -> None:
+        """Connect to what limits and keys are kept in; waits some seconds at most."""
+        await self.doors.open()
 
     async def close(self, kept: Sequence[object] = ()) -> None:
         """Close all parts but those that are ``kept``."""
@@ -106,7 +116,11 @@ class App:
         try:
             await self.readiness.close()
             await self._close_models(going_on)
+            cache = self.serving.cache
+            if cache is not None and id(cache) not in going_on:
+                await cache.close()
         finally:
+            await self.doors.close(going_on)
             for part in (self.serving.ledger, self.serving.learning):
                 if part is not None and id(part) not in going_on:
                     await asyncio.to_thread(part.close)
@@ -118,21 +132,39 @@ class App:
             if end is not None:
                 _log.error("model %s was not closed", name, exc_info=end)
 
+    def _caller(self, scope: Scope) -> Caller:
+        return self.serving.access.caller(scope["headers"])
+
+    async def _owned(self, decision: str, caller: Caller) -> dict[str, Any]:
+        """A decision in full, if it is the caller's own; another's is no different from none."""
+        found = await self.serving.ledger.explain(decision)
+        if self.serving.access.identity.keys != "off" and not caller.owns(found["key"]):
+            raise no_decision(decision)
+        return found
+
     async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self.serving.access.caller(scope["headers"])
+        caller = self._caller(scope)
         body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
         tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
         await send_json(send, 200, {"input_tokens": tokens})
 
+    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, await self.serving.explain(scope, receive))
+
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self._caller(scope)
         choices = [AUTO, *(f"{AUTO}:{name}" for name in self.serving.profiles)]
         rows = [_model_row(name, "the router's choice") for name in choices]
-        rows += [_model_row(name, model.card.description, model.card) for name, model in self.serving.models.items()]
+        models = {name: model.card for name, model in self.serving.models.items() if caller.may_call(name)}
+        rows += [_model_row(name, card.description, card) for name, card in models.items()]
         await send_json(send, 200, {"object": "list", "data": rows})
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self._caller(scope)
         body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
         said = _read_feedback(body)
+        if self.serving.access.identity.keys != "off":
+            await self._owned(said.decision, caller)
         await self.serving.ledger.feedback(said)
         told: dict[str, Any] = {"decision": said.decision, "stored": True}
         if self.serving.learning is not None:
@@ -140,7 +172,8 @@ class App:
         await send_json(send, 200, told)
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, await self.serving.ledger.explain(scope["path"].removeprefix(_DECISIONS)))
+        caller = self._caller(scope)
+        await send_json(send, 200, await self._owned(scope["path"].removeprefix(_DECISIONS), caller))
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "live"})
@@ -149,13 +182,15 @@ class App:
         states = await self.readiness.states()
         ready = [name for name, reason in states.items() if reason is None]
         waiting = {name: reason for name, reason in states.items() if reason is not None}
-        status = "ready" if ready else "not ready"
+        status = "draining" if self.readiness.draining else "ready" if ready else "not ready"
         body = {"status": status, "ready": ready, "not_ready": waiting}
         if self.serving.drifting is not None and self.serving.drifting.latest is not None:
             body["traffic"] = str(self.serving.drifting.latest)
-        await send_json(send, 200 if ready else 503, body)
+        await send_json(send, 200 if status == "ready" else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.doors.guarded:
+            self._caller(scope)
         page = self.page()
         if self.pages is not None:
             page = await asyncio.to_thread(self.pages.merged, page)
@@ -163,14 +198,8 @@ class App:
 
     def page(self) -> str:
         """What this process has counted, as ``/metrics`` tells it."""
-        serving = self.serving
-        page = serving.metrics.render(
-            dropped=serving.ledger.dropped,
-            waiting=serving.ledger.waiting,
-            drift=serving.drifting.latest if serving.drifting is not None else None,
-            learning=serving.learning,
-        )
-        return page + "".join(f"{line}\n" for line in metric_lines(serving.models))
+        page = self.serving.metrics.render(self.serving.families())
+        return page + "".join(f"{line}\n" for line in metric_lines(self.serving.models))
 
 
 def _model_row(name: str, description: str, card: ModelCard | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from waypost.types import Query
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
 _OBJECTIVE = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
-_OTHERS = frozenset({b"x-waypost-session"})  # read elsewhere
+_OTHERS = frozenset({b"x-waypost-cache", b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say.
 _REFUSED = ("api_base", "base_url", "api_key")
 # Of the client's own headers, the only ones that a provider gets.

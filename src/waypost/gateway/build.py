@@ -8,8 +8,10 @@ from pathlib import Path
 
 from waypost.errors import BadConfig
 from waypost.gateway.app import App
+from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.choosing import Choosing
 from waypost.gateway.deciding import Deciding
+from waypost.gateway.doors import doors
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.metrics import Metrics
@@ -18,8 +20,8 @@ from waypost.gateway.plan import Plan, plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
+from waypost.gateway.storing import writer
 from waypost.routers import Online
-from waypost.store import Writer
 from waypost.strategies import Exploring
 from waypost.types import Model
 
@@ -50,6 +52,12 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         if learning is not None and (old is None or learning is not old.app.serving.learning):
             learning.close()
         raise
+    try:
+        entrance = doors(settings, ledger.writer, (old.settings, old.app.doors) if old is not None else None)
+    except Exception:
+        if old is None or ledger is not old.app.serving.ledger:
+            ledger.close()
+        raise
     serving = Serving(
         models=planned.models,
         choosing=_choosing(settings, planned, learning, old),
@@ -58,7 +66,9 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         budgets=planned.budgets,
         drifting=planned.drifting,
         learning=learning,
+        cache=_cache(settings, old),
         decides_long=planned.decides_long,
+        access=entrance.access,
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
         metrics=old.app.serving.metrics if old is not None else Metrics(),
@@ -66,19 +76,19 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
     readiness = Readiness(planned.models, planned.missing)
     if old is not None:
         readiness.take_over(old.app.readiness)
-    return Built(settings, planned, App(serving, readiness, old.app.pages if old is not None else pages))
+    return Built(settings, planned, App(serving, readiness, old.app.pages if old is not None else pages, entrance))
 
 
 def _unchanged(settings: Settings, old: Built | None) -> Mapping[str, Model]:
     """The models that are as they were: their connections, and what is known of their health, go on."""
     if old is None or settings.reliability != old.settings.reliability:
         return {}
-    # That a model moved to another line of the file is no change.
-    before = {model.name: replace(model, where="") for model in old.settings.models}
+    # That a model moved to another line of the file, or may be asked more or less, is no change of it.
+    before = {model.name: replace(model, where="", limits=None) for model in old.settings.models}
     return {
         model.name: old.plan.models[model.name]
         for model in settings.models
-        if model.name in old.plan.models and before[model.name] == replace(model, where="")
+        if model.name in old.plan.models and before[model.name] == replace(model, where="", limits=None)
     }
 
 
@@ -93,9 +103,23 @@ def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old:
 
 
 def _ledger(settings: Settings, old: Built | None) -> Ledger:
-    if old is not None and (old.settings.store, old.settings.log_prompts) == (settings.store, settings.log_prompts):
+    if old is not None and _kept(old.settings) == _kept(settings):
         return old.app.serving.ledger
-    return Ledger(Writer(settings.store) if settings.store else None, keep_prompts=settings.log_prompts)
+    return Ledger(writer(settings), keep_prompts=settings.log_prompts)
+
+
+def _kept(settings: Settings) -> tuple[object, ...]:
+    """What is kept, and where."""
+    return settings.store, settings.spool, settings.keep_days, settings.log_prompts
+
+
+def _cache(settings: Settings, old: Built | None) -> Cache | None:
+    """What was kept is still good, unless it came of other models."""
+    if settings.cache is None:
+        return None
+    if old is not None and (old.settings.cache, old.settings.models) == (settings.cache, settings.models):
+        return old.app.serving.cache
+    return Cache(settings.cache)
 
 
 def _learning(settings: Settings, chosen: Deciding, old: Built | None) -> Learning | None:

@@ -13,7 +13,7 @@ from waypost.errors import BadConfig, WaypostError
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import Settings, load
-from waypost.store import Writer
+from waypost.gateway.storing import writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,18 @@ def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
             yield f"{places[name]}: model '{name}' is not ready: {reason}"
     if settings.store is not None:
         try:
-            Writer(settings.store).close()
+            _open_store(settings)
         except WaypostError as error:
             yield f"{settings.places['store']}: 'store' cannot be used: {error}"
+
+
+def _open_store(settings: Settings) -> None:
+    opened = writer(settings)
+    if opened is not None:
+        try:
+            opened.database.version()
+        finally:
+            opened.close()
 
 
 async def _states(planned: Plan) -> Mapping[str, str | None]:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from waypost.errors import BadRequest, WaypostError
@@ -55,12 +56,14 @@ class Shadow:
 class Choice(NamedTuple):
     """A decision, and how to carry it out.
 
-    ``watched`` is what the router would have decided where the incumbent serves, ``arm`` whether a canary decided.
+    ``cached`` are the tokens of the ``session`` in models' prompt caches, which are counted in.  ``watched`` is what
+    the router would have decided where the incumbent serves, ``arm`` whether a canary decided.
     """
 
     decision: Decision
     run: Run
     session: str | None = None
+    cached: Mapping[str, int] = MappingProxyType({})
     watched: Decision | None = None
     arm: str | None = None
 
@@ -108,7 +111,7 @@ class Choosing:
             first = decision.model
             ranking = (first, *self._fallbacks(asked.model, query, {**decision.removed, first: ""}))
             decision = replace(decision, ranking=ranking)
-        return Choice(decision, strategy.run(query, decision), session, arm=arm)
+        return Choice(decision, strategy.run(query, decision), session, query.cached, arm=arm)
 
     def _decided(self, strategy: Strategy, query: Query, objective: Objective, seed: int | None) -> Decision:
         if isinstance(strategy, Exploring) and seed is not None:
@@ -134,9 +137,9 @@ class Choosing:
         ranking = (shadow.incumbent, *others)
         why = f"{shadow.incumbent} is the incumbent, and the router only watches"
         if seen is None:
-            return Choice(_named(ranking, "shadow", why), in_order(query, ranking), session)
+            return Choice(_named(ranking, "shadow", why), in_order(query, ranking), session, query.cached)
         decision = replace(seen, router="shadow", ranking=ranking, why=f"{why}; it says: {seen.why}")
-        return Choice(decision, in_order(query, ranking), session, watched=seen)
+        return Choice(decision, in_order(query, ranking), session, query.cached, watched=seen)
 
     def _others(self, seen: Decision | None, incumbent: str) -> tuple[str, ...]:
         return tuple(name for name in seen.ranking if name != incumbent) if seen else ()

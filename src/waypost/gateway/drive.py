@@ -24,13 +24,14 @@ class Drive:
     """One request's calls: ``attempts`` tells what was asked of whom, in the order in which it ended.
 
     ``errors`` holds, by model, why a call gave no answer; ``showing`` names the model whose answer the client is
-    being shown.
+    being shown.  ``waited`` are the seconds until the first piece that were spent waiting for models.
     """
 
     models: Mapping[str, Model]
     attempts: list[Attempt] = field(default_factory=list)
     errors: dict[str, WaypostError] = field(default_factory=dict)
     showing: str | None = None
+    waited: float = 0.0
 
     async def pieces(self, run: Run, *, show: bool) -> AsyncGenerator[Delta | Answer]:
         """Run a strategy to its end: yields its final answer, before it the pieces of it if they are to be shown.
@@ -44,18 +45,25 @@ class Drive:
         try:
             wish = next(run)
             while True:
+                start = time.perf_counter()
                 if isinstance(wish, list):
-                    wish = run.send(await self._ask_all(wish))
+                    answers = await self._ask_all(wish)
+                    self.waited += time.perf_counter() - start
+                    wish = run.send(answers)
                 elif show and wish.final:
                     async with aclosing(self._show(wish)) as shown:
                         async for piece in shown:
+                            if start:
+                                self.waited, start = self.waited + time.perf_counter() - start, 0.0
                             if isinstance(piece, Delta):
                                 yield piece
                             else:
                                 answer = piece
                     wish = run.send(answer)
                 else:
-                    wish = run.send(await self._ask(wish))
+                    answer = await self._ask(wish)
+                    self.waited += time.perf_counter() - start
+                    wish = run.send(answer)
         except StopIteration as end:
             yield end.value
         finally:

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from waypost.errors import WaypostError
 from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
+from waypost.gateway.cache.gathered import Gathered
+from waypost.gateway.cache.lookup import Looked
 from waypost.gateway.choosing import Choice
 from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
@@ -31,7 +34,8 @@ class Exchange:
     """A decided request and what has become of it; ``status`` is 499 until something was sent.
 
     ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
-    hand is in the log.
+    hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of the
+    answer, ``overhead`` those of them that were not spent waiting for models.
     """
 
     asked: Ask
@@ -45,11 +49,20 @@ class Exchange:
     status: int = GONE
     answer: Answer | None = None
     settled: bool = False
+    looked: Looked | None = None
+    first: float | None = None
+    overhead: float | None = None
+    _gathered: Gathered | None = None
 
     @property
     def decision(self) -> Decision:
         """Who was to be asked, and why."""
         return self.choice.decision
+
+    @property
+    def hit(self) -> str | None:
+        """How the cache has answered: "exact" or "semantic"; None: it has not."""
+        return self.looked.how if self.looked is not None else None
 
     @property
     def served(self) -> str | None:
@@ -62,6 +75,7 @@ class Exchange:
             await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
         except WaypostError as error:
             self.status = error_status(error)
+            self._leaves()
             self.settle()
             await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
 
@@ -71,9 +85,15 @@ class Exchange:
             self.settled = True
             self.book(self)
 
+    def to_keep(self) -> Answer | None:
+        """The whole of an answer that a model gave, for the cache."""
+        if self.answer is None or self.status != 200:
+            return None
+        return self._gathered.whole(self.answer) if self._gathered is not None else self.answer
+
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
-        answer, prompt = self.answer, self.asked.query.text
+        answer, prompt, key = self.answer, self.asked.query.text, self.visit.caller.key
         return Decided(
             id=self.id,
             time=self.began,
@@ -88,20 +108,45 @@ class Exchange:
             tokens_in=answer.tokens_in if answer else 0,
             tokens_out=answer.tokens_out if answer else 0,
             status=self.status,
+            key=key.id if key is not None else None,
+            team=key.team if key is not None else None,
             tokens_cached=answer.tokens_cached if answer else 0,
             tokens_written=answer.tokens_written if answer else 0,
             tokens_reasoning=answer.tokens_reasoning if answer else 0,
+            api=self.asked.api.name,
+            session=self.choice.session,
+            shadow=self._shadow(),
+            canary=self.choice.arm,
         )
+
+    def _shadow(self) -> dict[str, Any] | None:
+        """What the router would have done, at the tokens of what was done; a cost that is not known is None."""
+        watched, answer = self.choice.watched, self.answer
+        if watched is None:
+            return None
+        usd = None
+        if answer is not None:
+            usd = self.drive.models[watched.model].card.usd(answer.tokens_in, answer.tokens_out)
+        incumbent = self.decision.model
+        return {
+            "model": watched.model,
+            "quality": watched.quality.get(watched.model),
+            "incumbent": incumbent,
+            "incumbent_quality": watched.quality.get(incumbent),
+            "usd": usd,
+        }
 
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)
         body = self.asked.api.whole(self.id, int(self.began), answer)
+        self._leaves()
         self.status = 200
         self.settle()
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
         stream = self.asked.api.stream(self.id, int(self.began), self.asked.body)
+        self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
             answer = await self._answered(send, stream)
             if not stream.begun:
@@ -137,7 +182,10 @@ class Exchange:
         body = stream.piece(self.served or "", delta)
         if not body:
             return
+        if self._gathered is not None:
+            self._gathered.take(delta)
         if first:
+            self._leaves()
             headers = EVENT_STREAM + self._headers()
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -146,4 +194,15 @@ class Exchange:
         attempts = list(self.drive.attempts)
         if self.drive.showing and self.answer is None:
             attempts.append(Attempt(self.drive.showing, "ok"))
-        return decision_headers(self.id, self.decision, self.served, attempts, usd) + self.visit.headers
+        headers = decision_headers(self.id, self.decision, self.served, attempts, usd) + self.visit.headers
+        if self.overhead is not None:
+            headers.append((b"x-waypost-overhead-ms", b"%.3f" % (self.overhead * 1000)))
+        if self.hit is not None:
+            headers.append((b"x-waypost-cache", self.hit.encode()))
+        return headers
+
+    def _leaves(self) -> None:
+        """The first byte of the answer leaves now."""
+        if self.first is None:
+            self.first = time.perf_counter() - self.clock
+            self.overhead = max(0.0, self.first - self.drive.waited)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from waypost.errors import WaypostError
-from waypost.gateway.wire import Headers
+from waypost.gateway.wire import Busy, Headers
 from waypost.store.keys import Key
 from waypost.store.limits import Limits, Scopes
 
@@ -111,6 +111,7 @@ class Identity:
 
         Raises:
             Unauthorized: there is no key and one is required, or the key is unknown, expired or revoked.
+            Busy: no key could be read yet.
         """
         if self.keys == "off":
             return NOBODY
@@ -121,6 +122,8 @@ class Identity:
         digest = hashlib.sha256(secret or b"").hexdigest()
         key = self.known.get(digest)
         if key is None:
+            if not getattr(self.known, "loaded", True):
+                raise Busy("the keys cannot be read yet; try again")
             raise Unauthorized(_UNKNOWN if secret else _MISSING)
         if not key.valid(self.clock()):
             raise Unauthorized(

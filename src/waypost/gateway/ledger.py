@@ -17,11 +17,16 @@ _KEPT = 1000
 _PATIENCE_SECONDS = 10.0
 
 
+def no_decision(id: str) -> NotFound:
+    """The error for a decision that does not exist, or is not for the caller to see."""
+    return NotFound(f"no decision '{id}'; its id stands in a response's x-waypost-decision header")
+
+
 @dataclass(slots=True)
 class Ledger:
     """Takes rows without waiting; explains decisions and keeps feedback with waiting.
 
-    What is told as stored is on disk: a decision that still waits in the queue is waited for.
+    What is told as stored is on disk: a decision that still waits in the spool is waited for.
     """
 
     writer: Writer | None
@@ -61,7 +66,7 @@ class Ledger:
             if stored is not None:
                 return {**stored, "stored": True}
         if recent is None:
-            raise NotFound(f"no decision '{decision}'; its id stands in a response's x-waypost-decision header")
+            raise no_decision(decision)
         return {**recent.row(), "feedback": [], "stored": False}
 
     async def feedback(self, said: Feedback) -> None:

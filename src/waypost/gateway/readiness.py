@@ -25,11 +25,13 @@ _FRESH_SECONDS = 5.0
 class Readiness:
     """Warms the local models up, and asks every model whether it is ready, at most one question at a time each.
 
-    ``missing`` are the models that cannot be built, with the reason.
+    ``missing`` are the models that cannot be built, with the reason.  A server that is ``draining`` is about to end and
+    wants no new requests, whatever its models can do.
     """
 
     models: Mapping[str, Model]
     missing: Mapping[str, str] = field(default_factory=dict)
+    draining: bool = False
     _warm: set[str] = field(default_factory=set)
     _checks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _states: dict[str, tuple[float, str | None]] = field(default_factory=dict)

@@ -111,6 +111,9 @@ class Reloading:
 
     def _take_over(self, built: Built) -> None:
         built.app.readiness.start()
+        task = asyncio.create_task(built.app.open())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         old, self._current = self._current, Generation(built)
         self._old.append(old)
         if not old.under_way:
@@ -131,6 +134,7 @@ class Reloading:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self.built.app.readiness.start()
+        await self.built.app.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in list(self._tasks):

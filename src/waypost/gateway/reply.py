@@ -37,8 +37,9 @@ def decision_headers(
     facts: list[tuple[bytes, str]] = [
         (b"x-waypost-decision", decision_id),
         (b"x-waypost-router", decision.router),
-        (b"x-waypost-attempts", made),
     ]
+    if made:
+        facts.append((b"x-waypost-attempts", made))
     if served:
         facts.append((b"x-waypost-model", served))
     numbers = (

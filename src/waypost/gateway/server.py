@@ -6,22 +6,22 @@ import asyncio
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from types import FrameType
+from typing import cast
 
 import uvicorn
 
 from waypost.errors import BadInput
 from waypost.gateway.build import build
+from waypost.gateway.protocol import Door
 from waypost.gateway.reload import Reloading
 from waypost.gateway.settings import Settings
 from waypost.gateway.worker import Worker
 from waypost.types import ModelCard
-
-_GRACE_SECONDS = 10
-# Longer than the pools of common clients keep an idle connection, so that they close it, and not we under their feet.
-_KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,19 @@ class Gateway(uvicorn.Server):
         self._url = url_of(self._socket)
         self._worker = worker
         self._announce = announce
+        self._door = Door(settings.server)
+        self._leave_at: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
             self._reloading,
-            http="httptools",
+            http=cast(type[asyncio.Protocol], self._door),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_graceful_shutdown=settings.server.drain_seconds,
             callback_notify=self._each_second,
             timeout_notify=1,
         )
@@ -109,6 +110,23 @@ class Gateway(uvicorn.Server):
         await super().startup(sockets)
         self._announce(self.about)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On a signal become unready and drain; a second one ends at once."""
+        if self.should_exit:
+            self.force_exit = True
+        self._drain()
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to close the port, which waits for balancers to see that we are unready."""
+        leaving = await super().on_tick(counter)
+        if not leaving or self.force_exit:
+            return leaving
+        if self._leave_at is None:
+            self._drain()
+            self._leave_at = time.monotonic() + self._door.limits.shutdown_delay_seconds
+        return time.monotonic() >= self._leave_at
+
     def stop(self) -> None:
         """End gracefully; from any thread."""
         self.should_exit = True
@@ -119,8 +137,13 @@ class Gateway(uvicorn.Server):
             raise RuntimeError("a gateway that does not run yet cannot reload")
         return asyncio.run_coroutine_threadsafe(self._reloading.reload(), self._loop)
 
+    def _drain(self) -> None:
+        self._reloading.built.app.readiness.draining = True
+        self._door.drain()
+
     async def _each_second(self) -> None:
         self._reloading.watch()
+        self._door.limits = self._reloading.built.settings.server
         if self._worker is not None:
             self._worker.pages.write(self._reloading.built.app.page())
             self.should_exit = self.should_exit or self._worker.orphaned()

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from waypost.errors import WaypostError
 from waypost.gateway.access import Access, Visit
-from waypost.gateway.apis import Api
+from waypost.gateway.apis import CHAT, Api
 from waypost.gateway.ask import Ask, parse
 from waypost.gateway.budgets import Budgets
+from waypost.gateway.cache.choice import kept
+from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.choosing import Choosing
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.explaining import explained
+from waypost.gateway.exposition import Family
 from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
-from waypost.gateway.metrics import Metrics
+from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
 from waypost.gateway.reliable import patient
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
+from waypost.store.limits import LimitReached
 from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
@@ -51,6 +58,7 @@ class Serving:
     access: Access = field(default_factory=Access)
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
+    cache: Cache | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,17 +69,22 @@ class Serving:
             ClientGone: the client left before its request was read.
         """
         if self.metrics.in_flight >= self.max_in_flight:
-            self.metrics.count(Busy.status, None)
+            self.metrics.refused(api.name, Busy.status, "in_flight")
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
         visit = None
         try:
             caller = self.access.caller(scope["headers"])
-            asked = await self._asked(api, caller, scope, receive)
+            body = await read_body(scope, receive, self.max_body_bytes)
+            clock = time.perf_counter()
+            asked = self._asked(api, caller, scope["headers"], body)
             visit = await self.access.enter(caller, asked)
-            exchange = await self._decided(asked, visit, scope["headers"])
+            exchange = await self._begun(asked, visit, scope["headers"])
+            exchange.clock = clock
         except (WaypostError, ClientGone) as error:
-            self.metrics.count(error_status(error) if isinstance(error, WaypostError) else _GONE, None)
+            status = error_status(error) if isinstance(error, WaypostError) else _GONE
+            limit = error.code if isinstance(error, WaypostError) and status == LimitReached.status else None
+            self.metrics.refused(api.name, status, limit)
             raise
         else:
             await self._answer(exchange, receive, send)
@@ -80,13 +93,37 @@ class Serving:
             if visit is not None:
                 visit.leave()
 
-    async def _asked(self, api: Api, caller: Caller, scope: Scope, receive: Receive) -> Ask:
-        said = read_object(await read_body(scope, receive, self.max_body_bytes))
-        asked = parse(api, said, scope["headers"], self.models, self.profiles)
+    async def explain(self, scope: Scope, receive: Receive) -> dict[str, Any]:
+        """What would become of a chat request, which is neither counted nor logged, and calls nobody.
+
+        Raises:
+            WaypostError: what the request itself would be told.
+            ClientGone: the client left before its request was read.
+        """
+        caller = self.access.caller(scope["headers"])
+        body = await read_body(scope, receive, self.max_body_bytes)
+        asked = self._asked(CHAT, caller, scope["headers"], body)
+        choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
+        return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
+
+    def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
+        asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
+
+    async def _begun(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
+        """Answered out of the cache, or decided."""
+        if self.cache is None:
+            return await self._decided(asked, visit, headers)
+        looked = await self.cache.look(visit.caller.tenant, asked, headers, self.models)
+        if looked is not None and looked.answer is not None:
+            exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), visit, self._settle)
+        else:
+            exchange = await self._decided(asked, visit, headers)
+        exchange.looked = looked
+        return exchange
 
     async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
@@ -110,13 +147,37 @@ class Serving:
 
     def _settle(self, exchange: Exchange) -> None:
         """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
-        self.metrics.count(exchange.status, exchange.served)
-        self.ledger.put(exchange.row(keep_prompt=self.ledger.keep_prompts))
+        row = exchange.row(keep_prompt=self.ledger.keep_prompts)
+        self.metrics.record(
+            exchange.asked.api.name,
+            exchange.status,
+            exchange.served,
+            seconds=row.seconds,
+            first=exchange.first,
+            overhead=exchange.overhead,
+            attempts=row.attempts,
+            answer=exchange.answer if exchange.hit is None else None,
+        )
+        self.ledger.put(row)
+        if exchange.hit is not None:
+            return
         if self.learning is not None:
             self.learning.wait(exchange)
         sessions, session, answer = self.choosing.sessions, exchange.choice.session, exchange.answer
         if sessions is not None and session is not None and answer is not None:
             sessions.put(session, self.models[answer.model].card, answer)
+        if self.cache is not None and exchange.looked is not None and (answer := exchange.to_keep()) is not None:
+            self.cache.keep(exchange.looked, answer)
+
+    def families(self) -> Iterator[Family]:
+        """What the parts say of themselves in the metrics."""
+        yield from log_families(self.ledger.dropped, self.ledger.waiting)
+        if self.cache is not None:
+            yield from cache_families(self.cache.looks)
+        if self.drifting is not None and self.drifting.latest is not None:
+            yield from drift_families(self.drifting.latest)
+        if self.learning is not None:
+            yield from learning_families(self.learning)
 
 
 @asynccontextmanager

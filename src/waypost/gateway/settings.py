@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from waypost.errors import BadConfig
 from waypost.gateway.entry import Entry, Scalar
+from waypost.gateway.sections.cache import CACHE, CacheSettings
 from waypost.gateway.sections.choosing import ROUTER, STRATEGY, contradictions
 from waypost.gateway.sections.kinds import (
     DEFINITIONS,
@@ -22,19 +23,23 @@ from waypost.gateway.sections.kinds import (
     PATH,
     Mistakes,
     kinds_of,
+    number,
     read_fields,
     required_of,
     section,
     setting,
 )
+from waypost.gateway.sections.limits import KEYS, TEAMS, LimiterSettings
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
 from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
-from waypost.gateway.sections.store import EMBEDDED, STORE
+from waypost.gateway.sections.store import EMBEDDED, STORE, SpoolSettings
 from waypost.gateway.sections.traffic import FALLBACK, CanarySettings, SessionSettings, ShadowSettings, strange_traffic
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
+from waypost.pool.secret import Secret
+from waypost.store.limits import Limits
 
 __all__ = ["EMBEDDED", "SCHEMA", "ModelSettings", "ServerSettings", "Settings", "load", "schema", "schema_text"]
 
@@ -65,7 +70,10 @@ class Settings:
     )
     calibration: Calibration | None = setting(CALIBRATION, "A file of `waypost calibrate --out`.", None)
     server: ServerSettings = setting(section(ServerSettings), "Where to listen, and the limits.", ServerSettings())
-    store: Path | None = setting(STORE, "The SQLite file of decisions and feedback.", None)
+    store: Path | Secret | None = setting(STORE, "Decisions and feedback: a SQLite file, or postgresql://…", None)
+    spool: SpoolSettings = setting(section(SpoolSettings), "Where rows wait for the store.", SpoolSettings())
+    keep_days: float | None = setting(number(least=1.0), "Days after which decisions are deleted; else never.", None)
+    cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,
@@ -79,6 +87,13 @@ class Settings:
     canary: CanarySettings | None = setting(section(CanarySettings), "Try a new router on a share of traffic.", None)
     reliability: ReliabilitySettings = setting(
         section(ReliabilitySettings), "How often a provider is tried, and when it is left alone.", ReliabilitySettings()
+    )
+    keys: Literal["required", "optional", "off"] | None = setting(
+        KEYS, "Whether callers need a key; off only on this machine, unless it is said here.", None
+    )
+    teams: Mapping[str, Limits] = setting(TEAMS, "What the keys of a team may use together.", factory=dict)
+    limits: LimiterSettings = setting(
+        section(LimiterSettings), "Where limits are kept, and what a call may cost.", LimiterSettings()
     )
     places: Mapping[str, str] = field(default_factory=dict)
 

@@ -187,8 +187,13 @@ def _block(part: Json) -> Json:
     mark = {_CACHE: part[_CACHE]} if _CACHE in part else {}
     if part.get("type") == "text":
         return {"type": "text", "text": part["text"], **mark}
+    if part.get("type") == "file" and "file_data" in part["file"]:
+        file = part["file"]
+        title = {"title": file["filename"]} if file.get("filename") else {}
+        return {"type": "document", "source": _source(file["file_data"]), **title, **mark}
     if part.get("type") != "image_url":
-        raise Declined(f"Anthropic's API takes text and images, not a part of type '{part.get('type')}'")
+        kind = part.get("type")
+        raise Declined(f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'")
     return {"type": "image", "source": _source(part["image_url"]["url"]), **mark}
 
 

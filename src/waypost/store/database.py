@@ -30,6 +30,10 @@ _CONNECT_SECONDS = 3
 _STATEMENT_SECONDS = 30
 # JSON may name the character 0, which a text in a database cannot hold.  Before it stand whole pairs of backslashes.
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_UNREADABLE = (
+    "the store's URL cannot be read; write postgresql://user:password@host:port/database, and a character of the "
+    "password that has a meaning in URLs as its %-code (@ is %40)"
+)
 
 
 class StoreDown(WaypostError):
@@ -61,7 +65,7 @@ class Database:
         self._url: URL | None = None
         if isinstance(store, str) and "://" in store:
             self._url = _postgres_url(store)
-            self.name = self._url.set(password=None, query={}).render_as_string()
+            self.name = self._url.set(drivername="postgresql", password=None, query={}).render_as_string()
             self._look_postgres(self._url)
         else:
             self.path = Path(store)
@@ -89,6 +93,8 @@ class Database:
                 found = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
                 if found and found[0]:
                     schema.refuse_newer(connection.execute(schema.READ).fetchone(), self.name)
+        except psycopg.ProgrammingError:
+            raise BadConfig(_UNREADABLE) from None
         except psycopg.OperationalError as error:
             said = " ".join(str(error).split())
             if re.search(r"FATAL: .*(authentication failed|does not exist|no pg_hba\.conf entry)", said):
@@ -316,10 +322,7 @@ def _postgres_url(text: str) -> URL:
     try:
         return make_url("postgresql+psycopg://" + text.partition("://")[2])
     except (ArgumentError, ValueError):
-        raise BadConfig(
-            "the store's URL cannot be read; write postgresql://user:password@host:port/database, and a character of "
-            "the password that has a meaning in URLs as its %-code (@ is %40)"
-        ) from None
+        raise BadConfig(_UNREADABLE) from None
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

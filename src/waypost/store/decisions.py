@@ -92,7 +92,7 @@ class Decided:
             "chosen": decision.model,
             "why": decision.why,
             "ranking": list(decision.ranking),
-            "predictions": _by_model(decision),
+            "predictions": by_model(decision),
             "removed": dict(decision.removed),
             "weights": dict(decision.weights),
             "propensities": dict(decision.propensities),
@@ -152,7 +152,8 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _by_model(decision: Decision) -> dict[str, dict[str, float]]:
+def by_model(decision: Decision) -> dict[str, dict[str, float]]:
+    """By model: its score, and what the router expects of it."""
     found: dict[str, dict[str, float]] = {}
     columns = (
         ("score", decision.scores),

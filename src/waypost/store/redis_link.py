@@ -78,6 +78,8 @@ class RedisLink:
 
     async def open(self) -> None:
         """Connect, for a second at most; without an answer the search goes on behind."""
+        if self._worker is not None:
+            return
         self.up = await self._load()
         if not self.up:
             _log.warning("Redis is not there (%s): this process keeps limits by itself until it is", self._problem)

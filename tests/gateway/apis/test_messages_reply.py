@@ -324,7 +324,7 @@ def streams(draw):
     return wanted, "".join(texts), "".join(thoughts), [chunk(**delta) for delta in mixed]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(streams())
 def test_any_chat_stream_becomes_a_well_formed_one_that_says_the_same(stream):
     wanted, text, thought, deltas = stream

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from waypost.errors import BadRequest
 from waypost.gateway.apis.messages_request import chat, counted, native
@@ -261,3 +263,46 @@ def test_tokens_are_counted_of_all_that_a_model_reads():
     assert few <= 2
     assert 2100 <= more <= 2200
     assert 1600 < counted(asked([{"type": "image", "source": PIXEL | {"data": "A" * 100_000}}])) < 1700
+
+
+NAMES = ["type", "text", "content", "source", "data", "media_type", "url", "title", "id", "name", "input", "role"]
+NAMES += ["tool_use_id", "is_error", "thinking", "signature", "input_schema", "schema", "format", "user_id"]
+WORDS = [
+    "text",
+    "image",
+    "document",
+    "search_result",
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "base64",
+    "url",
+    "content",
+]
+WORDS += ["user", "assistant", "system", "tool", "any", "custom", "é"]
+leaves = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.sampled_from(WORDS)
+named = st.dictionaries(st.sampled_from(NAMES), leaves, max_size=4)
+things = leaves | named | st.lists(leaves | named, max_size=2)
+blocks = st.builds(
+    lambda type, more: {**more, "type": type},
+    st.sampled_from(WORDS),
+    st.dictionaries(st.sampled_from(NAMES), things, max_size=4),
+)
+turns_of_any_kind = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "system"]), "content": st.lists(blocks, max_size=3) | things}
+)
+FIELDS = ["messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "metadata", "output_config"]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), things, max_size=2), st.lists(turns_of_any_kind, max_size=2))
+def test_whatever_is_sent_is_translated_or_refused_with_the_fields_name(fields, messages):
+    body = {"max_tokens": 9, "messages": messages, **fields}
+    try:
+        done = chat(body)
+    except BadRequest as error:
+        assert error.field.split("[")[0].split(".")[0] in body
+        return
+    json.dumps(done.body)
+    native(body)
+    assert counted(body) >= 1

@@ -9,4 +9,5 @@ from waypost.gateway.apis.api import Written as Written
 from waypost.gateway.apis.chat import Chat
 from waypost.gateway.apis.messages import Messages
 
-APIS: Mapping[str, Api] = {api.path: api for api in (Chat(), Messages())}
+CHAT = Chat()
+APIS: Mapping[str, Api] = {api.path: api for api in (CHAT, Messages())}

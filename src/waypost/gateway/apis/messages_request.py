@@ -145,10 +145,11 @@ def _tools(asked: Mapping[str, Any], done: Translation) -> None:
 def _tool_choice(choice: Json) -> Any:
     if choice.get("type") == "tool" and isinstance(choice.get("name"), str):
         return {"type": "function", "function": {"name": choice["name"]}}
-    if choice.get("type") not in _CHOICES:
-        problem = f"must be auto, any, none, or tool with the name of one; got {kind(choice.get('type'))}"
-        raise BadRequest("tool_choice.type", problem)
-    return _CHOICES[choice["type"]]
+    for ours, theirs in _CHOICES.items():
+        if choice.get("type") == ours:
+            return theirs
+    problem = f"must be auto, any, none, or tool with the name of one; got {kind(choice.get('type'))}"
+    raise BadRequest("tool_choice.type", problem)
 
 
 def _system(system: Any) -> list[Json]:
@@ -231,7 +232,7 @@ def _parts(place: str, block: Json, done: Translation) -> list[Json]:
         case "document":
             return _document(place, block, done)
         case "search_result":
-            texts = [b.get("text") for b in block.get("content") or [] if isinstance(b, dict)]
+            texts = [b.get("text") for b in _blocks(block)]
             lines = [block.get("title"), block.get("source"), *texts]
             return [{"type": "text", "text": "\n".join(line for line in lines if isinstance(line, str))}]
     done.foreign.append(place)
@@ -251,14 +252,15 @@ def _image(place: str, source: Json, done: Translation) -> list[Json]:
 
 def _document(place: str, block: Json, done: Translation) -> list[Json]:
     source, title = _object(block, "source", place), block.get("title")
-    head = [{"type": "text", "text": title}] if isinstance(title, str) and title else []
+    title = title if isinstance(title, str) else ""
+    head = [{"type": "text", "text": title}] if title else []
     match source.get("type"):
         case "text":
             return [*head, {"type": "text", "text": _text(place, source, "data")}]
         case "content":
             inside = source.get("content")
-            blocks = [{"type": "text", "text": inside}] if isinstance(inside, str) else inside or []
-            return head + [part for b in blocks if isinstance(b, dict) for part in _parts(place, b, done)]
+            blocks = [{"type": "text", "text": inside}] if isinstance(inside, str) else _blocks(source)
+            return head + [part for b in blocks for part in _parts(place, b, done)]
         case "base64":
             data = f"data:{_text(place, source, 'media_type')};base64,{_text(place, source, 'data')}"
             return [{"type": "file", "file": {"filename": title or "document.pdf", "file_data": data}}]
@@ -273,9 +275,9 @@ def _joined(parts: Sequence[Json], between: str) -> str | list[Json]:
     return list(parts)
 
 
-def _blocks(message: Any) -> list[Json]:
-    content = message.get("content")
-    return content if isinstance(content, list) else []
+def _blocks(holder: Json) -> list[Json]:
+    content = holder.get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
 def _unsigned(block: Json) -> bool:

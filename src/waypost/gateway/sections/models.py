@@ -28,9 +28,11 @@ from waypost.gateway.sections.kinds import (
     read_fields,
     whole_number,
 )
+from waypost.gateway.sections.limits import LIMITS
 from waypost.pool import KINDS
 from waypost.pool.catalogue import LOCAL
 from waypost.pool.download import cache_folder, location
+from waypost.store.limits import Limits
 from waypost.types import ModelCard
 
 CAPABILITIES = ("json", "tools", "vision")
@@ -56,6 +58,7 @@ class ModelSettings:
     settings: Mapping[str, Any]
     where: str
     missing: str | None = None
+    limits: Limits | None = None
 
 
 def _models(entry: Entry) -> tuple[ModelSettings, ...]:
@@ -102,6 +105,7 @@ def _model(entry: Entry) -> ModelSettings:
         card=replace(_known(values["name"], kind, given), **stated),
         settings=MappingProxyType({name: value for name, value in values.items() if name in kinds}),
         where=entry.where,
+        limits=values.get("limits"),
         missing=f"the environment variable {missing[0]} is not set" if missing else None,
     )
 
@@ -145,7 +149,7 @@ def _path(entry: Entry) -> Path:
 
 
 _NAMED = Kind(_name, {"type": "string", "pattern": rf"^(?!auto$|auto:){_NAME.pattern}$|^\$\{{"})
-_EVERY: Mapping[str, Kind] = {"name": _NAMED, "kind": one_of(CONFIGURABLE), "optional": FLAG}
+_EVERY: Mapping[str, Kind] = {"name": _NAMED, "kind": one_of(CONFIGURABLE), "optional": FLAG, "limits": LIMITS}
 _BY_ANNOTATION: Mapping[str, Kind] = {
     "Secret": SECRET,
     "Path": Kind(_path, PATH.schema),
@@ -172,6 +176,7 @@ SAYS: Mapping[str, str] = {
     "name": "What clients ask for; letters, digits and . _ : / @ + -.",
     "kind": "How the model is reached.",
     "optional": "Whether the gateway starts without the model's environment variables; it cannot be called then.",
+    "limits": "The most that all callers together may ask of it, and spend on it.",
     "base_url": "The provider's address, up to and including /v1 where it speaks OpenAI's protocol.",
     "api_key": "The environment variable that holds the provider's key, as ${NAME}.",
     "upstream": "What the provider calls the model; else its name here.",

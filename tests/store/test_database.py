@@ -1,0 +1,96 @@
+"""A Postgres that goes away and comes back: nothing acknowledged is lost, nobody waits, no password is told."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from waypost.errors import BadConfig
+from waypost.store import Decided, Feedback, Writer
+from waypost.store.database import Database, StoreDown
+from waypost.types import Decision
+
+DECISION = Decision("ridge", ("small",), {}, {}, {}, {}, {}, {}, "because")
+
+
+def decided(id: str) -> Decided:
+    return Decided(id, 1_795_000_000.5, "", None, "auto", DECISION, (), "small", 0.01, 1.1, 5, 7, 200)
+
+
+def eventually(true, seconds):
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def test_a_killed_postgres_loses_nothing_and_slows_nothing(postgres, tmp_path, caplog):
+    writer = Writer(postgres.get_uri(), spool=tmp_path / "spool")
+    writer.put(decided("before"))
+    writer.settled().result(30)
+    server = psutil.Process(postgres.get_pid())
+    family = [server, *server.children(recursive=True)]
+    server.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family, timeout=20)
+    slowest = 0.0
+    for number in range(2000):
+        begun = time.perf_counter()
+        writer.put(decided(str(number)))
+        slowest = max(slowest, time.perf_counter() - begun)
+    with pytest.raises(StoreDown, match="does not answer"):
+        writer.put_feedback(Feedback("before", 0.0, 1.0)).result(30)
+    with pytest.raises(StoreDown):
+        writer.find("before")
+    assert slowest < 0.5 and writer.dropped == 0 and len(writer) == 2000 and writer.down
+    postgres.ensure_postgres_running()
+    assert eventually(lambda: not len(writer), 30), caplog.text
+    assert writer.find("before") and writer.find("0") and writer.find("1999")
+    writer.put_feedback(Feedback("before", 0.0, 1.0)).result(30)
+    assert writer.spent("served", 0.0) == {"small": pytest.approx(20.01)}
+    assert not writer.down and caplog.text.count("answers again") == 1
+    writer.close()
+
+
+def test_a_gateway_starts_while_its_postgres_is_away_and_keeps_rows_for_it(tmp_path, caplog):
+    writer = Writer("postgresql://waypost:hunter2@127.0.0.1:1/rows", spool=tmp_path / "spool")
+    writer.put(decided("a"))
+    with pytest.raises(StoreDown) as told:
+        writer.settled().result(30)
+    writer.close(1.0)
+    assert "127.0.0.1:1/rows" in str(told.value) and "hunter2" not in caplog.text + str(told.value)
+    assert b'"id":"a"' in next((tmp_path / "spool").iterdir()).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://root:hunter2@host/rows", "begins with postgresql://, got one that begins with mysql://"),
+        ("postgresql://waypost:hunter2@host:port/rows", "cannot be read"),
+        ("postgresql://waypost:hunter2:x@[host/rows", "cannot be read"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_told_without_its_password(url, says):
+    with pytest.raises(BadConfig) as told:
+        Database(url)
+    assert says in str(told.value) and "hunter2" not in str(told.value)
+
+
+def test_a_database_that_does_not_exist_is_told_at_the_start(postgres_url):
+    from sqlalchemy import make_url
+
+    url = make_url(postgres_url).set(database="nowhere", password="hunter2").render_as_string(hide_password=False)
+    with pytest.raises(BadConfig, match='database "nowhere" does not exist') as told:
+        Database(url)
+    assert "hunter2" not in str(told.value)
+
+
+def test_no_driver_is_needed_and_none_is_brought_for_a_file(tmp_path):
+    code = "import sys; from pathlib import Path; from waypost.store import Writer; Writer(Path(sys.argv[1])).close(); "
+    code += "assert not {'psycopg', 'sqlalchemy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.sqlite")], check=True)
