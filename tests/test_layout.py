@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     **dict.fromkeys(FACTS, NOUNS),
+    "pool": NOUNS | {"encoders"},
     "routers": NOUNS | FACTS,
     "checks": NOUNS | FACTS | {"routers"},
     "strategies": NOUNS | FACTS | {"routers"},

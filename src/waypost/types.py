@@ -25,7 +25,8 @@ class ModelCard:
     a prompt cache (``usd_per_mtok_cached``), written to it (``usd_per_mtok_written``) and thought but not shown
     (``usd_per_mtok_reasoning``) may have prices of their own; without one they are billed like other input or output.
     ``context`` is in tokens, ``parameters`` in billions, ``answer_tokens`` the length of a typical answer.
-    ``apis`` are the APIs that it speaks itself; "chat" is the one to which the others can be translated.
+    ``apis`` are the APIs that it speaks itself; "chat" is the one to which the others can be translated.  Models of the
+    same ``upstream``, the provider's name of it, are one and the same in different places.
 
     >>> ModelCard("small", usd_per_mtok_in=0.1, usd_per_mtok_out=0.4).usd(1_000_000, 500_000)
     0.3
@@ -48,6 +49,7 @@ class ModelCard:
     usd_per_mtok_written: float | None = None
     usd_per_mtok_reasoning: float | None = None
     apis: frozenset[str] = frozenset({"chat"})
+    upstream: str = ""
 
     def usd(
         self, tokens_in: int, tokens_out: int, *, cached: int = 0, written: int = 0, reasoning: int = 0
@@ -90,7 +92,8 @@ class Native:
     """A request as it came by another API than chat completions (``responses``, ``messages`` …), body untouched.
 
     ``headers`` are those of the client's that belong to the API.  ``foreign`` names what in the body chat completions
-    have no shape for: where there is such a thing, only a model that speaks the API can be asked.
+    have no shape for, each beginning with the field as in "tools[0] of type 'web_search'": where there is such a
+    thing, only a model that speaks the API can be asked.
     """
 
     api: str

@@ -52,7 +52,8 @@ class Upstream:
         self.heads.append((scope["path"], dict(scope["headers"])))
         self.seen.append(body | {"authorization": dict(scope["headers"]).get(b"authorization", b"").decode()})
         self.began.put(body["model"])
-        behave = getattr(self, body["model"].replace("-", "_"), self.ok)
+        of_path = getattr(self, scope["path"].removeprefix("/v1/").replace("/", "_"), self.ok)
+        behave = getattr(self, body["model"].replace("-", "_"), of_path)
         await behave(body, receive, send)
 
     async def ok(self, body, receive, send) -> None:
@@ -71,6 +72,37 @@ class Upstream:
 
     async def limit429(self, body, receive, send) -> None:
         await whole(send, 429, {"error": {"message": "slow down"}}, [(b"retry-after", b"7")])
+
+    async def truncated(self, body, receive, send) -> None:
+        await told(send, json.dumps(completion("x")).encode()[:-20])
+
+    async def no_choices(self, body, receive, send) -> None:
+        await told(send, b'{"id": "up", "object": "chat.completion", "choices": []}')
+
+    async def odd_choices(self, body, receive, send) -> None:
+        await told(send, b'{"choices": [{"message": {"content": "x"}}, 7], "usage": "lots"}')
+
+    async def error_in_200(self, body, receive, send) -> None:
+        await told(send, b'{"error": {"message": "out of memory", "code": 503}}')
+
+    async def events_of_garbage(self, body, receive, send) -> None:
+        await start_stream(send)
+        await send({"type": "http.response.body", "body": b"data: <p>Hello</p>\n\ndata: [DONE]\n\n"})
+
+    async def events_of_odd_choices(self, body, receive, send) -> None:
+        await start_stream(send)
+        await send({"type": "http.response.body", "body": b'data: {"choices": [7]}\n\ndata: [DONE]\n\n'})
+
+    async def error_event(self, body, receive, send) -> None:
+        await start_stream(send)
+        await event(send, {"error": {"message": "out of memory", "code": 503}})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def error_midway(self, body, receive, send) -> None:
+        await start_stream(send)
+        await event(send, self.chunks(body)[0])
+        await event(send, {"error": {"message": "out of memory", "code": 503}})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
     async def talks_back(self, body, receive, send) -> None:
         """Puts a head of its own into what it says."""
@@ -137,6 +169,87 @@ class Upstream:
         await event(send, chunk("caller", {}, "tool_calls"))
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
+    async def city(self, body, receive, send) -> None:
+        """Answers in JSON."""
+        await self.says(body, '{"name":"Paris"}', "stop", send)
+
+    async def long_winded(self, body, receive, send) -> None:
+        """Reaches the limit of its tokens."""
+        await self.says(body, "On and on", "length", send)
+
+    async def says(self, body, text: str, finish: str, send) -> None:
+        if not body.get("stream"):
+            answer = completion(body["model"])
+            answer["choices"][0] |= {"message": {"role": "assistant", "content": text}, "finish_reason": finish}
+            return await whole(send, 200, answer)
+        await start_stream(send)
+        await event(send, chunk(body["model"], {"content": text}))
+        await event(send, chunk(body["model"], {}, finish))
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def responses(self, body, receive, send) -> None:
+        """Of OpenAI's APIs, the one that is not translated here: with an item and a field of its own."""
+        text = {"type": "output_text", "text": "".join(PIECES), "annotations": [], "logprobs": []}
+        said = {"id": "msg_up", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+        searched = {"id": "ws_up", "type": "web_search_call", "status": "completed", "action": {"type": "search"}}
+        counts = {"input_tokens": 1000, "output_tokens": 2000, "total_tokens": 3000}
+        counts |= {"input_tokens_details": {"cached_tokens": 500}, "output_tokens_details": {"reasoning_tokens": 100}}
+        whole_one = {"id": "resp_up", "object": "response", "created_at": 1, "status": "completed", "vendor": "kept"}
+        whole_one |= {"model": f"{body['model']}-2026-11-01", "output": [searched, said], "usage": counts}
+        whole_one |= {"tools": body.get("tools", []), "tool_choice": "auto", "parallel_tool_calls": True}
+        if not body.get("stream"):
+            return await whole(send, 200, whole_one)
+        await start_stream(send)
+        begun = whole_one | {"status": "in_progress", "output": [], "usage": None}
+        at = {"item_id": "msg_up", "output_index": 1, "content_index": 0}
+        told = [("created", {"response": begun}), ("in_progress", {"response": begun})]
+        told += [("output_item.added", {"output_index": 0, "item": searched | {"status": "in_progress"}})]
+        told += [("output_item.done", {"output_index": 0, "item": searched})]
+        told += [("output_item.added", {"output_index": 1, "item": said | {"status": "in_progress", "content": []}})]
+        told += [("content_part.added", at | {"part": text | {"text": ""}})]
+        told += [("output_text.delta", at | {"delta": piece, "logprobs": [], "obfuscation": "xx"}) for piece in PIECES]
+        told += [("output_text.done", at | {"text": text["text"], "logprobs": []})]
+        told += [("content_part.done", at | {"part": text}), ("output_item.done", {"output_index": 1, "item": said})]
+        end = [("completed", {"response": whole_one})]
+        if body["input"] == "Break off":
+            told, end = (
+                told[:8],
+                [("failed", {"response": whole_one | {"status": "failed", "error": {"message": "no"}}})],
+            )
+        for number, (name, fields) in enumerate(told + end):
+            data = {"type": f"response.{name}", "sequence_number": number, **fields}
+            raw = b"event: response.%s\ndata: %s\n\n" % (name.encode(), json.dumps(data).encode())
+            await send({"type": "http.response.body", "body": raw, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def completions(self, body, receive, send) -> None:
+        def one(text, finish=None, **more):
+            choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+            return {
+                "id": "cmpl-up",
+                "object": "text_completion",
+                "created": 1,
+                "model": "m",
+                "choices": [choice],
+                **more,
+            }
+
+        usage = completion(body["model"])["usage"]
+        if not body.get("stream"):
+            return await whole(send, 200, one("".join(PIECES), "stop", usage=usage, vendor="kept"))
+        await start_stream(send)
+        for piece in PIECES:
+            await event(send, one(piece, vendor="kept"))
+        await event(send, one("", "stop"))
+        if (body.get("stream_options") or {}).get("include_usage"):
+            await event(send, one("") | {"choices": [], "usage": usage})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def embeddings(self, body, receive, send) -> None:
+        rows = [{"object": "embedding", "index": 0, "embedding": "AACAPwAAAEA=", "vendor": "kept"}]
+        usage = {"prompt_tokens": 1000, "total_tokens": 1000}
+        await whole(send, 200, {"object": "list", "data": rows, "model": "up", "usage": usage})
+
     def chunks(self, body) -> list[dict[str, Any]]:
         model = body["model"]
         texts = [chunk(model, {"role": "assistant", "content": PIECES[0]})]
@@ -177,6 +290,12 @@ async def whole(send, status, payload, headers=()) -> None:
     body = json.dumps(payload).encode()
     all_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
     await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def told(send, body: bytes) -> None:
+    """Status 200, come what may."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": body})
 
 

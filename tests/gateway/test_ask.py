@@ -107,6 +107,9 @@ def test_a_bad_header_is_named(header, field):
         ({"api_base": "http://evil.example"}, "api_base"),
         ({"base_url": "http://evil.example"}, "base_url"),
         ({"api_key": "sk-1"}, "api_key"),
+        ({"user_config": {"model_list": []}}, "user_config"),
+        ({"extra_body": {"api_base": "http://evil.example"}}, "extra_body"),
+        ({"extra_headers": {"authorization": "Bearer sk-1"}}, "extra_headers"),
     ],
 )
 def test_a_bad_field_is_named(body, field):

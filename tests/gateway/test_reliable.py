@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import time
 
 import openai
@@ -286,3 +288,98 @@ def test_when_the_chosen_rests_the_next_answers_without_a_call(serve, pool, upst
         assert reply.parse() is not None
     assert [seen["model"] for seen in upstream.seen].count("error500") == 5
     assert 'waypost_retries_total{model="error500"} 3' in served.client._client.get(f"{served.url}/metrics").text
+
+
+GARBAGE = ["garbage", "truncated", "no-choices", "odd-choices", "error-in-200", "events-of-garbage"]
+GARBAGE_EVENTS = [*GARBAGE, "events-of-odd-choices", "error-event"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "stream"), [*((bad, False) for bad in GARBAGE), *((bad, True) for bad in GARBAGE_EVENTS)]
+)
+def test_garbage_with_a_200_is_never_passed_on(serve, pool, bad, stream):
+    served = serve(pool(bad, "good", top=QUICK))
+    chat = served.client.chat.completions
+    reply = chat.with_raw_response.create(model="auto", messages=HELLO, stream=stream)
+    assert reply.headers["x-waypost-attempts"] == f"{bad}=failed,good=ok"
+    parts = list(reply.parse()) if stream else [reply.parse()]
+    assert {part.model.removesuffix("-2026-11-01") for part in parts} == {"good"}
+    with pytest.raises(openai.InternalServerError) as told:
+        chat.create(model=bad, messages=HELLO, stream=stream)
+    assert (told.value.status_code, told.value.code) == (502, "upstream_error")
+    assert told.value.response.headers["content-type"] == "application/json"
+
+
+def events(served, model: str) -> tuple[list[str], dict]:
+    """The events of a stream as they are sent, and the row of its request."""
+    body = {"model": model, "messages": HELLO, "stream": True}
+    with served.client._client.stream("POST", f"{served.url}/v1/chat/completions", json=body) as reply:
+        assert reply.status_code == 200
+        lines = [line.removeprefix("data: ") for line in reply.iter_lines() if line]
+        decision = reply.headers["x-waypost-decision"]
+    return lines, served.client._client.get(f"{served.url}/v1/decisions/{decision}").json()
+
+
+@pytest.mark.parametrize(
+    ("bad", "code", "status"),
+    [("cut", "upstream_error", 502), ("error-midway", "upstream_error", 502), ("hang-midway", "upstream_timeout", 504)],
+)
+def test_a_stream_that_fails_half_way_ends_with_one_typed_error_and_no_done(serve, pool, bad, code, status):
+    served = serve(pool(bad, "good", top=QUICK).replace("api_key", "idle_timeout: 0.3, api_key"))
+    lines, row = events(served, "auto")
+    error = json.loads(lines[-1])["error"]
+    assert (error["code"], error["type"], set(error)) == (code, "server_error", {"message", "type", "param", "code"})
+    assert "[DONE]" not in lines
+    assert not [line for line in lines[:-1] if "error" in json.loads(line)]
+    assert [(attempt["model"], attempt["outcome"]) for attempt in row["attempts"]] == [(bad, "cut")]
+
+
+@pytest.mark.parametrize(("stream", "limit"), [(True, "first_byte_timeout"), (False, "timeout")])
+def test_a_silent_model_is_left_for_the_next_after_its_time(serve, pool, upstream, stream, limit):
+    served = serve(pool("hang", "good", top=QUICK).replace("name: hang,", f"name: hang, {limit}: 0.3,"))
+    reply = served.client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, stream=stream)
+    assert reply.headers["x-waypost-attempts"] == "hang=failed,good=ok"
+    assert reply.parse() is not None
+    assert upstream.gone.get(timeout=10) == "hang", "the silent call is closed"
+    with pytest.raises(openai.InternalServerError) as told:
+        served.client.chat.completions.create(model="hang", messages=HELLO, stream=stream)
+    assert (told.value.status_code, told.value.code) == (504, "upstream_timeout")
+
+
+@either
+def test_a_client_that_leaves_has_its_call_cancelled_within_a_tenth_of_a_second(serve, pool, upstream, stream):
+    served = serve(pool("hang"))
+    body = json.dumps({"model": "hang", "messages": HELLO, "stream": stream}).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    taken = []
+    for _ in range(5):
+        with socket.create_connection((served.host, served.port), timeout=30) as connection:
+            connection.sendall(head + body)
+            assert upstream.began.get(timeout=30) == "hang"
+        left = time.monotonic()
+        assert upstream.gone.get(timeout=10) == "hang"
+        taken.append(time.monotonic() - left)
+    assert min(taken) < 0.1
+
+
+def test_no_field_of_a_request_sends_a_call_elsewhere(serve, pool, upstream):
+    served = serve(pool("small", "large", top=QUICK))
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.settimeout(0.3)
+        elsewhere = f"http://127.0.0.1:{trap.getsockname()[1]}/v1"
+        names = "api_base base_url endpoint url host proxy azure_endpoint provider litellm_params custom_llm_provider"
+        names += " user_config extra_body extra_headers organization api_version client model_info fallbacks metadata"
+        lures = {name: elsewhere for name in names.split()} | {"api_key": "sk-theirs", "authorization": "sk-theirs"}
+        for name, lure in lures.items():
+            for fields in ({name: lure}, {"metadata": {name: lure}}, {"user_config": lures}, {"vendor": [lures]}):
+                for model in ("auto", "large"):
+                    body = {"model": model, "messages": HELLO, **fields}
+                    reply = served.client._client.post(
+                        f"{served.url}/v1/chat/completions", json=body, headers={"x-base-url": elsewhere}
+                    )
+                    refused = not {"api_base", "base_url", "api_key", "user_config"}.isdisjoint(fields)
+                    refused = refused or not {"extra_body", "extra_headers"}.isdisjoint(fields)
+                    assert reply.status_code == (400 if refused else 200), (fields, reply.text)
+        with pytest.raises(TimeoutError):
+            trap.accept()
+    assert {seen["authorization"] for seen in upstream.seen} == {"Bearer sk-upstream-1234567890"}

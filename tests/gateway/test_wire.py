@@ -44,12 +44,21 @@ def test_every_object_is_read_as_it_was_written(value):
     assert read_object(json.dumps(value).encode()) == value
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"12", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b"{'a': 1}"])
+NO_OBJECTS = [b"", b"{", b"[]", b"12", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b"{'a': 1}"]
+NO_VALUES = [b'"\xff"', b'"\\ud800"', b"1e999", b"-1e999", b"9" * 400, b"Infinity", b"01", b'"\0"']
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS + [b'{"a": %s}' % value for value in NO_VALUES])
 def test_what_is_no_object_is_refused(body):
     with pytest.raises(BadRequest) as error:
         read_object(body)
     assert error.value.field == "body"
     assert len(str(error.value)) < 200
+
+
+def test_of_a_field_that_stands_twice_only_the_last_is_ever_seen_again():
+    # What is checked is also what is sent on, written anew, so no one behind us can read the other.
+    assert read_object(b'{"model": "cheap", "model": "dear"}') == {"model": "dear"}
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 500, 100_000])

@@ -209,7 +209,7 @@ def test_what_was_acknowledged_survives_a_kill(opened, store, tmp_path):
     assert heir.spent("served", 0.0) == {"large": pytest.approx(30.0)}
     assert [len(heir.find(str(number))["feedback"]) for number in range(20)] == [1] * 20
     heir.close()
-    assert not list((tmp_path / "spool").iterdir()), "what the database has is in no file any more"
+    assert not (tmp_path / "spool").exists(), "what the database has is in no file any more"
 
 
 def eventually(true, seconds=20.0):

@@ -36,6 +36,7 @@ def serve(
     """Serve the pool over OpenAI's API until Ctrl-C; a changed config is taken up, and SIGHUP asks for it."""
     from threadpoolctl import threadpool_limits
 
+    from waypost.gateway.logs import configure
     from waypost.gateway.server import Gateway
     from waypost.gateway.settings import load
     from waypost.gateway.worker import Worker
@@ -49,6 +50,7 @@ def serve(
         return replace(settings, server=server)
 
     settings = read()
+    configure(settings.logs)
     supervised = os.environ.get(VARIABLE)
     if supervised is None and not json:
         output.say(f"Waypost reads {settings.file}")

@@ -179,14 +179,17 @@ class App:
         await send_json(send, 200, {"status": "live"})
 
     async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.readiness.draining:
+            await send_json(send, 503, {"status": "draining", "ready": [], "not_ready": {}})
+            return
         states = await self.readiness.states()
         ready = [name for name, reason in states.items() if reason is None]
         waiting = {name: reason for name, reason in states.items() if reason is not None}
-        status = "draining" if self.readiness.draining else "ready" if ready else "not ready"
+        status = "ready" if ready else "not ready"
         body = {"status": status, "ready": ready, "not_ready": waiting}
         if self.serving.drifting is not None and self.serving.drifting.latest is not None:
             body["traffic"] = str(self.serving.drifting.latest)
-        await send_json(send, 200 if status == "ready" else 503, body)
+        await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.doors.guarded:

@@ -17,8 +17,9 @@ AUTO = "auto"
 _PREFIX = b"x-waypost-"
 _OBJECTIVE = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
 _OTHERS = frozenset({b"x-waypost-cache", b"x-waypost-session"})  # read elsewhere
-# Where a call goes, and with whose key, is the config's alone to say.
-_REFUSED = ("api_base", "base_url", "api_key")
+# Where a call goes, and with whose key, is the config's alone to say: no field of a body is ever read for it, so that
+# none can be forgotten here.  Who sends one of these believes otherwise, and is told.
+_REFUSED = ("api_base", "base_url", "api_key", "user_config", "extra_body", "extra_headers")
 # Of the client's own headers, the only ones that a provider gets.
 _PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
 _OURS = frozenset({"model", "messages", "stream", "waypost"})
@@ -28,11 +29,11 @@ _OURS = frozenset({"model", "messages", "stream", "waypost"})
 class Ask:
     """A request; without an ``objective`` it names its model and nothing is to be chosen.
 
-    ``body`` is in the shape of chat completions, by whichever ``api`` the request came.
+    ``came`` is the body as it came, in the shape of its ``api``.
     """
 
     api: Api
-    body: Mapping[str, Any]
+    came: Mapping[str, Any]
     query: Query
     model: str
     objective: Objective | None
@@ -53,6 +54,9 @@ def parse(
         BadRequest: a field is missing, of the wrong type, or may not come from a client; the error names it.
         UnknownModel: neither a model of the pool, nor ``auto``, nor ``auto:`` and a profile.
     """
+    for name in _REFUSED:
+        if name in said:
+            raise BadRequest(name, "cannot come with a request; providers and keys stand in the server's config")
     body, native = api.read(said)
     _check(body)
     needs = _needs(body)
@@ -67,7 +71,7 @@ def parse(
     )
     return Ask(
         api=api,
-        body=body,
+        came=said,
         query=query,
         model=body["model"],
         objective=_objective(body, headers, models, profiles),
@@ -122,9 +126,6 @@ _TYPES_INSIDE: Mapping[tuple[str, str], tuple[Callable[[object], bool], str]] = 
 
 
 def _check(body: Mapping[str, Any]) -> None:
-    for name in _REFUSED:
-        if name in body:
-            raise BadRequest(name, "cannot come with a request; providers and keys stand in the server's config")
     if not isinstance(body.get("model"), str):
         got = f"got {kind(body['model'])}" if "model" in body else "and is missing"
         raise BadRequest("model", f"must be the name of a model or 'auto', {got}")

@@ -14,6 +14,7 @@ from waypost.gateway.deciding import Deciding
 from waypost.gateway.doors import doors
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
+from waypost.gateway.logs import RequestLines
 from waypost.gateway.metrics import Metrics
 from waypost.gateway.pages import Pages
 from waypost.gateway.plan import Plan, plan
@@ -67,6 +68,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         drifting=planned.drifting,
         learning=learning,
         cache=_cache(settings, old),
+        lines=RequestLines(settings.logs.requests == "errors") if settings.logs.requests != "off" else None,
         decides_long=planned.decides_long,
         access=entrance.access,
         max_body_bytes=settings.server.max_body_bytes,

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from waypost.errors import BadRequest, WaypostError
+from waypost.errors import WaypostError
 from waypost.gateway.ask import Ask
 from waypost.gateway.sessions import Sessions
 from waypost.gateway.wire import Headers
 from waypost.objective import Objective, misfit
 from waypost.strategies import Cascade, Exploring
 from waypost.strategies.calls import in_order
-from waypost.types import Decision, ModelCard, Native, Query, Run, Strategy
+from waypost.types import Decision, ModelCard, Query, Run, Strategy
 
 _log = logging.getLogger(__name__)
 
@@ -88,14 +88,13 @@ class Choosing:
 
         Raises:
             NoModelLeft: the request's constraints removed every model.
-            BadInput: there is no text to route on, or the named model does not speak the API that the request needs.
+            BadInput: there is no text to route on.
         """
         query = asked.query
         shadow = self.shadow
         if shadow is not None and not asked.routed and asked.model != shadow.incumbent:
             shadow = None
         if not asked.routed and shadow is None:
-            _check_speaks(self.cards[asked.model], query.native)
             ranking = (asked.model, *self._fallbacks(asked.model, query, {asked.model: ""}))
             return Choice(_named(ranking), in_order(query, ranking))
         session = None
@@ -145,15 +144,15 @@ class Choosing:
         return tuple(name for name in seen.ranking if name != incumbent) if seen else ()
 
     def _fallbacks(self, model: str, query: Query, removed: Mapping[str, str]) -> tuple[str, ...]:
-        """Who is asked next, without those that cannot serve the request or were removed from it."""
+        """Who is asked next, without those that cannot serve the request or were removed from it.
+
+        Vectors of another model would be worse than none, so for embeddings it is the same model in other places.
+        """
         names = self.fallbacks.get(model, ())
+        if query.native is not None and query.native.api == "embeddings":
+            same = self.cards[model].upstream
+            names = tuple(n for n in names if n in self.cards and self.cards[n].upstream == same != "")
         return tuple(n for n in names if n not in removed and n in self.cards and not misfit(self.cards[n], query))
-
-
-def _check_speaks(card: ModelCard, native: Native | None) -> None:
-    if native is not None and native.foreign and native.api not in card.apis:
-        problem = f"can only be given to a model that speaks the {native.api} API itself; '{card.name}' does not"
-        raise BadRequest(native.foreign[0], problem)
 
 
 def _named(ranking: tuple[str, ...], router: str = "named", why: str = "") -> Decision:

@@ -51,10 +51,13 @@ class Deciding:
 def deciding(settings: Settings, cards: Mapping[str, ModelCard], folder: Path | None = None) -> Deciding:
     """What decides for the models of a config, or what was saved in ``folder`` instead.
 
+    Models that only make embeddings are never chosen among: vectors of different models cannot be compared.
+
     Raises:
         NotInstalled: a saved router is missing.
         BadConfig: a head stands where a router must, or the reverse, or it knows none of the models.
     """
+    cards = {name: card for name, card in cards.items() if card.apis != {"embeddings"}} or cards
     if folder is not None:
         return _saved(folder, cards, str(folder))
     chosen = _configured(settings, cards)

@@ -173,6 +173,11 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
     if old is not None and old[0].limits.redis == settings.limits.redis:
         return old[1].limiter
     if settings.limits.redis is None:
+        if settings.server.workers > 1 and (settings.teams or any(model.limits for model in settings.models)):
+            raise BadConfig(
+                f"{settings.file}: {settings.server.workers} workers would each keep the limits of teams and models "
+                "for themselves, and let through so many times as much; say `limits: {redis: ...}`, or `workers: 1`"
+            )
         return LocalLimiter()
     # Here and not above: a package that not everybody has.
     from waypost.errors import NotInstalled

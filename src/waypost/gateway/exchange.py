@@ -15,7 +15,7 @@ from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.cache.gathered import Gathered
-from waypost.gateway.cache.lookup import Looked
+from waypost.gateway.cache.lookup import Hit, Looked
 from waypost.gateway.choosing import Choice
 from waypost.gateway.drive import Drive
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
@@ -60,7 +60,7 @@ class Exchange:
         return self.choice.decision
 
     @property
-    def hit(self) -> str | None:
+    def hit(self) -> Hit | None:
         """How the cache has answered: "exact" or "semantic"; None: it has not."""
         return self.looked.how if self.looked is not None else None
 
@@ -115,8 +115,10 @@ class Exchange:
             tokens_reasoning=answer.tokens_reasoning if answer else 0,
             api=self.asked.api.name,
             session=self.choice.session,
+            cache=self.hit,
             shadow=self._shadow(),
             canary=self.choice.arm,
+            overhead_seconds=self.overhead,
         )
 
     def _shadow(self) -> dict[str, Any] | None:
@@ -138,14 +140,14 @@ class Exchange:
 
     async def _send_whole(self, send: Send) -> None:
         answer = await self._answered(send, None)
-        body = self.asked.api.whole(self.id, int(self.began), answer)
+        body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
         self._leaves()
         self.status = 200
         self.settle()
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
-        stream = self.asked.api.stream(self.id, int(self.began), self.asked.body)
+        stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
             answer = await self._answered(send, stream)

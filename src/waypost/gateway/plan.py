@@ -46,7 +46,7 @@ class Plan:
     @property
     def cards(self) -> Mapping[str, ModelCard]:
         """The cards of the models that can be called."""
-        return self.chosen.cards
+        return {name: model.card for name, model in self.models.items()}
 
     @property
     def unchosen(self) -> tuple[str, ...]:
@@ -78,14 +78,20 @@ def plan(settings: Settings, made: Mapping[str, Model] | None = None) -> Plan:
         chosen=chosen,
         profiles=profiles,
         budgets=budgets,
-        choosing=_choosing(settings, chosen, profiles, budgets),
+        choosing=_choosing(settings, chosen, cards, profiles, budgets),
         drifting=_drifting(settings, chosen, profiles["default"]),
         decides_long=_long(chosen.router),
     )
 
 
-def _choosing(settings: Settings, chosen: Deciding, profiles: Mapping[str, Objective], budgets: Budgets) -> Choosing:
-    shadow, canary, cards = settings.shadow, settings.canary, chosen.cards
+def _choosing(
+    settings: Settings,
+    chosen: Deciding,
+    cards: Mapping[str, ModelCard],
+    profiles: Mapping[str, Objective],
+    budgets: Budgets,
+) -> Choosing:
+    shadow, canary = settings.shadow, settings.canary
     if shadow is not None and shadow.incumbent not in cards:
         raise BadConfig(f"{settings.places['shadow']}: the incumbent '{shadow.incumbent}' cannot be called")
     return Choosing(

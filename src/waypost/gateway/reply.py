@@ -60,6 +60,8 @@ def usage(answer: Answer) -> Json:
 def whole_delta(answer: Answer) -> Delta:
     """A whole answer as one piece of a stream; what a provider's message holds (tool calls …) stays in it."""
     body = answer.body or {}
+    if answer.api != "chat":
+        return Delta(answer.text, body, None, answer.api)
     if not body.get("choices"):
         return Delta(answer.text, answer.body, api=answer.api)
     chunk = {name: value for name, value in body.items() if name not in ("choices", "usage")}

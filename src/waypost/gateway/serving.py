@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import WaypostError
+from waypost.gateway import speaking
 from waypost.gateway.access import Access, Visit
 from waypost.gateway.apis import CHAT, Api
 from waypost.gateway.ask import Ask, parse
@@ -27,6 +28,7 @@ from waypost.gateway.exposition import Family
 from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
+from waypost.gateway.logs import RequestLines
 from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
 from waypost.gateway.reliable import patient
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
@@ -59,6 +61,7 @@ class Serving:
     max_body_bytes: int = 10_000_000
     max_in_flight: int = 256
     cache: Cache | None = None
+    lines: RequestLines | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +88,8 @@ class Serving:
             status = error_status(error) if isinstance(error, WaypostError) else _GONE
             limit = error.code if isinstance(error, WaypostError) and status == LimitReached.status else None
             self.metrics.refused(api.name, status, limit)
+            if self.lines is not None:
+                self.lines.refused(api.name, status, error.code if isinstance(error, WaypostError) else "client_gone")
             raise
         else:
             await self._answer(exchange, receive, send)
@@ -109,6 +114,7 @@ class Serving:
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
+        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
@@ -117,7 +123,9 @@ class Serving:
         """Answered out of the cache, or decided."""
         if self.cache is None:
             return await self._decided(asked, visit, headers)
-        looked = await self.cache.look(visit.caller.tenant, asked, headers, self.models)
+        # Not the key's name, which another may get later.
+        key = visit.caller.key
+        looked = await self.cache.look(key.digest if key is not None else "", asked, headers, self.models)
         if looked is not None and looked.answer is not None:
             exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), visit, self._settle)
         else:
@@ -159,6 +167,8 @@ class Serving:
             answer=exchange.answer if exchange.hit is None else None,
         )
         self.ledger.put(row)
+        if self.lines is not None:
+            self.lines.ended(row)
         if exchange.hit is not None:
             return
         if self.learning is not None:

@@ -30,6 +30,7 @@ from waypost.gateway.sections.kinds import (
     setting,
 )
 from waypost.gateway.sections.limits import KEYS, TEAMS, LimiterSettings
+from waypost.gateway.sections.logs import LogSettings
 from waypost.gateway.sections.models import MODELS, ModelSettings
 from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_calibration, strange_profiles
 from waypost.gateway.sections.reliability import ReliabilitySettings
@@ -74,6 +75,7 @@ class Settings:
     spool: SpoolSettings = setting(section(SpoolSettings), "Where rows wait for the store.", SpoolSettings())
     keep_days: float | None = setting(number(least=1.0), "Days after which decisions are deleted; else never.", None)
     cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
+    logs: LogSettings = setting(section(LogSettings), "What is said on stderr while it runs.", LogSettings())
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,

@@ -9,6 +9,7 @@ from typing import Any
 from waypost.errors import BadInput, nearest
 from waypost.pool.anthropic import Anthropic
 from waypost.pool.arithmetic import Arithmetic
+from waypost.pool.encoder import LocalEncoder
 from waypost.pool.gguf import Gguf
 from waypost.pool.openai_http import OpenAI
 from waypost.pool.replay import Replay
@@ -21,6 +22,7 @@ KINDS: Mapping[str, type] = {
     "gguf": Gguf,
     "arithmetic": Arithmetic,
     "translate": Translate,
+    "encoder": LocalEncoder,
     "replay": Replay,
 }
 

@@ -83,10 +83,10 @@ class Anthropic:
         reply, raw = await self._provider.post("/v1/messages", self._body(query), headers)
         try:
             body = shape.completion(reply, self._upstream, int(time.time()))
-        except (AttributeError, KeyError, TypeError):
+            written = Written()
+            written.take(body)
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise self._provider.garbage("an object that is no message") from None
-        written = Written()
-        written.take(body)
         answer = written.answer(self.card, time.perf_counter() - start, body)
         return replace(answer, body=reply, raw=raw, api=API) if native else answer
 
@@ -121,7 +121,7 @@ class Anthropic:
     def _chunk(self, events: shape.Events, event: Json) -> Json | None:
         try:
             return events.chunk(event)
-        except (AttributeError, KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise self._provider.garbage("an event of another shape") from None
 
 

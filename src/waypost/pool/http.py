@@ -29,6 +29,7 @@ Json = Mapping[str, Any]
 _ANSWER_LIMIT = 256 << 20  # bytes of a whole answer: more is not a chat, even with pictures
 _REFUSAL_LIMIT = 64 << 10
 _END_SECONDS = 0.25
+_LAST = frozenset({"message_stop", "response.completed", "response.incomplete"})
 _TRANSPORT = (ConnectFailed, Broken, TimeoutError)
 
 
@@ -97,7 +98,7 @@ class Provider:
                 while chunk := await call.chunk(wait):
                     wait = self._timeouts.idle
                     for event in parser.feed(chunk):
-                        last = event.data == b"[DONE]" or event.name == "message_stop"
+                        last = event.data == b"[DONE]" or event.name in _LAST
                         yield event
             finally:
                 if last:
@@ -127,6 +128,10 @@ class Provider:
             ModelFailed: it is no JSON object, or it holds an error.
         """
         return self._sound(self._object(event.data))
+
+    def broken_off(self, error: Json) -> ModelFailed:
+        """The error for an answer in which the provider says that it failed."""
+        return ModelFailed(f"{self._name}: {self._place} broke off: {self._told(error)}", kind="status")
 
     def garbage(self, found: object) -> ModelFailed:
         """The error for a 200 whose content is not what the protocol promises."""

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
+from waypost.errors import BadInput, Declined, nearest
 from waypost.pool.catalogue import priced
 from waypost.pool.http import Json, Provider, Timeouts
+from waypost.pool.responses_shape import Told
 from waypost.pool.secret import Secret
+from waypost.pool.usage import Usage
 from waypost.pool.written import Written
-from waypost.types import Answer, Delta, ModelCard, Query
+from waypost.types import Answer, Delta, ModelCard, Native, Query
+
+PATHS = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "responses": "/responses",
+}
+_OPENAIS = ("chat", "embeddings", "responses")
+_OTHERS = ("chat", "embeddings", "completions")
 
 
 class OpenAI:
     """A model behind an OpenAI-compatible endpoint; everything in the request and the answer passes untouched.
 
     ``base_url`` goes up to and including ``/v1``; ``upstream`` is the provider's name of the model, by default the
-    card's.  Timeouts are in seconds.  A card without a price gets the provider's list price where it is known.
+    card's.  ``apis`` are those of OpenAI's APIs that the endpoint has for the model; by default chat and embeddings,
+    and ``responses`` where the endpoint is OpenAI's, ``completions`` where it is not.  Timeouts are in seconds.  A card
+    without a price gets the provider's list price where it is known.
     """
 
     def __init__(
@@ -28,16 +44,19 @@ class OpenAI:
         base_url: str = "https://api.openai.com/v1",
         api_key: Secret | None = None,
         upstream: str | None = None,
+        apis: tuple[str, ...] | None = None,
         timeout: float = 600.0,
         connect_timeout: float = 10.0,
         first_byte_timeout: float = 120.0,
         idle_timeout: float = 60.0,
     ) -> None:
         self._upstream = upstream or card.name
-        self.card = priced(card, self._upstream)
         timeouts = Timeouts(connect_timeout, first_byte_timeout, idle_timeout, timeout)
         headers = {"authorization": Secret(f"Bearer {api_key.reveal()}")} if api_key else {}
         self._provider = Provider(card.name, base_url, headers, timeouts)
+        self.card = replace(
+            priced(card, self._upstream), apis=_apis(card.name, base_url, apis), upstream=self._upstream
+        )
 
     async def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
         """Yield the provider's chunks as they come, then the `Answer`; leaving early closes the connection.
@@ -46,11 +65,16 @@ class OpenAI:
             ModelTimeout: see `waypost.pool.http.Timeouts`.
             ModelFailed: a refusal, an error inside the stream, or a stream that ends before its answer.
         """
+        if native := self._native(query):
+            async with aclosing(self._stream_native(native)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
         start = time.perf_counter()
         options = query.parameters.get("stream_options") or {}
         body = self._body(query) | {"stream": True, "stream_options": {**options, "include_usage": True}}
         written, last = Written(), None
-        async for event in self._provider.events("/chat/completions", body):
+        async for event in self._provider.events(PATHS["chat"], body):
             if event.data == b"[DONE]":
                 written.finish = written.finish or "stop"
                 last = event.raw
@@ -66,8 +90,10 @@ class OpenAI:
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, with the provider's JSON as its ``body``; raises as `stream` does."""
+        if native := self._native(query):
+            return await self._complete_native(native)
         start = time.perf_counter()
-        body, raw = await self._provider.post("/chat/completions", self._body(query) | {"stream": False})
+        body, raw = await self._provider.post(PATHS["chat"], self._body(query) | {"stream": False})
         match body.get("choices"):
             case [{"message": dict()}, *_]:
                 written = Written()
@@ -83,12 +109,87 @@ class OpenAI:
         """Close all connections."""
         await self._provider.close()
 
-    def _take(self, written: Written, chunk: Json) -> str:
+    def _native(self, query: Query) -> Native | None:
+        """The request as it came, if it came by an API that the endpoint speaks.
+
+        Raises:
+            Declined: it did not, and chat is not spoken either.
+        """
+        native = query.native
+        if native is not None and native.api in self.card.apis:
+            return native
+        if "chat" not in self.card.apis:
+            raise Declined(f"{self.card.name} speaks {', '.join(sorted(self.card.apis))} only")
+        return None
+
+    async def _stream_native(self, native: Native) -> AsyncGenerator[Delta | Answer]:
+        """Events as they came; of completions all but the usage that only we have asked for."""
+        start = time.perf_counter()
+        body = {**native.body, "model": self._upstream, "stream": True}
+        asked_usage = True
+        if native.api == "completions":
+            options = native.body.get("stream_options") or {}
+            asked_usage = bool(options.get("include_usage"))
+            body["stream_options"] = {**options, "include_usage": True}
+        said = Told() if native.api == "responses" else Written()
+        async for event in self._provider.events(PATHS[native.api], body):
+            if event.data == b"[DONE]":
+                break
+            chunk = self._provider.event_json(event)
+            text = self._take(said, chunk)
+            if isinstance(said, Told) and said.failure:
+                raise self._provider.broken_off(said.failure)
+            if asked_usage or chunk.get("choices"):
+                yield Delta(text, chunk, event.raw, native.api)
+            if isinstance(said, Told) and said.over:
+                break
+        if not (said.over if isinstance(said, Told) else said.finish):
+            raise self._provider.cut()
+        yield replace(said.answer(self.card, time.perf_counter() - start), api=native.api)
+
+    async def _complete_native(self, native: Native) -> Answer:
+        start = time.perf_counter()
+        asked = {**native.body, "model": self._upstream}
+        if native.body.get("stream"):
+            asked["stream"] = False
+        body, raw = await self._provider.post(PATHS[native.api], asked)
+        if native.api == "embeddings":
+            answer = self._vectors(body)
+        else:
+            said = Told() if native.api == "responses" else Written()
+            self._take(said, body)
+            if isinstance(said, Told) and said.failure:
+                raise self._provider.broken_off(said.failure)
+            answer = said.answer(self.card, 0.0)
+        return replace(answer, seconds=time.perf_counter() - start, body=body, raw=raw, api=native.api)
+
+    def _vectors(self, body: Json) -> Answer:
+        if not isinstance(body.get("data"), list):
+            raise self._provider.garbage("an object without data")
+        used = Usage.of({"completion_tokens": 0, **(body.get("usage") or {})})
+        if used is None:
+            return Answer(self.card.name)
+        # Nothing comes out, so that an unknown price of output makes no unknown cost.
+        usd = used.usd(replace(self.card, usd_per_mtok_out=self.card.usd_per_mtok_out or 0.0))
+        return Answer(self.card.name, tokens_in=used.tokens_in, usd=usd)
+
+    def _take(self, said: Written | Told, chunk: Json) -> str:
         try:
-            return written.take(chunk)
+            return said.take(chunk)
         except ValueError as error:
             raise self._provider.garbage(error) from None
 
     def _body(self, query: Query) -> dict[str, Any]:
         passed = {k: v for k, v in query.parameters.items() if k not in ("stream", "stream_options")}
         return passed | {"model": self._upstream, "messages": list(query.messages)}
+
+
+def _apis(name: str, base_url: str, apis: tuple[str, ...] | None) -> frozenset[str]:
+    if apis is None:
+        return frozenset(_OPENAIS if urlsplit(base_url).hostname == "api.openai.com" else _OTHERS)
+    for api in apis:
+        if api not in PATHS:
+            raise BadInput(f"'{name}': no API '{api}'; 'apis' takes {', '.join(PATHS)}.{nearest(api, PATHS)}")
+    if not apis:
+        raise BadInput(f"'{name}': 'apis' must name at least one of {', '.join(PATHS)}")
+    return frozenset(apis)

@@ -252,7 +252,7 @@ class Database:
         from sqlalchemy import URL, create_engine, event
 
         how: dict[str, Any] = {
-            "json_serializer": lambda value: orjson.dumps(value).decode(),
+            "json_serializer": _json,
             "json_deserializer": orjson.loads,
             "hide_parameters": True,  # prompts and digests have no place in an error
         }
@@ -271,6 +271,12 @@ class Database:
         engine = create_engine(self._url, connect_args=arguments, **few, **how)
         event.listen(engine, "connect", _bounded)
         return engine
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    return orjson.dumps(value).decode()
 
 
 def _durable(connection: Any, _: Any) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from waypost.gateway.apis.api import Api as Api
 from waypost.gateway.apis.api import Written as Written
 from waypost.gateway.apis.chat import Chat
+from waypost.gateway.apis.completions import Completions
+from waypost.gateway.apis.embeddings import Embeddings
 from waypost.gateway.apis.messages import Messages
+from waypost.gateway.apis.responses import Responses
 
 CHAT = Chat()
-APIS: Mapping[str, Api] = {api.path: api for api in (CHAT, Messages())}
+_ALL: tuple[Api, ...] = (CHAT, Responses(), Messages(), Completions(), Embeddings())
+APIS: Mapping[str, Api] = {api.path: api for api in _ALL}

@@ -47,12 +47,15 @@ class Api(Protocol):
         """
         ...
 
-    def whole(self, id: str, created: int, answer: Answer) -> bytes:
-        """The body of a whole answer; ``id`` is the decision's, ``created`` in Unix seconds."""
+    def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
+        """The body of a whole answer to ``asked``, the request as it came.
+
+        ``id`` is the decision's, ``created`` is in Unix seconds.
+        """
         ...
 
-    def stream(self, id: str, created: int, body: Json) -> Written:
-        """What writes a streamed answer to the request ``body``, which is in the shape of chat completions."""
+    def stream(self, id: str, created: int, asked: Json) -> Written:
+        """What writes a streamed answer to ``asked``, the request as it came."""
         ...
 
     def error(self, error: WaypostError) -> Json:

@@ -25,15 +25,15 @@ class Chat:
         """The body as it is."""
         return body, None
 
-    def whole(self, id: str, created: int, answer: Answer) -> bytes:
+    def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
         """A provider's bytes as they came, or a completion made of the text."""
         if answer.raw is not None and answer.api == self.name:
             return answer.raw
         return orjson.dumps(completion(f"chatcmpl-{id}", created, answer))
 
-    def stream(self, id: str, created: int, body: Json) -> Stream:
+    def stream(self, id: str, created: int, asked: Json) -> Stream:
         """Chunks, with the usage as the last if the request asks for it."""
-        options = body.get("stream_options") or {}
+        options = asked.get("stream_options") or {}
         return Stream(f"chatcmpl-{id}", created, bool(options.get("include_usage")))
 
     def error(self, error: WaypostError) -> Json:

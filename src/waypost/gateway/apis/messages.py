@@ -27,13 +27,13 @@ class Messages:
         done = messages_request.chat(body)
         return done.body, Native(self.name, messages_request.native(body), foreign=tuple(done.foreign))
 
-    def whole(self, id: str, created: int, answer: Answer) -> bytes:
+    def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
         """Anthropic's bytes as they came, or a message that says the same as another provider's answer."""
         if answer.raw is not None and answer.api == self.name:
             return answer.raw
         return orjson.dumps(messages_reply.message(answer, f"msg_{id}"))
 
-    def stream(self, id: str, created: int, body: Json) -> messages_reply.Stream:
+    def stream(self, id: str, created: int, asked: Json) -> messages_reply.Stream:
         """Events from ``message_start`` to ``message_stop``."""
         return messages_reply.Stream(f"msg_{id}")
 

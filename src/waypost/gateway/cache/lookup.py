@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from waypost.gateway.sections.cache import CacheSettings
 from waypost.gateway.wire import Headers
 from waypost.outcomes.wording import folded
 from waypost.types import Answer, Encoder
+
+Hit = Literal["exact", "semantic"]
 
 
 class Store(Protocol):
@@ -54,7 +56,7 @@ class Looked:
     writes: bool
     vector: NDArray[np.float32] | None = None
     answer: Answer | None = None
-    how: str | None = None
+    how: Hit | None = None
     age: float = 0.0
 
 

@@ -157,6 +157,7 @@ _BY_ANNOTATION: Mapping[str, Kind] = {
     "float": number(least=0.0),
     "bool": FLAG,
     "str": TEXT,
+    "tuple[str, ...]": list_of(TEXT),
 }
 _WORDS = list_of(one_of(CAPABILITIES))
 _CARD: Mapping[str, Kind] = {
@@ -180,6 +181,8 @@ SAYS: Mapping[str, str] = {
     "base_url": "The provider's address, up to and including /v1 where it speaks OpenAI's protocol.",
     "api_key": "The environment variable that holds the provider's key, as ${NAME}.",
     "upstream": "What the provider calls the model; else its name here.",
+    "apis": "Which of OpenAI's APIs the endpoint has for the model: chat, completions, embeddings, responses.",
+    "encoder": "The encoder that makes the vectors: static-256 or minilm.",
     "timeout": "Seconds for the whole answer, streamed or not.",
     "connect_timeout": "Seconds until the connection stands.",
     "first_byte_timeout": "Seconds until the first byte of a streamed answer.",
