@@ -73,14 +73,18 @@ def serve(
 def _supervise(settings: Settings, json: bool) -> int:
     """Serve with several processes, each of which runs this command again."""
     from waypost.gateway.server import listen
-    from waypost.gateway.workers import Supervisor
+    from waypost.gateway.workers import Supervisor, divided
 
     def announce(line: str) -> None:
         _announce({**loads(line), "workers": settings.server.workers}, json)
 
     command = [sys.executable, "-m", "waypost", *sys.argv[1:]]
-    with listen(settings.server.host, settings.server.port) as listener:
-        return Supervisor(command, os.environ, listener, settings.server.workers, announce).run()
+    if doubt := divided(settings):
+        output.say(doubt)
+    server = settings.server
+    patience = server.shutdown_delay_seconds + server.drain_seconds + 10
+    with listen(server.host, server.port) as listener:
+        return Supervisor(command, os.environ, listener, server.workers, announce, patience).run()
 
 
 def _row(started: Started) -> dict[str, Any]:

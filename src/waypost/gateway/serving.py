@@ -121,7 +121,7 @@ class Serving:
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
-        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
+        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models, caller.may_call)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
