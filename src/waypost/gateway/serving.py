@@ -29,7 +29,14 @@ from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.logs import RequestLines
-from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
+from waypost.gateway.metrics import (
+    Metrics,
+    cache_families,
+    drift_families,
+    learning_families,
+    limits_families,
+    log_families,
+)
 from waypost.gateway.reliable import patient
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
@@ -191,6 +198,8 @@ class Serving:
     def families(self) -> Iterator[Family]:
         """What the parts say of themselves in the metrics."""
         yield from log_families(self.ledger.dropped, self.ledger.waiting)
+        if (shared := self.access.limiter.shared) is not None:
+            yield from limits_families(shared)
         if self.cache is not None:
             yield from cache_families(self.cache.looks)
         if self.drifting is not None and self.drifting.latest is not None:
