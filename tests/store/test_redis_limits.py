@@ -315,3 +315,19 @@ async def test_what_redis_was_not_told_it_is_told_at_the_end(server) -> None:
         held.settle(0.25)
         server.thaw()
     assert server.spent() == 0.375
+
+
+async def test_redis_is_asked_again_though_more_is_owed_by_the_end_of_each_delivery(server) -> None:
+    async with limiters(server.url, 1, wait=0.25) as (one,):
+        server.freeze()
+        held = await one.reserve(MINE, 0.001)
+        assert not one.link.up
+        server.thaw()
+        async with asyncio.timeout(10):
+            while not one.link.up:
+                if not len(one.link):
+                    (await one.reserve(MINE, 0.0)).settle(0.0)
+                await asyncio.sleep(0)
+        held.settle(0.001)
+        await told(one)
+        assert server.spent() == 0.001
