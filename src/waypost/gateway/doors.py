@@ -186,9 +186,10 @@ def _loopback(host: str) -> bool:
 
 
 def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
-    if old is not None and old[0].limits.redis == settings.limits.redis:
+    kept = settings.limits
+    if old is not None and (old[0].limits.redis, old[0].limits.wait_seconds) == (kept.redis, kept.wait_seconds):
         return old[1].limiter
-    if settings.limits.redis is None:
+    if kept.redis is None:
         kept_together(settings)
         return LocalLimiter()
     # Here and not above: a package that not everybody has.
@@ -196,6 +197,6 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
     from waypost.store.redis_limits import RedisLimiter
 
     try:
-        return RedisLimiter(settings.limits.redis.reveal())
+        return RedisLimiter(kept.redis.reveal(), wait=kept.wait_seconds)
     except ModuleNotFoundError:
         raise NotInstalled("limits are to be kept in Redis, which needs pip install 'waypost[redis]'") from None
