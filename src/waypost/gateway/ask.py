@@ -15,7 +15,7 @@ from waypost.types import Query
 
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
-_OBJECTIVE = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
+WISHES = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
 _OTHERS = frozenset({b"x-waypost-cache", b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say: no field of a body is ever read for it, so that
 # none can be forgotten here.  Who sends one of these believes otherwise, and is told.
@@ -100,7 +100,8 @@ def _is(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kinds)
 
 
-_TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+#: What a field must be, if it is there, and the words for it.
+TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "stream": (_is(bool), "true or false"),
     "stream_options": (_is(dict), "an object"),
     "waypost": (_is(dict), "an object"),
@@ -129,7 +130,7 @@ def _check(body: Mapping[str, Any]) -> None:
     if not isinstance(body.get("model"), str):
         got = f"got {kind(body['model'])}" if "model" in body else "and is missing"
         raise BadRequest("model", f"must be the name of a model or 'auto', {got}")
-    for name, (fits, wanted) in _TYPES.items():
+    for name, (fits, wanted) in TYPES.items():
         _check_type(name, body.get(name), fits, wanted)
     for (outer, inner), (fits, wanted) in _TYPES_INSIDE.items():
         _check_type(f"{outer}.{inner}", (body.get(outer) or {}).get(inner), fits, wanted)
@@ -205,8 +206,8 @@ def _header_wishes(headers: Headers) -> dict[str, Any]:
         if not header.startswith(_PREFIX) or header in _OTHERS:
             continue
         name, value = header[len(_PREFIX) :].decode("latin-1").replace("-", "_"), raw.decode("latin-1").strip()
-        if name not in _OBJECTIVE:
-            raise unknown(name.replace("_", "-"), [f.replace("_", "-") for f in _OBJECTIVE], _PREFIX.decode())
+        if name not in WISHES:
+            raise unknown(name.replace("_", "-"), [f.replace("_", "-") for f in WISHES], _PREFIX.decode())
         if name == "allowed":
             wishes[name] = [word.strip() for word in value.split(",") if word.strip()]
         elif name in ("flags", "bias"):
