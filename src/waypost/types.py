@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -102,7 +103,7 @@ class Native:
     foreign: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """One request: a conversation and what it needs of a model.
 
@@ -125,7 +126,7 @@ class Query:
         """A conversation of one user turn."""
         return cls(({"role": "user", "content": prompt},), parameters)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The last user turn, which is what a router sees; text parts of a multi-part turn are joined by newlines."""
         for message in reversed(self.messages):
@@ -133,7 +134,7 @@ class Query:
                 return message_text(message)
         return ""
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Length of the whole conversation in tokens, estimated as a quarter of its UTF-8 bytes."""
         return sum(len(message_text(m).encode(errors="replace")) for m in self.messages) // 4 + 1

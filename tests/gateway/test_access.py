@@ -264,3 +264,22 @@ def test_with_optional_keys_nobody_may_ask_and_a_wrong_key_may_not(serve, pool, 
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n" % len(body)
     assert b"200" in served.raw(head + b"\r\n" + body).split(b"\r\n")[0]
     assert b"401" in served.raw(head + b"authorization: Bearer wp-wrong\r\n\r\n" + body).split(b"\r\n")[0]
+
+
+def test_two_gateways_on_one_redis_keep_one_budget_and_one_rate(serve, pool, secret, redis_url) -> None:
+    key = secret(limits=Limits(usd=0.008, per="total", requests_per_minute=3))
+    text = pool("ok", top=f"{REQUIRED}\nlimits: {{redis: '{redis_url}'}}")
+    gateways = [serve(text), serve(text)]
+    links = [made.gateway._reloading.built.app.serving.access.limiter.link for made in gateways]
+    assert all(link.up for link in links)
+    for link in links:
+        link.wait = 10.0  # a slow machine is not taken for a dead Redis
+    with client(gateways[0], key) as one, client(gateways[1], key) as other:
+        assert ask(one, max_tokens=2000).headers["x-ratelimit-remaining-requests"] == "2"
+        assert ask(other, max_tokens=2000).headers["x-ratelimit-remaining-requests"] == "1"
+        with pytest.raises(openai.RateLimitError) as told:
+            ask(one, max_tokens=4000)
+        assert told.value.code == "insufficient_quota"
+        with pytest.raises(openai.RateLimitError) as told:
+            ask(other)
+        assert told.value.code == "rate_limit_exceeded"

@@ -44,14 +44,15 @@ def test_what_its_author_may_not_mean_is_a_warning(findings):
         "models:\n  - {name: arithmetic, kind: arithmetic}\n"
         "  - {name: ours, kind: openai, base_url: 'http://127.0.0.1:9/v1'}\n"
         "  - {name: theirs, kind: openai, api_key: '${NONE}', optional: true}\n"
-        "router: builtin\nserver: {host: 0.0.0.0}\n"
+        "router: builtin\nkeys: off\nserver: {host: 0.0.0.0, workers: 2}\nteams: {ours: {parallel: 3}}\n"
     )
     assert {level for level, _ in found} == {"warning"}
     said = [says for _, says in found]
     assert said[0] == "line 4: model 'theirs' cannot be called: the environment variable NONE is not set"
     assert said[1].startswith("line 3: model 'ours' has no price")
     assert said[2].startswith("line 3: model 'ours' is unknown to the router builtin")
-    assert said[3].startswith("line 6: 'server.host' is 0.0.0.0")
+    assert said[3].startswith("line 6: 'keys' is off and 'server.host' is 0.0.0.0")
+    assert said[4].startswith("line 7: 'server.workers' is 2, and each worker counts limits by itself")
 
 
 def test_models_are_asked_and_the_store_is_opened_only_when_told_to(findings, tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 
@@ -164,3 +165,75 @@ async def test_a_connection_that_never_comes_about_is_a_timeout():
         client = provider(f"https://127.0.0.1:{port}", connect=0.1)
         with pytest.raises(ModelTimeout, match=r"cannot connect to 127\.0\.0\.1:\d+; is it running and reachable\?"):
             await client.post("/x", {})
+
+
+async def test_a_whole_answer_that_stands_still_half_way_is_given_up_after_the_idle_time(upstream):
+    gone = asyncio.get_running_loop().create_future()
+
+    async def handler(exchange):
+        await exchange.send(b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"choices":')
+        gone.set_result(await exchange.gone())
+
+    upstream.handler = handler
+    with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.1 s") as told:
+        await provider(upstream.url, idle=0.1).post("/x", {})
+    assert told.value.kind == "late"
+    assert await asyncio.wait_for(gone, 5)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [
+        (b"HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\n{}", "status"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", "garbage"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", "lost"),
+        (b"", "lost"),
+        (b"220 smtp.example\r\n\r\n", "lost"),
+    ],
+)
+async def test_a_failure_says_of_what_kind_it_is(upstream, sent, kind):
+    upstream.handler = lambda exchange: exchange.send(sent)
+    with pytest.raises(ModelFailed) as told:
+        await provider(upstream.url).post("/x", {})
+    assert told.value.kind == kind
+
+
+async def test_no_connection_is_a_kind_of_its_own():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ModelFailed) as told:
+        await provider(f"http://127.0.0.1:{port}").post("/x", {})
+    assert told.value.kind == "connect"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [({"message": "m", "code": 429}, 429), ({"message": "m", "code": "busy"}, None), ({"code": 7}, None), ("m", None)],
+)
+async def test_an_error_with_a_200_has_the_status_that_stands_inside(upstream, error, status):
+    upstream.handler = lambda exchange: exchange.answer({"error": error})
+    with pytest.raises(ModelFailed) as told:
+        await provider(upstream.url).post("/x", {})
+    assert (told.value.upstream, told.value.kind) == (status, "status")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("-3", 0.0),
+        ("inf", None),
+        ("nan", None),
+        ("1e999", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("Wed, 99 Oct 99999999 07:28:00 GMT", None),
+    ],
+)
+async def test_any_retry_after_is_read_or_passed_over(upstream, header, seconds):
+    upstream.handler = lambda exchange: exchange.answer({}, 429, retry_after=header)
+    with pytest.raises(ModelFailed) as told:
+        await provider(upstream.url).post("/x", {})
+    assert told.value.retry_after == seconds

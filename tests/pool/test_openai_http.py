@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from waypost.errors import BadInput, ModelFailed, ModelTimeout
+from waypost.errors import BadInput, Declined, ModelFailed, ModelTimeout
 from waypost.pool.openai_http import OpenAI
 from waypost.pool.secret import Secret
-from waypost.types import Answer, ModelCard, Query
+from waypost.types import Answer, ModelCard, Native, Query
 
 CARD = ModelCard("near", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0)
 KEY = "sk-very-secret-key"
@@ -326,3 +326,69 @@ async def stream_of(exchange, *events):
     await exchange.begin_stream()
     for event in events:
         await exchange.event(event)
+
+
+@pytest.mark.parametrize("api", ["completions", "embeddings", "responses"])
+async def test_a_request_of_an_api_that_it_speaks_goes_there_untouched_but_for_the_model(upstream, api):
+    bodies = {
+        "completions": {"choices": [{"text": "Hi", "finish_reason": "stop"}], "usage": USAGE["usage"]},
+        "embeddings": {"data": [{"embedding": [1]}], "usage": {"prompt_tokens": 1000}},
+        "responses": {"object": "response", "output": [], "usage": {"input_tokens": 1000, "output_tokens": 500}},
+    }
+    upstream.handler = lambda exchange: exchange.answer(bodies[api])
+    asked = {"model": "near", "input": "Hi", "vendor": {"a": 1}}
+    near = model(upstream, apis=("chat", api))
+    answer = await near.complete(Query((), native=Native(api, asked)))
+    assert upstream.exchanges[0].path == f"/v1/{api}"
+    assert upstream.exchanges[0].body == asked | {"model": "far-1"}
+    assert (answer.api, answer.body, answer.tokens_in) == (api, bodies[api], 1000)
+    assert answer.usd == pytest.approx(0.001 if api == "embeddings" else 0.002)
+
+
+async def test_a_request_of_an_api_that_it_does_not_speak_is_asked_as_a_chat(upstream):
+    upstream.handler = lambda exchange: exchange.answer(reply_of("Hi"))
+    query = Query(({"role": "user", "content": "Hi"},), native=Native("responses", {"input": "Hi"}))
+    answer = await model(upstream).complete(query)
+    assert (upstream.exchanges[0].path, answer.api, answer.text) == ("/v1/chat/completions", "chat", "Hi")
+
+
+async def test_a_model_without_chat_declines_a_chat(upstream):
+    with pytest.raises(Declined, match="near speaks embeddings only"):
+        await model(upstream, apis=("embeddings",)).complete(Query.of("Hi"))
+
+
+async def test_a_response_that_failed_is_a_failed_call_in_the_providers_words(upstream):
+    upstream.handler = lambda exchange: exchange.answer(
+        {"object": "response", "status": "failed", "output": [], "error": {"message": "too long"}}
+    )
+    with pytest.raises(ModelFailed, match="broke off: too long"):
+        await model(upstream, apis=("responses",)).complete(Query((), native=Native("responses", {"input": "Hi"})))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "apis", "spoken"),
+    [
+        ("https://api.openai.com/v1", None, {"chat", "embeddings", "responses"}),
+        ("http://127.0.0.1:1/v1", None, {"chat", "embeddings", "completions"}),
+        ("http://127.0.0.1:1/v1", ("embeddings",), {"embeddings"}),
+    ],
+)
+def test_which_apis_it_speaks_is_said_or_known_by_the_address(base_url, apis, spoken):
+    assert OpenAI(CARD, base_url=base_url, apis=apis).card.apis == spoken
+
+
+@pytest.mark.parametrize(("apis", "told"), [(("respones",), "Did you mean 'responses'"), ((), "at least one of chat")])
+def test_an_api_that_does_not_exist_is_refused(apis, told):
+    with pytest.raises(BadInput, match=told):
+        OpenAI(CARD, apis=apis)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "name"),
+    [("https://api.openai.com/v1", "max_completion_tokens"), ("https://models.example/v1", "max_tokens")],
+)
+def test_a_translated_request_limits_the_answer_by_the_name_that_the_server_takes(base_url, name):
+    near = OpenAI(CARD, base_url=base_url)
+    told = Query.of("Hi", max_tokens=5)
+    assert near._body(replace(told, native=Native("messages", {})))[name] == 5
+    assert near._body(told)["max_tokens"] == 5, "a chat request passes untouched"

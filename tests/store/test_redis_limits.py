@@ -305,3 +305,13 @@ async def test_everything_that_is_kept_in_redis_has_an_end_and_one_prefix(redis_
 
 def test_the_address_of_redis_may_hold_a_password_and_is_not_shown() -> None:
     assert "hunter2" not in repr(RedisLimiter("redis://:hunter2@127.0.0.1:1/0"))
+
+
+async def test_what_redis_was_not_told_it_is_told_at_the_end(server) -> None:
+    async with limiters(server.url, 1, wait=0.05) as (one,):
+        held = await one.reserve(MINE, 0.5)
+        server.freeze()
+        (await one.reserve(MINE, 0.25)).settle(0.125)
+        held.settle(0.25)
+        server.thaw()
+    assert server.spent() == 0.375

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from waypost.errors import BadConfig, WaypostError
+from waypost.gateway.doors import keys_of
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import Settings, load
 from waypost.gateway.storing import writer
+from waypost.gateway.workers import divided
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: b
     """
     try:
         settings = load(path, env)
+        keys_of(settings)
         planned = plan(settings)
     except BadConfig as error:
         return [Finding("error", str(one)) for one in (error, *error.others)]
@@ -58,11 +61,13 @@ def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
             f"{places[name]}: model '{name}' is unknown to the router {planned.chosen.words}: "
             "it is called by name only, never by 'auto'"
         )
-    if not _private(settings.server.host):
+    if settings.keys == "off" and not _private(settings.server.host):
         yield (
-            f"{settings.places.get('server', settings.file)}: 'server.host' is {settings.server.host}, and whoever "
-            "reaches it may spend on your keys; listen on 127.0.0.1 or keep others away"
+            f"{settings.places['keys']}: 'keys' is off and 'server.host' is {settings.server.host}: whoever reaches it "
+            "may spend on the keys of your providers; say `keys: required`, or listen on 127.0.0.1"
         )
+    if doubt := divided(settings):
+        yield doubt
 
 
 def _private(host: str) -> bool:

@@ -127,7 +127,7 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
             and nothing is said of keys.
         NotInstalled: Redis is asked for without its package.
     """
-    keys = _keys(settings)
+    keys = keys_of(settings)
     limiter = _limiter(settings, old)
     ring = None
     if keys != "off" and writer is not None:
@@ -142,7 +142,12 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
     return Doors(access, ring, limiter, seeds, keys == "required" and not _loopback(settings.server.host))
 
 
-def _keys(settings: Settings) -> Keys:
+def keys_of(settings: Settings) -> Keys:
+    """Whether callers need a key.
+
+    Raises:
+        BadConfig: there is no store to keep them in, or others can reach the server and nothing is said of keys.
+    """
     host, keys = settings.server.host, settings.keys
     if keys is None:
         if not _loopback(host):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
 
 import httptools
 import orjson
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from waypost.errors import WaypostError
+from waypost.gateway.client import LEAVING
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.wire import Busy, TooLarge, error_body, error_headers
 
@@ -132,6 +134,7 @@ class Guarded(HttpToolsProtocol):
         self._host: bytes | None = None  # the last that was found good
         self._refusal: WaypostError | None = None
         self._running: RequestResponseCycle | None = None
+        self._leaving: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or turn away who is one too many."""
@@ -145,6 +148,8 @@ class Guarded(HttpToolsProtocol):
         """Tell the application that its client is gone; also that of a request which others stand behind."""
         self._door.left(self)
         self.until = self.stalled_until = math.inf
+        for leave in tuple(self._leaving):
+            leave()
         running = self._running
         if running is not None and not running.response_complete:
             running.disconnected = True
@@ -207,6 +212,7 @@ class Guarded(HttpToolsProtocol):
             self.cycle.keep_alive = False
         # Decided upon as it stands: a path that was decoded could be another one to whoever stands before us.
         self.scope["path"] = self.scope["raw_path"].decode("ascii")
+        cast(dict[str, Any], self.scope)[LEAVING] = self._leaving
 
     def on_message_complete(self) -> None:
         """The request is whole; its answer may take as long as it takes."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from waypost.gateway.budgets import Budgets
 from waypost.gateway.cache.choice import kept
 from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.choosing import Choosing
+from waypost.gateway.client import Client
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
@@ -76,6 +76,7 @@ class Serving:
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
         visit = None
+        client = Client(scope)
         try:
             caller = self.access.caller(scope["headers"])
             body = await read_body(scope, receive, self.max_body_bytes)
@@ -91,10 +92,16 @@ class Serving:
             if self.lines is not None:
                 self.lines.refused(api.name, status, error.code if isinstance(error, WaypostError) else "client_gone")
             raise
+        except asyncio.CancelledError:
+            if client.has_left():
+                self.metrics.refused(api.name, _GONE)
+                raise ClientGone from None
+            raise
         else:
-            await self._answer(exchange, receive, send)
+            await self._answer(exchange, client, send)
         finally:
             self.metrics.in_flight -= 1
+            client.close()
             if visit is not None:
                 visit.leave()
 
@@ -114,7 +121,7 @@ class Serving:
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
-        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
+        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models, caller.may_call)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
@@ -137,16 +144,19 @@ class Serving:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
         id = secrets.token_hex(12)
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
-        choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
+        long = self.decides_long and self.choosing.decides(asked)
+        choice = await asyncio.to_thread(choose) if long else choose()
         if self.drifting is not None:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
         return Exchange(asked, choice, drive, visit, self._settle, id)
 
-    async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _answer(self, exchange: Exchange, client: Client, send: Send) -> None:
         try:
-            async with _cancelled_when_gone(receive):
-                await exchange.send(send)
+            await exchange.send(send)
+        except asyncio.CancelledError:
+            if not client.has_left():
+                raise
         except Exception:
             exchange.status = 500
             raise
@@ -188,28 +198,3 @@ class Serving:
             yield from drift_families(self.drifting.latest)
         if self.learning is not None:
             yield from learning_families(self.learning)
-
-
-@asynccontextmanager
-async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what is done inside as soon as the client leaves, which is no error."""
-    task = asyncio.current_task()
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if task is not None:
-            task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        # Someone else may want this task to end too (the server, at its own end); only our own wish is settled.
-        if not gone or task is None or task.uncancel() > 0:
-            raise
-    finally:
-        watcher.cancel()

@@ -206,7 +206,7 @@ class RedisLimiter:
             counter.told(max(counter.spent, nano(usd)), "")
 
     async def close(self) -> None:
-        """Tell Redis what it was not told, for a second at most, and hang up."""
+        """Tell Redis what it was not told, for two seconds at most, and hang up."""
         await self.link.close()
 
     def _id(self) -> str:

@@ -92,3 +92,15 @@ def test_a_providers_refusal_is_told(serve, pool):
     with pytest.raises(openai.RateLimitError) as refused:
         serve(pool("limit429")).client.embeddings.create(model="limit429", input="Hi")
     assert refused.value.response.headers["retry-after"] == "7"
+
+
+def test_only_the_same_model_elsewhere_takes_over(serve, upstream):
+    def row(name, url, of):
+        reached = f"kind: openai, base_url: '{url}', api_key: '${{KEY}}', upstream: {of}, apis: [embeddings]"
+        return f"  - {{name: {name}, {reached}, usd_per_mtok_in: 1}}"
+
+    nowhere = "http://127.0.0.1:1/v1"
+    rows = [row("first", nowhere, "one"), row("other", upstream.url, "two"), row("second", upstream.url, "one")]
+    served = serve("\n".join(["models:", *rows, "fallback: {first: [other, second]}", "router: cheapest"]))
+    reply = served.client.embeddings.with_raw_response.create(model="first", input="Hi")
+    assert reply.headers["x-waypost-attempts"] == "first=failed,second=ok"
