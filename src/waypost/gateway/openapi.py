@@ -195,7 +195,7 @@ def _error(shape: str, status: int) -> Json:
     schema = {"$ref": f"#/components/schemas/{shape}"}
     if status in (400, 408, 413, 431):  # which may be found before it is clear for which API a request is
         schema = {"anyOf": [schema, {"$ref": "#/components/schemas/Error"}]}
-    headers: Json = {429: RATES | RETRY, 503: RETRY, 502: RETRY, 504: RETRY}.get(status, {})
+    headers = RATES | RETRY if status == 429 else RETRY if status in (502, 503, 504) else {}
     content = {"application/json": {"schema": schema}}
     return {"description": _WHY[status], "content": content, "headers": headers}
 
