@@ -192,7 +192,7 @@ def _errors(shape: str, *more: int) -> Json:
 
 
 def _error(shape: str, status: int) -> Json:
-    schema = {"$ref": f"#/components/schemas/{shape}"}
+    schema: Json = {"$ref": f"#/components/schemas/{shape}"}
     if status in (400, 408, 413, 431):  # which may be found before it is clear for which API a request is
         schema = {"anyOf": [schema, {"$ref": "#/components/schemas/Error"}]}
     headers = RATES | RETRY if status == 429 else RETRY if status in (502, 503, 504) else {}

@@ -212,3 +212,45 @@ def test_an_odd_body_is_answered_or_refused_by_name(fuzzed, client, search, soun
         sound(asking.ask(path, json.dumps(body).encode()), path)
 
     one()
+
+
+TEXTS = {
+    "nothing": b"",
+    "no JSON": b"{'model': 'auto'}",
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "no UTF-8": b'{"model": "\xff\xfe"}',
+    "half a pair": rb'{"model": "\ud800"}',
+    "the other half": rb'{"model": "\udc00\ud83d"}',
+    "no number": b'{"model": NaN}',
+    "beyond all numbers": b'{"model": 1e999}',
+    "a number of a million digits": b'{"model": ' + b"9" * 1_000_000 + b"}",
+    "very deep": b'{"model": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "very deep and open": b"[" * 1_000_000,
+    "the same key twice": b'{"model": "auto", "model": 7}',
+    "a text": b'"auto"',
+    "half": b'{"model": "au',
+    "two": b"{}{}",
+    "nul": b'{"model": "auto\\u0000"}',
+    "a name of a million letters": b'{"model": "' + b"a" * 1_000_000 + b'"}',
+    "a key of a million letters": b'{"' + b"a" * 1_000_000 + b'": 1}',
+}
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_what_is_hardly_json_is_refused_in_a_sentence(fuzzed, client, sound, path: str) -> None:
+    asking = client(fuzzed())
+    for what, text in TEXTS.items():
+        reply = asking.ask(path, text)
+        sound(reply, path)
+        assert reply.status in (400, 404), what
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/explain"])
+def test_a_conversation_of_a_hundred_thousand_turns_is_answered_or_refused(fuzzed, client, sound, path: str) -> None:
+    asking = client(fuzzed())
+    turns: list[Any] = [{"role": "user", "content": "Hi"}] * 100_000
+    field = "input" if path == "/v1/responses" else "messages"
+    for given_turns in (turns, [*turns, 7]):
+        reply = asking.ask(path, json.dumps({"model": "chat", "max_tokens": 9, field: given_turns}).encode())
+        sound(reply, path)
+        assert reply.status == (200 if given_turns is turns else 400)
