@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from waypost.errors import BadRequest, UnknownModel
@@ -29,7 +29,8 @@ _OURS = frozenset({"model", "messages", "stream", "waypost"})
 class Ask:
     """A request; without an ``objective`` it names its model and nothing is to be chosen.
 
-    ``came`` is the body as it came, in the shape of its ``api``.
+    ``came`` is the body as it came, in the shape of its ``api``.  ``barred`` are models that the caller may not have,
+    with the reasons.
     """
 
     api: Api
@@ -38,6 +39,7 @@ class Ask:
     model: str
     objective: Objective | None
     stream: bool
+    barred: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def routed(self) -> bool:

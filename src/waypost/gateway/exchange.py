@@ -122,12 +122,17 @@ class Exchange:
         )
 
     def _shadow(self) -> dict[str, Any] | None:
-        """What the router would have done, at the tokens of what was done; a cost that is not known is None."""
+        """What the router would have done, at the tokens of what was done; a cost that is not known is None.
+
+        Of another model than the one that answered, no cache is taken to know the conversation.
+        """
         watched, answer = self.choice.watched, self.answer
         if watched is None:
             return None
         usd = None
-        if answer is not None:
+        if answer is not None and answer.model == watched.model:
+            usd = answer.usd
+        elif answer is not None:
             usd = self.drive.models[watched.model].card.usd(answer.tokens_in, answer.tokens_out)
         incumbent = self.decision.model
         return {

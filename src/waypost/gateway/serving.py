@@ -144,7 +144,8 @@ class Serving:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
         id = secrets.token_hex(12)
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
-        choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
+        long = self.decides_long and self.choosing.decides(asked)
+        choice = await asyncio.to_thread(choose) if long else choose()
         if self.drifting is not None:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
