@@ -38,7 +38,10 @@ class Drive:
         try:
             wish = next(run)
             while True:
-                wish = run.send(await (self._ask_all(wish) if isinstance(wish, list) else self._ask(wish)))
+                start = time.perf_counter()
+                answers = await (self._ask_all(wish) if isinstance(wish, list) else self._ask(wish))
+                self.waited += time.perf_counter() - start
+                wish = run.send(answers)
         except StopIteration as end:
             answer: Answer = end.value
             return answer
