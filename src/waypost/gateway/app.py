@@ -22,6 +22,7 @@ from waypost.gateway.pages import Pages
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.reliable import metric_lines
 from waypost.gateway.serving import Serving
+from waypost.gateway.traces.sender import Sender
 from waypost.gateway.wire import (
     ClientGone,
     NotFound,
@@ -104,11 +105,20 @@ class App:
     def parts(self) -> list[object]:
         """What has to be closed at the end, and may go on in another application."""
         serving = self.serving
-        parts = (*serving.models.values(), serving.ledger, serving.learning, serving.cache, *self.doors.parts)
+        parts = (
+            *serving.models.values(),
+            serving.ledger,
+            serving.learning,
+            serving.cache,
+            self._sender,
+            *self.doors.parts,
+        )
         return [part for part in parts if part is not None]
 
     async def open(self) -> None:
         """Connect to what limits and keys are kept in; waits some seconds at most."""
+        if self._sender is not None:
+            self._sender.open()
         await self.doors.open()
 
     async def close(self, kept: Sequence[object] = ()) -> None:
@@ -122,7 +132,7 @@ class App:
                 await cache.close()
         finally:
             await self.doors.close(going_on)
-            for part in (self.serving.ledger, self.serving.learning):
+            for part in (self.serving.ledger, self.serving.learning, self._sender):
                 if part is not None and id(part) not in going_on:
                     await asyncio.to_thread(part.close)
 
@@ -132,6 +142,10 @@ class App:
         for name, end in zip(models, ends, strict=True):
             if end is not None:
                 _log.error("model %s was not closed", name, exc_info=end)
+
+    @property
+    def _sender(self) -> Sender | None:
+        return self.serving.tracer.sender if self.serving.tracer is not None else None
 
     def _caller(self, scope: Scope) -> Caller:
         return self.serving.access.caller(scope["headers"])

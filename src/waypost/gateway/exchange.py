@@ -35,7 +35,7 @@ class Exchange:
 
     ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
     hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of the
-    answer, ``overhead`` those of them that were not spent waiting for models.
+    answer, ``overhead`` those of them that were not spent waiting for models.  ``failure`` is what the client was told.
     """
 
     asked: Ask
@@ -52,6 +52,7 @@ class Exchange:
     looked: Looked | None = None
     first: float | None = None
     overhead: float | None = None
+    failure: WaypostError | None = None
     _gathered: Gathered | None = None
 
     @property
@@ -74,7 +75,7 @@ class Exchange:
         try:
             await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
         except WaypostError as error:
-            self.status = error_status(error)
+            self.status, self.failure = error_status(error), error
             self._leaves()
             self.settle()
             await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
@@ -164,7 +165,7 @@ class Exchange:
                 raise
             # The status line is gone, so the log and the metrics carry the failure, and the client an event of it.
             told = to_tell(error, f"the stream of decision {self.id}")
-            self.status = error_status(told)
+            self.status, self.failure = error_status(told), told
             last = stream.broken(told)
         else:
             self.status = 200

@@ -13,6 +13,7 @@ from waypost.errors import Declined, ModelFailed, ProviderRefused
 from waypost.gateway.breaker import CLOSED, HALF_OPEN, Breaker
 from waypost.gateway.drive import says_something
 from waypost.gateway.sections.reliability import ReliabilitySettings
+from waypost.pool.calling import CALLING, Retry
 from waypost.types import Answer, Delta, Model, ModelCard, Query
 
 _log = logging.getLogger(__name__)
@@ -169,6 +170,8 @@ class Reliable:
         tries.made += 1
         tries.last = error
         self.retries += 1
+        if (calling := CALLING.get()) is not None:
+            calling.retries.append(Retry(time.time_ns(), error, wait))
         return wait
 
     def _count(self, error: ModelFailed, probes: tuple[bool, bool]) -> None:

@@ -29,11 +29,20 @@ from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.logs import RequestLines
-from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
+from waypost.gateway.metrics import (
+    Metrics,
+    cache_families,
+    drift_families,
+    learning_families,
+    limit_of,
+    log_families,
+    trace_families,
+)
 from waypost.gateway.reliable import patient
+from waypost.gateway.traces.trace import Trace
+from waypost.gateway.traces.tracer import Tracer
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
-from waypost.store.limits import LimitReached
 from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
@@ -62,6 +71,7 @@ class Serving:
     max_in_flight: int = 256
     cache: Cache | None = None
     lines: RequestLines | None = None
+    tracer: Tracer | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,6 +86,7 @@ class Serving:
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
         visit = None
+        trace = self.tracer.begin(scope["headers"]) if self.tracer is not None else None
         client = Client(scope)
         try:
             caller = self.access.caller(scope["headers"])
@@ -85,17 +96,15 @@ class Serving:
             visit = await self.access.enter(caller, asked)
             exchange = await self._begun(asked, visit, scope["headers"])
             exchange.clock = clock
-        except (WaypostError, ClientGone) as error:
-            status = error_status(error) if isinstance(error, WaypostError) else _GONE
-            limit = error.code if isinstance(error, WaypostError) and status == LimitReached.status else None
-            self.metrics.refused(api.name, status, limit)
-            if self.lines is not None:
-                self.lines.refused(api.name, status, error.code if isinstance(error, WaypostError) else "client_gone")
+            exchange.drive.trace = trace
+        except Exception as error:
+            self._refused(api, error, trace)
             raise
         except asyncio.CancelledError:
             if client.has_left():
-                self.metrics.refused(api.name, _GONE)
-                raise ClientGone from None
+                gone = ClientGone()
+                self._refused(api, gone, trace)
+                raise gone from None
             raise
         else:
             await self._answer(exchange, client, send)
@@ -163,6 +172,19 @@ class Serving:
         finally:
             exchange.settle()
 
+    def _refused(self, api: Api, error: Exception, trace: Trace | None) -> None:
+        """Book a request that came to no decision."""
+        if isinstance(error, ClientGone):
+            status, code = _GONE, "client_gone"
+        else:
+            known = error if isinstance(error, WaypostError) else WaypostError()
+            status, code = error_status(known), known.code
+        self.metrics.refused(api.name, status, limit_of(error))
+        if self.lines is not None:
+            self.lines.refused(api.name, status, code)
+        if self.tracer is not None and trace is not None:
+            self.tracer.refused(trace, api.path, status, code)
+
     def _settle(self, exchange: Exchange) -> None:
         """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
         row = exchange.row(keep_prompt=self.ledger.keep_prompts)
@@ -175,10 +197,13 @@ class Serving:
             overhead=exchange.overhead,
             attempts=row.attempts,
             answer=exchange.answer if exchange.hit is None else None,
+            limit=limit_of(exchange.failure),
         )
         self.ledger.put(row)
         if self.lines is not None:
             self.lines.ended(row)
+        if self.tracer is not None and exchange.drive.trace is not None:
+            self.tracer.ended(exchange.drive.trace, exchange, row)
         if exchange.hit is not None:
             return
         if self.learning is not None:
@@ -194,6 +219,8 @@ class Serving:
         yield from log_families(self.ledger.dropped, self.ledger.waiting)
         if self.cache is not None:
             yield from cache_families(self.cache.looks)
+        if self.tracer is not None:
+            yield from trace_families(self.tracer.sender.sent, self.tracer.sender.lost)
         if self.drifting is not None and self.drifting.latest is not None:
             yield from drift_families(self.drifting.latest)
         if self.learning is not None:

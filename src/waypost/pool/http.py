@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 
 from waypost.errors import BadInput, ModelFailed, ModelTimeout
+from waypost.pool.calling import CALLING
 from waypost.pool.secret import Secret
 from waypost.pool.sse import Event, EventParser
 from waypost.pool.transport import ConnectFailed, Sending, Transport
@@ -153,6 +154,8 @@ class Provider:
             head = known
         else:
             head = self._heads[path] = self._head(path, {})
+        if (calling := CALLING.get()) is not None:
+            head += calling.head
         end = _now() + self._timeouts.total
         until = min(_now() + wait, end)
         return _Call(self, self._transport.send_head(head, orjson.dumps(body), until), wait, end)
@@ -246,6 +249,8 @@ class _Call:
             self.response = await self._sending.__aenter__()
         except _TRANSPORT as error:
             raise self._provider._ours(error, self._wait, late=False) from None
+        if (calling := CALLING.get()) is not None:
+            calling.status = self.response.status
         if not 200 <= self.response.status < 300:
             try:
                 await self._provider._refuse(self.response)

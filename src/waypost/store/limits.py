@@ -37,16 +37,22 @@ Scopes = Sequence[tuple[str, Limits]]
 
 
 class LimitReached(WaypostError):
-    """A rate or the number of parallel requests is at its limit; ``retry_after`` is in seconds, None: it never fits."""
+    """A rate or the number of parallel requests is at its limit; ``retry_after`` is in seconds, None: it never fits.
+
+    ``limit`` says which: "requests", "tokens" or "parallel".
+    """
 
     status = 429
     code = "rate_limit_exceeded"
 
-    def __init__(self, scope: str, problem: str, retry_after: float | None, room: Room | None = None) -> None:
+    def __init__(
+        self, scope: str, problem: str, retry_after: float | None, room: Room | None = None, *, limit: str
+    ) -> None:
         super().__init__(f"{spoken(scope)} {problem}")
         self.scope = scope
         self.retry_after = retry_after
         self.room = room
+        self.limit = limit
 
 
 class BudgetSpent(WaypostError):

@@ -306,7 +306,8 @@ def _left(limit: int | None, window: Window, second: int) -> int | None:
 
 def too_many(scope: str, limit: int) -> LimitReached:
     """The error for one more parallel request than is allowed."""
-    return LimitReached(scope, f"may have {limit} requests under way at once, and has; wait for one to end", 1.0)
+    problem = f"may have {limit} requests under way at once, and has; wait for one to end"
+    return LimitReached(scope, problem, 1.0, limit="parallel")
 
 
 def too_fast(scope: str, unit: str, limit: int, asked: int, wait: float | None) -> LimitReached:
@@ -316,7 +317,7 @@ def too_fast(scope: str, unit: str, limit: int, asked: int, wait: float | None) 
         problem = f"may use {limit} {unit} a minute, and this request alone needs about {asked}; ask for less at once"
     else:
         problem = f"may use {limit} {unit} a minute, and has; try again in {max(1, round(wait))} s"
-    return LimitReached(scope, problem, wait, room)
+    return LimitReached(scope, problem, wait, room, limit=unit)
 
 
 def tightest(rooms: Iterable[Room]) -> Room:
