@@ -83,7 +83,7 @@ def test_it_tells_the_whole_decision() -> None:
     text = " ".join(Reader(page(row())).text.split())
     for part in (
         "large answered", "2026-11-18T11:06:40.500+00:00", "Weights: large 100", "0.8000", "0.900", "$0.01", "1.50 s",
-        "25%", "large2", "failed", "0.100 s", "$0.01234", "of them cached 1500", "of them thought 7", "exact",
+        "25%", "large2", "failed", "0.100 s", "$0.0123", "of them cached 1500", "of them thought 7", "exact",
         "The router would have asked large", "0.50",
     ):  # fmt: skip
         assert part in text, part
