@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +35,7 @@ from waypost.gateway.metrics import (
     drift_families,
     learning_families,
     limit_of,
+    limits_families,
     log_families,
     trace_families,
 )
@@ -151,7 +152,7 @@ class Serving:
 
     async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
-        id = secrets.token_hex(12)
+        id = os.urandom(12).hex()
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
         choice = await asyncio.to_thread(choose) if long else choose()
@@ -217,6 +218,8 @@ class Serving:
     def families(self) -> Iterator[Family]:
         """What the parts say of themselves in the metrics."""
         yield from log_families(self.ledger.dropped, self.ledger.waiting)
+        if (shared := self.access.limiter.shared) is not None:
+            yield from limits_families(shared)
         if self.cache is not None:
             yield from cache_families(self.cache.looks)
         if self.tracer is not None:
