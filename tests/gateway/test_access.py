@@ -314,3 +314,20 @@ def test_two_gateways_on_one_redis_keep_one_budget_and_one_rate(serve, pool, sec
         with pytest.raises(openai.RateLimitError) as told:
             ask(other)
         assert told.value.code == "rate_limit_exceeded"
+
+
+def test_a_redis_that_is_away_is_told_of_and_keeps_nobody_from_serving(serve, pool, redis_url, tmp_path) -> None:
+    def said(redis: str) -> tuple[dict[str, Any], str]:
+        served = serve(pool("ok", top=f"router: cheapest\nlimits: {{redis: '{redis}'}}"))
+        http = served.client._client
+        ready = http.get(f"{served.url}/health/ready")
+        assert ready.status_code == 200
+        return ready.json(), http.get(f"{served.url}/metrics").text
+
+    ready, metrics = said(f"unix://{tmp_path}/nobody.sock")
+    assert ready["limits"] == "Redis does not answer: this process keeps limits by itself until it does"
+    assert "\nwaypost_redis_up 0\n" in metrics
+    assert "\nwaypost_redis_untold 0\n" in metrics
+    ready, metrics = said(redis_url)
+    assert "limits" not in ready
+    assert "\nwaypost_redis_up 1\n" in metrics

@@ -203,6 +203,9 @@ class App:
         body = {"status": status, "ready": ready, "not_ready": waiting}
         if self.serving.drifting is not None and self.serving.drifting.latest is not None:
             body["traffic"] = str(self.serving.drifting.latest)
+        shared = self.serving.access.limiter.shared
+        if shared is not None and not shared.up:
+            body["limits"] = "Redis does not answer: this process keeps limits by itself until it does"
         await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:

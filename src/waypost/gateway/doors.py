@@ -162,6 +162,22 @@ def keys_of(settings: Settings) -> Keys:
     return keys
 
 
+def kept_together(settings: Settings) -> None:
+    """Refuse limits of teams and models that several workers would each keep for themselves.
+
+    Raises:
+        BadConfig: there are such, and no Redis.
+    """
+    if settings.limits.redis is not None or settings.server.workers == 1:
+        return
+    if settings.teams or any(model.limits for model in settings.models):
+        raise BadConfig(
+            f"{settings.places.get('server', settings.file)}: {settings.server.workers} workers would each keep the "
+            "limits of teams and models for themselves, and let through so many times as much; say "
+            "`limits: {redis: ...}`, or `workers: 1`"
+        )
+
+
 def _loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -173,11 +189,7 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
     if old is not None and old[0].limits.redis == settings.limits.redis:
         return old[1].limiter
     if settings.limits.redis is None:
-        if settings.server.workers > 1 and (settings.teams or any(model.limits for model in settings.models)):
-            raise BadConfig(
-                f"{settings.file}: {settings.server.workers} workers would each keep the limits of teams and models "
-                "for themselves, and let through so many times as much; say `limits: {redis: ...}`, or `workers: 1`"
-            )
+        kept_together(settings)
         return LocalLimiter()
     # Here and not above: a package that not everybody has.
     from waypost.errors import NotInstalled

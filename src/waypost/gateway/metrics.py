@@ -12,7 +12,7 @@ from waypost.gateway.exposition import LONG, SHORT, Family, Histogram, Labels, c
 from waypost.gateway.learning import Learning
 from waypost.outcomes.drift import Drift
 from waypost.store import Attempt
-from waypost.store.limits import BudgetSpent, LimitReached
+from waypost.store.limits import BudgetSpent, LimitReached, Shared
 from waypost.types import Answer
 
 _NOBODY = "-"
@@ -173,6 +173,13 @@ def log_families(dropped: int, waiting: int) -> Iterator[Family]:
     """How the log of decisions is doing."""
     yield counter("waypost_log_rows_dropped_total", "Rows that the store could not take.", dropped)
     yield gauge("waypost_log_queue_length", "Rows that wait to be written.", waiting)
+
+
+def limits_families(shared: Shared) -> Iterator[Family]:
+    """How the Redis is doing on which limits are shared."""
+    says = "Whether Redis answers, and limits are kept together; of several workers, how many it answers."
+    yield gauge("waypost_redis_up", says, int(shared.up))
+    yield gauge("waypost_redis_untold", "Ends of requests and calls that Redis was not told yet.", shared.untold)
 
 
 def trace_families(sent: int, lost: int) -> Iterator[Family]:

@@ -35,6 +35,7 @@ from waypost.gateway.metrics import (
     drift_families,
     learning_families,
     limit_of,
+    limits_families,
     log_families,
     trace_families,
 )
@@ -217,6 +218,8 @@ class Serving:
     def families(self) -> Iterator[Family]:
         """What the parts say of themselves in the metrics."""
         yield from log_families(self.ledger.dropped, self.ledger.waiting)
+        if (shared := self.access.limiter.shared) is not None:
+            yield from limits_families(shared)
         if self.cache is not None:
             yield from cache_families(self.cache.looks)
         if self.tracer is not None:

@@ -79,6 +79,13 @@ class Room(NamedTuple):
     tokens_left: int | None = None
 
 
+class Shared(NamedTuple):
+    """How the place where several processes keep limits is doing: whether it answers, and what it was not told yet."""
+
+    up: bool
+    untold: int
+
+
 class Admission(Protocol):
     """A request that may go on."""
 
@@ -105,6 +112,11 @@ class Reservation(Protocol):
 
 class Limiter(Protocol):
     """Decides whether a request may go on and a call be paid: for all scopes, or for none of them."""
+
+    @property
+    def shared(self) -> Shared | None:
+        """Where limits are shared; None: they are this process's own."""
+        ...
 
     async def open(self) -> None:
         """Connect to what keeps the limits; waits a second at most, and goes on without."""

@@ -201,6 +201,11 @@ class LocalLimiter:
     most: int = 10_000
     _scopes: OrderedDict[str, _Scope] = field(default_factory=OrderedDict)
 
+    @property
+    def shared(self) -> None:
+        """Nothing is shared."""
+        return None
+
     async def open(self) -> None:
         """Nothing is needed."""
 

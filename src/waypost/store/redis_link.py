@@ -141,8 +141,12 @@ class RedisLink:
         if not await self._load():
             return
         while self._owed:
+            # Under load more is owed by the end of each delivery; a last batch may be left to go before what is asked.
+            last = len(self._owed) <= _BATCH
             if not await self._deliver(_OPEN_SECONDS):  # nobody waits for it yet
                 return
+            if last:
+                break
         self.up = True
         _log.warning("Redis answers again: limits are kept together again")
 
