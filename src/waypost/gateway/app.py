@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import BadRequest, nearest
+from waypost.gateway import decision_page
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT, count_tokens
 from waypost.gateway.ask import AUTO, passed
@@ -187,7 +188,12 @@ class App:
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
-        await send_json(send, 200, await self._owned(scope["path"].removeprefix(_DECISIONS), caller))
+        found = await self._owned(scope["path"].removeprefix(_DECISIONS), caller)
+        if decision_page.wanted(scope["headers"]):
+            page = decision_page.page(found)
+            await send_bytes(send, 200, page, b"text/html; charset=utf-8", decision_page.HEADERS)
+        else:
+            await send_json(send, 200, found)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "live"})
