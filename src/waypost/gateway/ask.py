@@ -25,7 +25,7 @@ _PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
 _OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """A request; without an ``objective`` it names its model and nothing is to be chosen.
 

@@ -79,7 +79,7 @@ class Provider:
         total, idle, answer = self._timeouts.total, self._timeouts.idle, bytearray()
         async with self._call(path, body, headers, total) as call:
             while not call.response.over:
-                answer += await call.chunk(idle)
+                answer += call.response.come() or await call.chunk(idle)
                 if len(answer) > _ANSWER_LIMIT:
                     raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
         raw = bytes(answer)
@@ -156,8 +156,9 @@ class Provider:
             head = self._heads[path] = self._head(path, {})
         if (calling := CALLING.get()) is not None:
             head += calling.head
-        end = _now() + self._timeouts.total
-        until = min(_now() + wait, end)
+        now = _now()
+        end = now + self._timeouts.total
+        until = min(now + wait, end)
         return _Call(self, self._transport.send_head(head, orjson.dumps(body), until), wait, end)
 
     def _head(self, path: str, more: Mapping[str, str]) -> bytes:
