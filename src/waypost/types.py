@@ -1,6 +1,7 @@
 """The nouns that pass between rooms.  Shape suffixes: N prompts, M models.
 
-Everything here is plain data: no I/O, no clock, and no import of any other room.
+Everything here is plain data: no I/O, no clock, and no import of any other room.  What is made for every request is
+never changed once it is made, but not frozen either: to freeze them would cost more than all else that is done to them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -103,7 +103,7 @@ class Native:
     foreign: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Query:
     """One request: a conversation and what it needs of a model.
 
@@ -120,13 +120,14 @@ class Query:
     needs: frozenset[str] = frozenset()
     native: Native | None = None
     cached: Mapping[str, int] = field(default_factory=dict)
+    _size: int = field(default=0, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, prompt: str, **parameters: Any) -> Self:
         """A conversation of one user turn."""
         return cls(({"role": "user", "content": prompt},), parameters)
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The last user turn, which is what a router sees; text parts of a multi-part turn are joined by newlines."""
         for message in reversed(self.messages):
@@ -134,10 +135,12 @@ class Query:
                 return message_text(message)
         return ""
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Length of the whole conversation in tokens, estimated as a quarter of its UTF-8 bytes."""
-        return sum(len(message_text(m).encode(errors="replace")) for m in self.messages) // 4 + 1
+        if not self._size:  # asked once for each model
+            self._size = sum(len(message_text(m).encode(errors="replace")) for m in self.messages) // 4 + 1
+        return self._size
 
 
 def message_text(message: Message) -> str:
@@ -163,7 +166,7 @@ class Prediction(NamedTuple):
     spread_NM: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """A choice and its reasons: models best first, what each was expected to give, what removed the others.
 
@@ -191,7 +194,7 @@ class Decision:
         return self.ranking[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A strategy's wish: ask this model.
 
@@ -204,7 +207,7 @@ class Call:
     final: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What came back of one call.
 
@@ -239,7 +242,7 @@ class Answer:
         return self.declined is None and self.error is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delta:
     """A piece of a streamed answer: its text and, from a remote provider, the provider's own chunk.
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from waypost.types import ModelCard
 
 
+# Objects that live at once before the collector looks: by default as few as five requests make.
+_COLLECT_AFTER = 20_000
+
+
 def serve(
     config: Annotated[Path | None, typer.Option(help="A config; else ./waypost.yaml, else the embedded pool.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; else the config's.")] = None,
@@ -64,6 +68,7 @@ def serve(
     # What was made up to here stays for as long as the process: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     # A prediction is a small product, which two threads that meet other work make many times slower.
     # The server has ended gracefully when it passes Ctrl-C on; there is nothing more to say.
     with threadpool_limits(1, "blas"), suppress(KeyboardInterrupt):

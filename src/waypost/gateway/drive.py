@@ -36,8 +36,23 @@ class Drive:
     waited: float = 0.0
     trace: Trace | None = None
 
-    async def pieces(self, run: Run, *, show: bool) -> AsyncGenerator[Delta | Answer]:
-        """Run a strategy to its end: yields its final answer, before it the pieces of it if they are to be shown.
+    async def whole(self, run: Run) -> Answer:
+        """Run a strategy to its end and give its answer; a call that declines or fails is sent to the strategy."""
+        try:
+            wish = next(run)
+            while True:
+                start = time.perf_counter()
+                answers = await (self._ask_all(wish) if isinstance(wish, list) else self._ask(wish))
+                self.waited += time.perf_counter() - start
+                wish = run.send(answers)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        finally:
+            run.close()
+
+    async def pieces(self, run: Run) -> AsyncGenerator[Delta | Answer]:
+        """Run a strategy to its end: yields the pieces of its final answer as they come, and then the whole.
 
         A call that declines or fails before its first piece is sent to the strategy, which goes on; once a piece
         was yielded nobody else can answer any more.
@@ -53,7 +68,7 @@ class Drive:
                     answers = await self._ask_all(wish)
                     self.waited += time.perf_counter() - start
                     wish = run.send(answers)
-                elif show and wish.final:
+                elif wish.final:
                     async with aclosing(self._show(wish)) as shown:
                         async for piece in shown:
                             if start:

@@ -145,7 +145,7 @@ class Exchange:
         }
 
     async def _send_whole(self, send: Send) -> None:
-        answer = await self._answered(send, None)
+        answer = self._given(await self.drive.whole(self.choice.run))
         body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
         self._leaves()
         self.status = 200
@@ -156,7 +156,7 @@ class Exchange:
         stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
-            answer = await self._answered(send, stream)
+            answer = await self._shown(send, stream)
             if not stream.begun:
                 await self._send_piece(send, stream, whole_delta(answer))
             last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
@@ -172,14 +172,17 @@ class Exchange:
         self.settle()
         await send({"type": "http.response.body", "body": last})
 
-    async def _answered(self, send: Send, stream: Written | None) -> Answer:
-        """Make the calls, showing the pieces on a stream; closing what makes them cancels what is under way."""
-        async with aclosing(self.drive.pieces(self.choice.run, show=stream is not None)) as pieces:
+    async def _shown(self, send: Send, stream: Written) -> Answer:
+        """Make the calls, sending the pieces; closing what makes them cancels what is under way."""
+        async with aclosing(self.drive.pieces(self.choice.run)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Answer):
                     answer = piece
-                elif stream is not None:
+                else:
                     await self._send_piece(send, stream, piece)
+        return self._given(answer)
+
+    def _given(self, answer: Answer) -> Answer:
         if not answer.ok:
             raise self.drive.failure()
         self.answer = answer

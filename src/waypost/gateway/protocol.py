@@ -110,6 +110,35 @@ def _times(limits: ServerSettings) -> tuple[float, ...]:
     return (limits.head_seconds, limits.body_idle_seconds, limits.body_seconds, limits.idle_seconds)
 
 
+class _Joined:
+    """The transport as one answer sees it: the head waits for the first bytes of the body, to leave with them.
+
+    uvicorn writes each by itself, and a write is the dearest thing that is done for a request.
+    """
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        self._transport = transport
+        self._cycle = cycle
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None and self._cycle.response_started:
+            self._head = data
+        elif self._head:
+            data, self._head = self._head + data, b""
+            self._transport.write(data)
+        else:
+            self._transport.write(data)  # more of the body, or the interim answer that asks for that of the request
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class Guarded(HttpToolsProtocol):
     """uvicorn's protocol with limits; ``until`` is the loop's time when what it waits for must have come."""
 
@@ -265,6 +294,7 @@ class Guarded(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.transport = cast(asyncio.Transport, _Joined(self.transport, cycle))
         super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import ChainMap
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -235,7 +236,7 @@ class _Patient:
 def patient(models: Mapping[str, Model], last: str) -> Mapping[str, Model]:
     """The same models, of which the ``last`` to be asked waits for longer, since nobody stands behind it."""
     model = models[last]
-    return {**models, last: model.patient} if isinstance(model, Reliable) else models
+    return ChainMap({last: model.patient}, models) if isinstance(model, Reliable) else models  # type: ignore[arg-type]
 
 
 def states(models: Mapping[str, Model]) -> dict[str, str]:

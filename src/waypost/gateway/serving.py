@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -152,7 +152,7 @@ class Serving:
 
     async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
-        id = secrets.token_hex(12)
+        id = os.urandom(12).hex()
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
         choice = await asyncio.to_thread(choose) if long else choose()

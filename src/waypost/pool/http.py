@@ -79,7 +79,7 @@ class Provider:
         total, idle, answer = self._timeouts.total, self._timeouts.idle, bytearray()
         async with self._call(path, body, headers, total) as call:
             while not call.response.over:
-                answer += await call.chunk(idle)
+                answer += call.response.come() or await call.chunk(idle)
                 if len(answer) > _ANSWER_LIMIT:
                     raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
         raw = bytes(answer)
@@ -96,9 +96,11 @@ class Provider:
         wait = min(self._timeouts.first_byte, self._timeouts.total)
         async with self._call(path, body, headers, wait) as call:
             try:
-                while chunk := await call.chunk(wait):
-                    wait = self._timeouts.idle
-                    for event in parser.feed(chunk):
+                more = True
+                while more:
+                    chunk = await call.chunk(wait)
+                    wait, more = self._timeouts.idle, bool(chunk)
+                    for event in parser.feed(chunk) if more else parser.end():
                         last = event.data == b"[DONE]" or event.name in _LAST
                         yield event
             finally:
@@ -156,8 +158,9 @@ class Provider:
             head = self._heads[path] = self._head(path, {})
         if (calling := CALLING.get()) is not None:
             head += calling.head
-        end = _now() + self._timeouts.total
-        until = min(_now() + wait, end)
+        now = _now()
+        end = now + self._timeouts.total
+        until = min(now + wait, end)
         return _Call(self, self._transport.send_head(head, orjson.dumps(body), until), wait, end)
 
     def _head(self, path: str, more: Mapping[str, str]) -> bytes:
