@@ -32,9 +32,11 @@ def test_what_two_replicas_promise_holds_while_one_and_redis_and_postgres_are_ki
         assert found[f"usd_{whose}_counted"] >= spent - 1e-6
     assert found["usd_held_by_killed"] >= 4 * found["usd_reserve"] - 0.01
     # Limits hold over both, and the dead one's parallel requests come back within its lease.
-    assert found["requests_in_a_minute"] == found["requests_per_minute"]
+    # One that was under way at the replica when it was killed counts, though nobody has its answer.
+    most = found["requests_per_minute"]
+    assert most - 1 <= found["requests_in_a_minute"] <= most
     minutes = 1 + found["requests_in_seconds"] // 60
-    assert found["requests_served"] <= minutes * found["requests_per_minute"]
+    assert found["requests_served"] <= minutes * most
     assert found["parallel_at_most"] == found["parallel"]
     assert found["refused_until_slots_free"] > 0
     assert found["seconds_until_slots_free"] < LEASE_SECONDS + 5
