@@ -54,7 +54,7 @@ def _span(span: Span) -> proto.Span:
         kind=proto.Span.SPAN_KIND_SERVER if span.serves else proto.Span.SPAN_KIND_CLIENT,
         start_time_unix_nano=span.start,
         end_time_unix_nano=max(span.start, span.end),
-        attributes=_pairs(span.attributes),
+        attributes=_pairs(span.common) + _pairs(span.attributes),
         events=[
             proto.Span.Event(name=e.name, time_unix_nano=e.at, attributes=_pairs(e.attributes)) for e in span.events
         ],
@@ -63,7 +63,7 @@ def _span(span: Span) -> proto.Span:
 
 
 def _pairs(attributes: Attributes) -> list[KeyValue]:
-    return [KeyValue(key=name, value=_value(value)) for name, value in attributes.items()]
+    return [KeyValue(key=name, value=_value(value)) for name, value in attributes.items() if value is not None]
 
 
 def _value(value: Value) -> AnyValue:
