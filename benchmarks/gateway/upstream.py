@@ -178,6 +178,9 @@ class Connection(asyncio.Protocol):
         except (ValueError, TypeError, KeyError, AttributeError):
             self.transport.write(answers.failure(path, 400, "the body must be a JSON object with a model"))
             return
+        if path == answers.COUNT:
+            self.transport.write(answers.COUNTED)
+            return
         if path not in answers.PATHS and path != "/v1/embeddings":
             self.transport.write(answers.failure(path, 404, "nothing lives here"))
             return
