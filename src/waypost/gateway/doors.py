@@ -133,7 +133,9 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
     if keys != "off" and writer is not None:
         kept = old[1].ring if old is not None and old[1].seeds.writer is writer else None
         ring = kept or KeyRing(KeyStore(writer.database).find_all)
-    seeds = Seeds(limiter, writer)
+    # Without anybody who could have a budget there is nothing to read, and the database need not be opened yet.
+    paying = keys != "off" or any(model.limits is not None for model in settings.models)
+    seeds = Seeds(limiter, writer if paying else None)
     identity = Identity(keys, ring if ring is not None else {}, settings.teams, met=seeds.met)
     models = {model.name: model.limits for model in settings.models if model.limits is not None}
     for name, limits in models.items():

@@ -90,7 +90,9 @@ def talk(served, pieces: list[bytes], *, ends: bool) -> bytes:
                 connection.shutdown(socket.SHUT_WR)
             while data := connection.recv(65536):
                 heard += data
-        except (ConnectionResetError, BrokenPipeError):
+        except TimeoutError:
+            raise
+        except OSError:
             pass  # it has closed on what it no longer reads
     return heard
 

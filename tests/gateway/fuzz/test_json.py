@@ -254,3 +254,30 @@ def test_a_conversation_of_a_hundred_thousand_turns_is_answered_or_refused(fuzze
         reply = asking.ask(path, json.dumps({"model": "chat", "max_tokens": 9, field: given_turns}).encode())
         sound(reply, path)
         assert reply.status == (200 if given_turns is turns else 400)
+
+
+TALK = st.one_of(
+    st.text(max_size=300),
+    st.text(st.sampled_from("0123456789+-*/^()%.,= kmg\0\n")),  # what an exact calculator reads
+    st.sampled_from([odd for odd in ODD if isinstance(odd, str)]),
+)
+
+
+@pytest.mark.parametrize("path", ["/v1/explain", "/v1/chat/completions"])
+def test_a_prompt_may_be_any_text_that_router_cache_and_calculator_read(serve, client, search, path: str) -> None:
+    asking = client(
+        serve(
+            "models: [{name: arithmetic, kind: arithmetic}]\nrouter: builtin\n"
+            "cache: {seconds: 60, semantic: {threshold: 0.9}}"
+        )
+    )
+
+    @search(100)
+    @given(TALK)
+    def one(prompt: str) -> None:
+        body = {"model": "auto", "messages": [{"role": "user", "content": prompt}]}
+        reply = asking.ask(path, json.dumps(body).encode())
+        # No more than that the only model declines what is no sum.
+        assert reply.status in (200, 400, 422), (reply.status, reply.body)
+
+    one()
