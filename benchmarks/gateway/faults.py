@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import faults_page
-from checks import clients, dependencies, destinations, failing, incidents, sharing
-from checks.beds import bed
+from checks import beds, clients, dependencies, destinations, failing, incidents, sharing
 from checks.check import Bed, Check, Found
 from peers import CannotInstall
 from targets import DidNotStart
@@ -62,25 +61,26 @@ class Beds:
         overloaded = check is sharing.OVERLOAD
         if overloaded not in self._started:
             models = [model for one in CHECKS for model in one.models]
-            self._started[overloaded] = self._stack.enter_context(bed(self.target, models, overloaded=overloaded))
+            self._started[overloaded] = self._stack.enter_context(beds.bed(self.target, models, overloaded=overloaded))
         return self._started[overloaded]
 
     def run(self, check: Check) -> Found:
         """Try a check; one that cannot even be tried to its end is not right."""
+        bed = self.of(check)
         try:
-            return check.run(self.of(check))
+            return check.run(bed)
         except (OSError, AssertionError, LookupError, TypeError, DidNotStart) as error:
             return Found(False, f"no end: {type(error).__name__}: {error}"[:200])
 
 
 def measured(target: str, checks: Sequence[Check]) -> Iterator[dict[str, Any]]:
     """A row for each check; ``right`` is None where it was not run, and ``did`` says why."""
-    with Beds(target) as beds:
+    with Beds(target) as started:
         for check in checks:
             if check.ours_only is not None and target != "waypost":
                 found = {"right": None, "did": check.ours_only}
             else:
-                one = beds.run(check)
+                one = started.run(check)
                 found = {"right": one.right, "did": one.did}
             print(f"{target}: {check.name}: {found['did']}", file=sys.stderr, flush=True)
             yield {"target": target, "about": TARGETS[target], "check": check.name, **found}

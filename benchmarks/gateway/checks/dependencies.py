@@ -223,7 +223,8 @@ def _disk_full(bed: Bed) -> Found:
         file = served.folder / "rows.sqlite"
         _until(lambda: _ids(before) <= _rows(file))
         _, hard = resource.prlimit(served.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(served.pid, resource.RLIMIT_FSIZE, (8192, hard))
+        largest = max(one.stat().st_size for one in served.folder.glob("rows.sqlite*") if one.is_file())
+        resource.prlimit(served.pid, resource.RLIMIT_FSIZE, (largest, hard))
         full = served.ask(40)
         slowest = max(reply.seconds for reply in full)
         lost = int(served.metric("waypost_log_rows_dropped_total"))
