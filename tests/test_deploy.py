@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from waypost.gateway.settings import load
+from waypost.gateway.settings import ServerSettings, load
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 CHART = DEPLOY / "chart"
@@ -162,6 +162,7 @@ def test_the_chart_s_config_is_taken_and_the_disruption_budget_leaves_room(tmp_p
     (tmp_path / "waypost.yaml").write_text(text)
     assert load(tmp_path / "waypost.yaml", ENV).server.port == VALUES["port"]
     assert VALUES["minAvailable"] < VALUES["replicas"]
+    assert VALUES["gracePeriod"] > ServerSettings().drain_seconds + 10
 
 
 def test_the_unit_is_hardened_reloads_and_stops_within_the_gateways_grace():
@@ -170,4 +171,4 @@ def test_the_unit_is_hardened_reloads_and_stops_within_the_gateways_grace():
     assert (unit["NoNewPrivileges"], unit["ProtectSystem"], unit["CapabilityBoundingSet"]) == ("yes", "strict", "")
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert unit["WorkingDirectory"] == f"/var/lib/{unit['StateDirectory']}", "the only folder that it can write to"
-    assert int(unit["TimeoutStopSec"]) > 15
+    assert int(unit["TimeoutStopSec"]) > ServerSettings().drain_seconds + 10

@@ -14,7 +14,7 @@ from waypost.routers import ROUTERS
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "waypost"
 MODULES = sorted(SRC.rglob("*.py"))
-PROJECT = ("src", "tests", "docs", "examples", "benchmarks", "reproductions", ".ci")
+PROJECT = ("src", "tests", "docs", "deploy", "examples", "benchmarks", "reproductions", ".ci")
 
 NOUNS = {"types", "errors"}
 FACTS = {"pool", "encoders", "outcomes", "objective"}

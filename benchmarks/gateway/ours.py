@@ -70,7 +70,7 @@ def _model(place: Place, name: str, upstream: str = MODEL) -> str:
 
 
 def _train(folder: Path) -> None:
-    """A `knn` router in a folder, trained as `benchmarks/decision.py` does it, in a process of its own."""
+    """A `ridge` router in a folder, trained as `benchmarks/decision.py` does it, in a process of its own."""
     if not folder.exists():
         subprocess.run([sys.executable, __file__, str(folder)], check=True, stdout=sys.stderr)
 
@@ -84,7 +84,7 @@ def main() -> None:
 
     known = generate(2000, seed=0)
     table = decision.table([sample.prompt for sample in known], [sample.group for sample in known])
-    routers.save(routers.make("knn").fit(table), sys.argv[1])
+    routers.save(routers.make("ridge").fit(table), sys.argv[1])
 
 
 if __name__ == "__main__":

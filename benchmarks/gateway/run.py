@@ -52,7 +52,7 @@ TARGETS = (
     Target("nginx", "a reverse proxy that looks at nothing", targets.nginx),
     Target("waypost", "the model named, nothing kept", ours.by_name, quick=True),
     Target("waypost-full", "the model named; keys, limits, metrics, decisions in SQLite", ours.everything, quick=True),
-    Target("waypost-learned", "`knn` chooses among ten models, prompts of 500 characters", ours.learned, True, 500),
+    Target("waypost-learned", "`ridge` chooses among ten models, prompts of 500 characters", ours.learned, True, 500),
     Target("vllm-router", "0.1.17, one worker behind it", targets.vllm_router),
     Target("tensorzero", "2026.6.0, no store", targets.tensorzero),
     Target("litellm", "1.106.2, a master key, no database", targets.litellm, quick=True),

@@ -306,14 +306,13 @@ def misfit(card: ModelCard, query: Query) -> str:
     """
     if "chat" not in card.apis and (query.native is None or query.native.api not in card.apis):
         return f"speaks {', '.join(sorted(card.apis))} only"
-    missing = sorted(query.needs - card.capabilities - card.apis)
-    if missing:
+    if query.needs and (missing := sorted(query.needs - card.capabilities - card.apis)):
         return f"cannot do {', '.join(missing)}"
+    if card.context is None:
+        return ""
     asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")
     tokens = query.size + int(asked or 0)
-    if card.context is not None and tokens > card.context:
-        return f"{tokens} tokens do not fit its context of {card.context}"
-    return ""
+    return f"{tokens} tokens do not fit its context of {card.context}" if tokens > card.context else ""
 
 
 @lru_cache(maxsize=64)

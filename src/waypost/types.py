@@ -1,6 +1,7 @@
 """The nouns that pass between rooms.  Shape suffixes: N prompts, M models.
 
-Everything here is plain data: no I/O, no clock, and no import of any other room.
+Everything here is plain data: no I/O, no clock, and no import of any other room.  What is made for every request is
+never changed once it is made, but not frozen either: to freeze them would cost more than all else that is done to them.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Native:
     foreign: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Query:
     """One request: a conversation and what it needs of a model.
 
@@ -119,6 +120,7 @@ class Query:
     needs: frozenset[str] = frozenset()
     native: Native | None = None
     cached: Mapping[str, int] = field(default_factory=dict)
+    _size: int = field(default=0, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, prompt: str, **parameters: Any) -> Self:
@@ -136,7 +138,9 @@ class Query:
     @property
     def size(self) -> int:
         """Length of the whole conversation in tokens, estimated as a quarter of its UTF-8 bytes."""
-        return sum(len(message_text(m).encode(errors="replace")) for m in self.messages) // 4 + 1
+        if not self._size:  # asked once for each model
+            self._size = sum(len(message_text(m).encode(errors="replace")) for m in self.messages) // 4 + 1
+        return self._size
 
 
 def message_text(message: Message) -> str:
@@ -162,7 +166,7 @@ class Prediction(NamedTuple):
     spread_NM: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """A choice and its reasons: models best first, what each was expected to give, what removed the others.
 
@@ -190,7 +194,7 @@ class Decision:
         return self.ranking[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A strategy's wish: ask this model.
 
@@ -203,7 +207,7 @@ class Call:
     final: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What came back of one call.
 
@@ -238,7 +242,7 @@ class Answer:
         return self.declined is None and self.error is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delta:
     """A piece of a streamed answer: its text and, from a remote provider, the provider's own chunk.
 

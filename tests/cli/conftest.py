@@ -3,12 +3,17 @@
 import csv
 import json
 import sys
+import time
 
 import numpy as np
+import orjson
 import pytest
 
 from waypost import cli
 from waypost.outcomes import example_table
+from waypost.store import Decided, Feedback
+from waypost.store.database import Database
+from waypost.types import Decision
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +84,40 @@ def routerbench(tmp_path):
         return path
 
     return write
+
+
+DECISION = Decision("shadow", ("large",), {}, {}, {}, {}, {}, {}, "because")
+
+
+@pytest.fixture
+def keep():
+    """Put decisions into a store, as a gateway does."""
+
+    def keep(store, *, old=0.0, **fields):
+        """Forty answered requests of twenty conversations, and feedback to half of them."""
+        database = Database(store)
+        made = [
+            Decided(
+                f"{number}{sorted(fields)}{old}",
+                time.time() - old,
+                "",
+                None,
+                "auto",
+                DECISION,
+                (),
+                "large",
+                0.01,
+                1.0,
+                5,
+                7,
+                200,
+                session=str(number // 2),
+                **fields,
+            )
+            for number in range(40)
+        ]
+        database.keep([orjson.dumps(row.row()) for row in made])
+        database.say([Feedback(row.id, row.time, quality).row() for row in made[:20] for quality in (0.5, 1.0)])
+        database.close()
+
+    return keep

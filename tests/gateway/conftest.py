@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 import uvicorn
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from waypost.gateway.server import Gateway, Started
 from waypost.gateway.settings import load
@@ -331,6 +333,63 @@ def upstream() -> Iterator[Upstream]:
     provider.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     with running(uvicorn.Server(config), [listener]):
         yield provider
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes spans by OTLP over HTTP, as every backend of OpenTelemetry does; ``status`` is what it answers with."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Taking)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.status = 200
+        self.heads: list[tuple[str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
+        self.messages: list[ExportTraceServiceRequest] = []
+        self.changed = threading.Condition()
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> int:
+        with self.changed:
+            self.heads.append((path, {name.lower(): value for name, value in headers.items()}))
+            if self.status == 200:
+                self.bodies.append(body)
+                self.messages.append(ExportTraceServiceRequest.FromString(body))
+            self.changed.notify_all()
+            return self.status
+
+    def spans(self) -> list[Any]:
+        scopes = [scope for m in self.messages for resource in m.resource_spans for scope in resource.scope_spans]
+        return [span for scope in scopes for span in scope.spans]
+
+    def wait(self, count: int) -> list[Any]:
+        """That many spans, in the order in which they began."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.spans()) >= count, 30), self.spans()
+            return sorted(self.spans(), key=lambda span: span.start_time_unix_nano)
+
+
+class Taking(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(self.server.take(self.path, dict(self.headers), body))
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join(30)
 
 
 class Served:

@@ -264,3 +264,39 @@ def test_with_optional_keys_nobody_may_ask_and_a_wrong_key_may_not(serve, pool, 
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n" % len(body)
     assert b"200" in served.raw(head + b"\r\n" + body).split(b"\r\n")[0]
     assert b"401" in served.raw(head + b"authorization: Bearer wp-wrong\r\n\r\n" + body).split(b"\r\n")[0]
+
+
+def test_two_gateways_on_one_redis_keep_one_budget_and_one_rate(serve, pool, secret, redis_url) -> None:
+    key = secret(limits=Limits(usd=0.008, per="total", requests_per_minute=3))
+    text = pool("ok", top=f"{REQUIRED}\nlimits: {{redis: '{redis_url}'}}")
+    gateways = [serve(text), serve(text)]
+    links = [made.gateway._reloading.built.app.serving.access.limiter.link for made in gateways]
+    assert all(link.up for link in links)
+    for link in links:
+        link.wait = 10.0  # a slow machine is not taken for a dead Redis
+    with client(gateways[0], key) as one, client(gateways[1], key) as other:
+        assert ask(one, max_tokens=2000).headers["x-ratelimit-remaining-requests"] == "2"
+        assert ask(other, max_tokens=2000).headers["x-ratelimit-remaining-requests"] == "1"
+        with pytest.raises(openai.RateLimitError) as told:
+            ask(one, max_tokens=4000)
+        assert told.value.code == "insufficient_quota"
+        with pytest.raises(openai.RateLimitError) as told:
+            ask(other)
+        assert told.value.code == "rate_limit_exceeded"
+
+
+def test_a_redis_that_is_away_is_told_of_and_keeps_nobody_from_serving(serve, pool, redis_url, tmp_path) -> None:
+    def said(redis: str) -> tuple[dict[str, Any], str]:
+        served = serve(pool("ok", top=f"router: cheapest\nlimits: {{redis: '{redis}'}}"))
+        http = served.client._client
+        ready = http.get(f"{served.url}/health/ready")
+        assert ready.status_code == 200
+        return ready.json(), http.get(f"{served.url}/metrics").text
+
+    ready, metrics = said(f"unix://{tmp_path}/nobody.sock")
+    assert ready["limits"] == "Redis does not answer: this process keeps limits by itself until it does"
+    assert "\nwaypost_redis_up 0\n" in metrics
+    assert "\nwaypost_redis_untold 0\n" in metrics
+    ready, metrics = said(redis_url)
+    assert "limits" not in ready
+    assert "\nwaypost_redis_up 1\n" in metrics

@@ -44,14 +44,38 @@ def test_what_its_author_may_not_mean_is_a_warning(findings):
         "models:\n  - {name: arithmetic, kind: arithmetic}\n"
         "  - {name: ours, kind: openai, base_url: 'http://127.0.0.1:9/v1'}\n"
         "  - {name: theirs, kind: openai, api_key: '${NONE}', optional: true}\n"
-        "router: builtin\nserver: {host: 0.0.0.0}\n"
+        "router: builtin\nkeys: off\nserver: {host: 0.0.0.0}\nkeep_days: 30\n"
+        "teams: {ours: {usd: 3}, theirs: {usd: 3, per: week}, all: {usd: 3, per: total}}\n"
     )
     assert {level for level, _ in found} == {"warning"}
     said = [says for _, says in found]
     assert said[0] == "line 4: model 'theirs' cannot be called: the environment variable NONE is not set"
     assert said[1].startswith("line 3: model 'ours' has no price")
     assert said[2].startswith("line 3: model 'ours' is unknown to the router builtin")
-    assert said[3].startswith("line 6: 'server.host' is 0.0.0.0")
+    assert said[3].startswith("line 6: 'keys' is off and 'server.host' is 0.0.0.0")
+    assert said[4].startswith("line 8: 'keep_days' is 30, and the team 'ours' has a budget of a month")
+    assert said[5].startswith("line 8: 'keep_days' is 30, and the team 'all' has a budget of all time")
+    assert len(said) == 6
+
+
+def test_several_workers_count_a_keys_limits_apart(findings):
+    (found,) = findings(MODEL + "router: cheapest\nserver: {workers: 2}\nkeys: required\nstore: rows.sqlite")
+    assert found[0] == "warning"
+    assert found[1].startswith("line 4: 'server.workers' is 2, and each worker counts limits by itself")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("server: {host: 0.0.0.0}", "the server listens on 0.0.0.0, where others can reach it, and nothing is said"),
+        ("keys: required", "line 4: 'keys' are kept in the `store`, and there is none"),
+        ("server: {workers: 2}\nteams: {ours: {parallel: 3}}", "line 4: 2 workers would each keep the limits of teams"),
+    ],
+)
+def test_who_may_ask_is_checked_before_a_start_would_refuse_it(findings, text, says):
+    ((level, found),) = findings(f"{MODEL}router: cheapest\n{text}\n")
+    assert level == "error"
+    assert says in found
 
 
 def test_models_are_asked_and_the_store_is_opened_only_when_told_to(findings, tmp_path):

@@ -60,14 +60,16 @@ def drive_of(*models: Scripted) -> Drive:
     return Drive({model.card.name: model for model in models})
 
 
-async def collect(drive: Drive, run, *, show: bool) -> list[Delta | Answer]:
-    async with aclosing(drive.pieces(run, show=show)) as pieces:
+async def collect(drive: Drive, run, *, show: bool = True) -> list[Delta | Answer]:
+    if not show:
+        return [await drive.whole(run)]
+    async with aclosing(drive.pieces(run)) as pieces:
         return [piece async for piece in pieces]
 
 
 async def test_pieces_are_shown_as_they_come_and_the_answer_ends_them():
     drive = drive_of(Scripted("a", "Hel", "lo"))
-    *pieces, answer = await collect(drive, in_turn("a"), show=True)
+    *pieces, answer = await collect(drive, in_turn("a"))
     assert [p.text for p in pieces] == ["Hel", "lo"]
     assert answer.text == "Hello"
     assert (drive.showing, [(a.model, a.outcome) for a in drive.attempts]) == ("a", [("a", "ok")])
@@ -88,7 +90,7 @@ async def test_nobody_replaces_a_model_that_fails_after_its_first_piece():
     drive = drive_of(Scripted("a", "Hel", error=ModelFailed("gone")), Scripted("b", "Hello"))
     shown = []
     with pytest.raises(ModelFailed, match="gone"):
-        async for piece in drive.pieces(in_turn("a", "b"), show=True):
+        async for piece in drive.pieces(in_turn("a", "b")):
             shown.append(piece.text)
     assert shown == ["Hel"]
     assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "cut")]
@@ -101,7 +103,7 @@ async def test_a_call_that_is_not_final_is_never_shown():
         return (yield Call("b", HELLO))
 
     drive = drive_of(Scripted("a", "secret"), Scripted("b", "shown"))
-    *pieces, answer = await collect(drive, cascade(), show=True)
+    *pieces, answer = await collect(drive, cascade())
     assert [p.text for p in pieces] == ["shown"]
     assert answer.model == "b"
     assert drive.usd() == 1.0
@@ -116,7 +118,7 @@ async def test_several_calls_run_at_once():
 
     async with asyncio.timeout(10):  # one after the other would wait for ever
         drive = drive_of(Scripted("a", "1", gate=both.wait), Scripted("b", "2", gate=both.wait))
-        *_, answer = await collect(drive, team(), show=True)
+        *_, answer = await collect(drive, team())
     assert answer.text == "12"
 
 
@@ -139,7 +141,7 @@ async def test_who_cancels_the_drive_cancels_the_call(show):
 
 async def test_leaving_in_the_middle_closes_the_model_s_stream():
     model = Scripted("a", "Hel", "lo")
-    async with aclosing(drive_of(model).pieces(in_turn("a"), show=True)) as pieces:
+    async with aclosing(drive_of(model).pieces(in_turn("a"))) as pieces:
         assert (await anext(pieces)).text == "Hel"
     assert model.left
 
@@ -151,7 +153,7 @@ async def test_a_stream_without_its_answer_is_a_failure():
                 yield piece
 
     drive = drive_of(Short("a"), Scripted("b", "Hello"))
-    *_, answer = await collect(drive, in_turn("a", "b"), show=True)
+    *_, answer = await collect(drive, in_turn("a", "b"))
     assert answer.model == "b"
     assert "without saying that it was whole" in str(drive.failure())
 
@@ -172,7 +174,7 @@ async def test_an_unknown_price_makes_the_whole_cost_unknown():
 
 async def test_all_declined_is_not_a_failure_of_ours():
     drive = drive_of(Scripted("a", error=Declined("not maths")), Scripted("b", error=Declined("no idea")))
-    *_, answer = await collect(drive, in_turn("a", "b"), show=True)
+    *_, answer = await collect(drive, in_turn("a", "b"))
     assert not answer.ok
     assert isinstance(drive.failure(), NoModelLeft)
     assert "a: not maths; b: no idea" in str(drive.failure())
@@ -197,6 +199,6 @@ async def test_the_head_of_a_native_stream_says_nothing_yet_and_its_first_block_
     head, ping = (Delta("", {"type": kind}, b"event\n\n", "messages") for kind in ("message_start", "ping"))
     block = Delta("", {"type": "content_block_start"}, b"event\n\n", "messages")
     drive = drive_of(Scripted("a", head, ping, error=ModelFailed("cut")), Scripted("b", head, block))
-    pieces = [piece async for piece in drive.pieces(in_turn("a", "b"), show=True)]
+    pieces = [piece async for piece in drive.pieces(in_turn("a", "b"))]
     assert pieces[:2] == [head, block]
     assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "failed"), ("b", "ok")]

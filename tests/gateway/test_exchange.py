@@ -186,7 +186,7 @@ def test_our_key_s_refusal_is_not_the_client_s_and_shows_no_key(serve, pool, tmp
         served.client.chat.completions.create(model="auto", messages=HELLO)
     assert told.value.status_code == 502
     served.client._client.get(f"{served.url}/v1/decisions/{told.value.response.headers['x-waypost-decision']}")
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("waypost.sqlite*"))
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if "sqlite" in str(path) and path.is_file())
     assert b"refused401" in stored
     assert "sk-upstream" not in f"{told.value.response.text} {caplog.text} {stored!r}"
 

@@ -458,7 +458,7 @@ def process(tmp_path, pool):
 
 
 def test_at_its_end_a_gateway_turns_unready_at_once_and_finishes_what_is_under_way(process, upstream, tmp_path):
-    gateway = process(shutdown_delay_seconds=3)
+    gateway = process(shutdown_delay_seconds=5)
     streaming = gateway.peer()
     streaming.send(chat("stepwise", stream=True))
     while b"The " not in streaming.rest:

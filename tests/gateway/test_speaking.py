@@ -18,12 +18,16 @@ FOREIGN = Query((), native=Native("responses", {}, foreign=("tools[0] of type 'w
 SAYABLE = Query((), native=Native("responses", {}))
 
 
+def anything(name: str) -> bool:
+    return True
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [(FOREIGN, "both"), (FOREIGN, None), (SAYABLE, "chat"), (SAYABLE, None), (Query.of("Hi"), "chat")],
 )
 def test_what_somebody_can_serve_goes_on(query, named):
-    check(query, named, POOL)
+    check(query, named, POOL, anything)
 
 
 @pytest.mark.parametrize(
@@ -37,5 +41,10 @@ def test_what_somebody_can_serve_goes_on(query, named):
 )
 def test_what_nobody_can_serve_is_refused(query, named, pool, field, told):
     with pytest.raises(BadRequest, match=told) as refused:
-        check(query, named, pool)
+        check(query, named, pool, anything)
     assert refused.value.field == field
+
+
+def test_models_that_the_caller_may_not_call_are_neither_counted_nor_named():
+    with pytest.raises(BadRequest, match="no model of the pool does"):
+        check(FOREIGN, None, POOL, lambda name: name != "both")

@@ -43,7 +43,7 @@ class Group:
     def answered(self) -> int:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as reply:
             page = reply.read().decode()
-        return sum(map(int, re.findall(r'^waypost_requests_total\{status="200".* (\d+)$', page, re.MULTILINE)))
+        return sum(map(int, re.findall(r'^waypost_requests_total\{.*status="200".* (\d+)$', page, re.MULTILINE)))
 
 
 @contextmanager

@@ -381,3 +381,14 @@ def test_which_apis_it_speaks_is_said_or_known_by_the_address(base_url, apis, sp
 def test_an_api_that_does_not_exist_is_refused(apis, told):
     with pytest.raises(BadInput, match=told):
         OpenAI(CARD, apis=apis)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "name"),
+    [("https://api.openai.com/v1", "max_completion_tokens"), ("https://models.example/v1", "max_tokens")],
+)
+def test_a_translated_request_limits_the_answer_by_the_name_that_the_server_takes(base_url, name):
+    near = OpenAI(CARD, base_url=base_url)
+    told = Query.of("Hi", max_tokens=5)
+    assert near._body(replace(told, native=Native("messages", {})))[name] == 5
+    assert near._body(told)["max_tokens"] == 5, "a chat request passes untouched"

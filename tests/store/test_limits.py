@@ -49,7 +49,7 @@ def test_a_refusal_says_who_what_is_allowed_and_what_to_try() -> None:
     )
     assert "max_tokens" in str(spent)
     assert (spent.status, spent.code) == (429, "insufficient_quota")
-    reached = LimitReached("key:k1", "may use 10 requests a minute, and has; try again in 7 s", 6.5)
+    reached = LimitReached("key:k1", "may use 10 requests a minute, and has; try again in 7 s", 6.5, limit="requests")
     assert (reached.status, reached.code, reached.retry_after) == (429, "rate_limit_exceeded", 6.5)
     assert not Limits(usd=1.0).rates
     assert Limits(parallel=1).rates

@@ -109,6 +109,25 @@ def test_what_a_killed_process_left_is_taken_over_but_for_the_line_it_did_not_fi
     assert not (tmp_path / "spool").exists()
 
 
+def test_what_is_appended_while_a_dead_one_s_lines_are_written_is_not_taken_for_them(tmp_path):
+    dead = Spool(tmp_path, limit=1_000_000)
+    assert all(dead.append(b"dead %d\n" % number) for number in range(5))
+    dead.close()
+    spool = Spool(tmp_path, limit=1_000_000)
+    assert spool.adopt() == 5
+    batch = spool.batch(3)
+    assert spool.append(b"own, and longer\n")
+    spool.done(batch)
+    assert not spool.passed(1)
+    left = []
+    while batch := spool.batch():
+        left += batch.lines
+        spool.done(batch)
+    assert left == [b"own, and longer", b"dead 3", b"dead 4"]
+    assert spool.waiting == 0 and spool.passed(1)
+    spool.close()
+
+
 def test_what_a_living_process_has_is_left_to_it(tmp_path):
     spool = Spool(tmp_path / "spool", limit=100_000)
     command = [sys.executable, "-c", DIES, str(tmp_path / "spool"), "waits"]

@@ -10,6 +10,7 @@ from waypost.cli import keys, models, output
 from waypost.cli.argv import spread
 from waypost.cli.audit import audit
 from waypost.cli.calibrate import calibrate
+from waypost.cli.canary import canary
 from waypost.cli.check_config import check_config
 from waypost.cli.collect import collect
 from waypost.cli.estimate import estimate
@@ -21,6 +22,7 @@ from waypost.cli.migrate import migrate
 from waypost.cli.report import report
 from waypost.cli.route import route
 from waypost.cli.serve import serve
+from waypost.cli.shadow import shadow
 from waypost.cli.systems import systems
 from waypost.cli.train import train
 from waypost.errors import BadInput, WaypostError
@@ -46,6 +48,8 @@ app.command("report")(report)
 app.command("calibrate")(calibrate)
 app.command("route")(route)
 app.command("serve")(serve)
+app.command("shadow")(shadow)
+app.command("canary")(canary)
 app.add_typer(keys.app, name="keys")
 app.command("migrate")(migrate)
 app.command("check-config")(check_config)

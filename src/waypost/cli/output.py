@@ -54,6 +54,11 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def tell(text: str) -> None:
+    """One line for people on stdout, as a result."""
+    _console(sys.stdout).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
     """One line for people on stderr, where it never mixes with results."""
     _console(sys.stderr).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from waypost.gateway.server import Started
     from waypost.gateway.settings import Settings
     from waypost.types import ModelCard
+
+
+# Objects that live at once before the collector looks: by default as few as five requests make.
+_COLLECT_AFTER = 20_000
 
 
 def serve(
@@ -60,6 +65,10 @@ def serve(
     # A worker speaks to its supervisor, which speaks to people.
     tell = partial(_announce, json=json) if worker is None else _report
     gateway = Gateway(settings, lambda started: tell(_row(started)), again=read, worker=worker)
+    # What was made up to here stays for as long as the process: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     # A prediction is a small product, which two threads that meet other work make many times slower.
     # The server has ended gracefully when it passes Ctrl-C on; there is nothing more to say.
     with threadpool_limits(1, "blas"), suppress(KeyboardInterrupt):
@@ -69,14 +78,18 @@ def serve(
 def _supervise(settings: Settings, json: bool) -> int:
     """Serve with several processes, each of which runs this command again."""
     from waypost.gateway.server import listen
-    from waypost.gateway.workers import Supervisor
+    from waypost.gateway.workers import Supervisor, divided
 
     def announce(line: str) -> None:
         _announce({**loads(line), "workers": settings.server.workers}, json)
 
     command = [sys.executable, "-m", "waypost", *sys.argv[1:]]
-    with listen(settings.server.host, settings.server.port) as listener:
-        return Supervisor(command, os.environ, listener, settings.server.workers, announce).run()
+    if doubt := divided(settings):
+        output.say(doubt)
+    server = settings.server
+    patience = server.shutdown_delay_seconds + server.drain_seconds + 10
+    with listen(server.host, server.port) as listener:
+        return Supervisor(command, os.environ, listener, server.workers, announce, patience).run()
 
 
 def _row(started: Started) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +22,7 @@ Store = Annotated[
         help="A SQLite file, or postgresql://…, where ${NAME} is read from the environment; else the config's."
     ),
 ]
+Days = Annotated[float, typer.Option(min=0.001, help="How far to look back, in days.")]
 Config = Annotated[Path | None, typer.Option(help="The config that names the store; else ./waypost.yaml.")]
 
 
@@ -32,6 +35,22 @@ def database(store: str | None, config: Path | None) -> Database:
     from waypost.store.database import Database
 
     return Database(_named(store) if store is not None else _configured(config))
+
+
+def lately(store: str | None, config: Path | None, days: float, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Columns of the decisions of the last days, with the mean ``quality`` of their feedback.
+
+    Raises:
+        BadConfig: there is no store, or it cannot be used.
+        StoreDown: it does not answer.
+    """
+    from waypost.store.decisions import iso
+
+    known = database(store, config)
+    try:
+        return known.lately(iso(max(0.0, time.time() - days * 86_400)), columns)
+    finally:
+        known.close()
 
 
 def _named(store: str) -> Path | str:

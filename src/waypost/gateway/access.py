@@ -65,18 +65,18 @@ class Access:
         return self.identity.caller(headers)
 
     def kept_to_models(self, asked: Ask, caller: Caller, models: Mapping[str, Model]) -> Ask:
-        """The request, choosing among the models of the caller's key only.
+        """The request, choosing among the models of the caller's key only, for fallbacks too.
 
         Raises:
             ModelNotAllowed: it names a model that is not among them.
         """
         if caller.key is None or caller.key.models is None:
             return asked
+        barred = {name: _NOT_THEIRS for name in models if not caller.may_call(name)}
         if asked.objective is None:
             caller.check(asked.model)
-            return asked
-        barred = {name: _NOT_THEIRS for name in models if not caller.may_call(name)}
-        return replace(asked, objective=replace(asked.objective, barred=barred))
+            return replace(asked, barred=barred)
+        return replace(asked, objective=replace(asked.objective, barred=barred), barred=barred)
 
     async def enter(self, caller: Caller, asked: Ask) -> Visit:
         """Let a request in, and count it.

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import BadRequest, nearest
+from waypost.gateway import decision_page
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT, count_tokens
 from waypost.gateway.ask import AUTO, passed
@@ -21,6 +22,7 @@ from waypost.gateway.pages import Pages
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.reliable import metric_lines
 from waypost.gateway.serving import Serving
+from waypost.gateway.traces.sender import Sender
 from waypost.gateway.wire import (
     ClientGone,
     NotFound,
@@ -103,11 +105,20 @@ class App:
     def parts(self) -> list[object]:
         """What has to be closed at the end, and may go on in another application."""
         serving = self.serving
-        parts = (*serving.models.values(), serving.ledger, serving.learning, serving.cache, *self.doors.parts)
+        parts = (
+            *serving.models.values(),
+            serving.ledger,
+            serving.learning,
+            serving.cache,
+            self._sender,
+            *self.doors.parts,
+        )
         return [part for part in parts if part is not None]
 
     async def open(self) -> None:
         """Connect to what limits and keys are kept in; waits some seconds at most."""
+        if self._sender is not None:
+            self._sender.open()
         await self.doors.open()
 
     async def close(self, kept: Sequence[object] = ()) -> None:
@@ -121,7 +132,7 @@ class App:
                 await cache.close()
         finally:
             await self.doors.close(going_on)
-            for part in (self.serving.ledger, self.serving.learning):
+            for part in (self.serving.ledger, self.serving.learning, self._sender):
                 if part is not None and id(part) not in going_on:
                     await asyncio.to_thread(part.close)
 
@@ -131,6 +142,10 @@ class App:
         for name, end in zip(models, ends, strict=True):
             if end is not None:
                 _log.error("model %s was not closed", name, exc_info=end)
+
+    @property
+    def _sender(self) -> Sender | None:
+        return self.serving.tracer.sender if self.serving.tracer is not None else None
 
     def _caller(self, scope: Scope) -> Caller:
         return self.serving.access.caller(scope["headers"])
@@ -173,7 +188,12 @@ class App:
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
-        await send_json(send, 200, await self._owned(scope["path"].removeprefix(_DECISIONS), caller))
+        found = await self._owned(scope["path"].removeprefix(_DECISIONS), caller)
+        if decision_page.wanted(scope["headers"]):
+            page = decision_page.page(found)
+            await send_bytes(send, 200, page, b"text/html; charset=utf-8", decision_page.HEADERS)
+        else:
+            await send_json(send, 200, found)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "live"})
@@ -189,6 +209,9 @@ class App:
         body = {"status": status, "ready": ready, "not_ready": waiting}
         if self.serving.drifting is not None and self.serving.drifting.latest is not None:
             body["traffic"] = str(self.serving.drifting.latest)
+        shared = self.serving.access.limiter.shared
+        if shared is not None and not shared.up:
+            body["limits"] = "Redis does not answer: this process keeps limits by itself until it does"
         await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from waypost.errors import BadRequest, UnknownModel
@@ -25,11 +25,12 @@ _PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
 _OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """A request; without an ``objective`` it names its model and nothing is to be chosen.
 
-    ``came`` is the body as it came, in the shape of its ``api``.
+    ``came`` is the body as it came, in the shape of its ``api``.  ``barred`` are models that the caller may not have,
+    with the reasons.
     """
 
     api: Api
@@ -38,6 +39,7 @@ class Ask:
     model: str
     objective: Objective | None
     stream: bool
+    barred: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def routed(self) -> bool:
@@ -119,9 +121,9 @@ _TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "logprobs": (_is(bool), "true or false"),
     "user": (_is(str), "a text"),
 }
-_TYPES_INSIDE: Mapping[tuple[str, str], tuple[Callable[[object], bool], str]] = {
-    ("stream_options", "include_usage"): (_is(bool), "true or false"),
-    ("response_format", "type"): (_is(str), "a text"),
+_TYPES_INSIDE: Mapping[str, Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "stream_options": {"include_usage": (_is(bool), "true or false")},
+    "response_format": {"type": (_is(str), "a text")},
 }
 
 
@@ -129,10 +131,11 @@ def _check(body: Mapping[str, Any]) -> None:
     if not isinstance(body.get("model"), str):
         got = f"got {kind(body['model'])}" if "model" in body else "and is missing"
         raise BadRequest("model", f"must be the name of a model or 'auto', {got}")
-    for name, (fits, wanted) in _TYPES.items():
-        _check_type(name, body.get(name), fits, wanted)
-    for (outer, inner), (fits, wanted) in _TYPES_INSIDE.items():
-        _check_type(f"{outer}.{inner}", (body.get(outer) or {}).get(inner), fits, wanted)
+    for name, value in body.items():
+        if name in _TYPES:
+            _check_type(name, value, *_TYPES[name])
+            for inner, (fits, wanted) in _TYPES_INSIDE.get(name, {}).items():
+                _check_type(f"{name}.{inner}", (value or {}).get(inner), fits, wanted)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         got = f"got {kind(messages)}" if "messages" in body else "and is missing"
@@ -167,9 +170,10 @@ def _needs(body: Mapping[str, Any]) -> frozenset[str]:
         needs.add("tools")
     if (body.get("response_format") or {}).get("type", "text") != "text":
         needs.add("json")
-    contents = (message.get("content") for message in body["messages"])
-    if any(part.get("type") == "image_url" for content in contents if isinstance(content, list) for part in content):
-        needs.add("vision")
+    for message in body["messages"]:
+        content = message.get("content")
+        if isinstance(content, list) and any(part.get("type") == "image_url" for part in content):
+            needs.add("vision")
     return frozenset(needs)
 
 

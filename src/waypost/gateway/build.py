@@ -22,6 +22,9 @@ from waypost.gateway.readiness import Readiness
 from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
 from waypost.gateway.storing import writer
+from waypost.gateway.traces.sender import Sender
+from waypost.gateway.traces.spans import place_of
+from waypost.gateway.traces.tracer import Tracer
 from waypost.routers import Online
 from waypost.strategies import Exploring
 from waypost.types import Model
@@ -46,6 +49,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         NotInstalled: see `plan`.
     """
     planned = plan(settings, _unchanged(settings, old))
+    tracer = _tracer(settings, old)
     learning = _learning(settings, planned.chosen, old)
     try:
         ledger = _ledger(settings, old)
@@ -69,6 +73,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         learning=learning,
         cache=_cache(settings, old),
         lines=RequestLines(settings.logs.requests == "errors") if settings.logs.requests != "off" else None,
+        tracer=tracer,
         decides_long=planned.decides_long,
         access=entrance.access,
         max_body_bytes=settings.server.max_body_bytes,
@@ -122,6 +127,17 @@ def _cache(settings: Settings, old: Built | None) -> Cache | None:
     if old is not None and (old.settings.cache, old.settings.models) == (settings.cache, settings.models):
         return old.app.serving.cache
     return Cache(settings.cache)
+
+
+def _tracer(settings: Settings, old: Built | None) -> Tracer | None:
+    """What traces; whoever sends the spans goes on, and has yet to be opened if it is new."""
+    traces = settings.traces
+    if traces is None:
+        return None
+    before = old.app.serving.tracer if old is not None and old.settings.traces == traces else None
+    sender = before.sender if before is not None else Sender(traces)
+    places = {model.name: place_of(model) for model in settings.models}
+    return Tracer(sender, traces.sample, places, settings.log_prompts)
 
 
 def _learning(settings: Settings, chosen: Deciding, old: Built | None) -> Learning | None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from waypost.errors import BadConfig, WaypostError
+from waypost.gateway.doors import kept_together, keys_of
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.settings import Settings, load
 from waypost.gateway.storing import writer
+from waypost.gateway.workers import divided
+from waypost.store.limits import Period
+
+_PERIOD_DAYS: Mapping[Period, float] = {"day": 1, "week": 7, "month": 31, "total": math.inf}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: b
     """
     try:
         settings = load(path, env)
+        keys_of(settings)
+        kept_together(settings)
         planned = plan(settings)
     except BadConfig as error:
         return [Finding("error", str(one)) for one in (error, *error.others)]
@@ -58,11 +66,30 @@ def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
             f"{places[name]}: model '{name}' is unknown to the router {planned.chosen.words}: "
             "it is called by name only, never by 'auto'"
         )
-    if not _private(settings.server.host):
+    if settings.keys == "off" and not _private(settings.server.host):
         yield (
-            f"{settings.places.get('server', settings.file)}: 'server.host' is {settings.server.host}, and whoever "
-            "reaches it may spend on your keys; listen on 127.0.0.1 or keep others away"
+            f"{settings.places['keys']}: 'keys' is off and 'server.host' is {settings.server.host}: whoever reaches it "
+            "may spend on the keys of your providers; say `keys: required`, or listen on 127.0.0.1"
         )
+    if doubt := divided(settings):
+        yield doubt
+    yield from _forgotten(settings)
+
+
+def _forgotten(settings: Settings) -> Iterator[str]:
+    """Budgets whose period is longer than the log remembers: what was spent is read from it at every start."""
+    if settings.keep_days is None:
+        return
+    budgets = {f"team '{name}'": limits for name, limits in settings.teams.items()}
+    budgets |= {f"model '{model.name}'": model.limits for model in settings.models if model.limits is not None}
+    for whose, limits in budgets.items():
+        if limits.usd is not None and settings.keep_days < _PERIOD_DAYS[limits.per]:
+            period = "of all time" if limits.per == "total" else f"of a {limits.per}"
+            yield (
+                f"{settings.places['keep_days']}: 'keep_days' is {settings.keep_days:g}, and the {whose} has a budget "
+                f"{period}: a start reads what was spent from the log, and would not know of what is deleted; "
+                "keep decisions longer, or leave 'keep_days' out"
+            )
 
 
 def _private(host: str) -> bool:

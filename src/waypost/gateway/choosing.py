@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from waypost.errors import WaypostError
-from waypost.gateway.ask import Ask
+from waypost.errors import NoModelLeft, WaypostError
+from waypost.gateway.ask import AUTO, Ask
 from waypost.gateway.sessions import Sessions
 from waypost.gateway.wire import Headers
 from waypost.objective import Objective, misfit
@@ -73,7 +73,8 @@ class Choosing:
     """Decides requests; no I/O.
 
     ``fallbacks`` name, by what a client asks for ("auto", "auto:cheap", a model's name), who is asked next and in which
-    order when the chosen model fails; without, it is the router's own order, and nobody for a named model.
+    order when the chosen model fails; without, it is the router's own order, and nobody for a named model.  Whom the
+    caller may not have, and who cannot serve the request, is never asked in another's place.
     """
 
     strategy: Strategy
@@ -83,6 +84,10 @@ class Choosing:
     canary: Canary | None = None
     shadow: Shadow | None = None
 
+    def decides(self, asked: Ask) -> bool:
+        """Whether a strategy is asked about a request, to serve it or to watch."""
+        return asked.routed or (self.shadow is not None and asked.model == self.shadow.incumbent)
+
     def choose(self, asked: Ask, headers: Headers, tenant: str, seed: int | None = None) -> Choice:
         """Decide a request; ``seed`` is for a router that draws, and without one it does what is best by expectation.
 
@@ -91,25 +96,24 @@ class Choosing:
             BadInput: there is no text to route on.
         """
         query = asked.query
-        shadow = self.shadow
-        if shadow is not None and not asked.routed and asked.model != shadow.incumbent:
-            shadow = None
-        if not asked.routed and shadow is None:
-            ranking = (asked.model, *self._fallbacks(asked.model, query, {asked.model: ""}))
-            return Choice(_named(ranking), in_order(query, ranking))
+        if not self.decides(asked):
+            others, removed = self._next(asked, asked.model, {})
+            ranking = (asked.model, *others)
+            return Choice(
+                _unscored(ranking, "named", f"the request names {asked.model}", removed), in_order(query, ranking)
+            )
         session = None
         if self.sessions is not None:
             session = self.sessions.of(tenant, query, headers)
             if len(query.messages) > 1 and (cached := self.sessions.cached(session)):
                 query = replace(query, cached=cached)
-        if shadow is not None:
-            return self._watched(asked, query, session, shadow)
+        if self.shadow is not None:
+            return self._watched(asked, query, session, self.shadow)
         strategy, arm = self._arm(session)
         decision = self._decided(strategy, query, asked.objective or Objective(), seed)
-        if asked.model in self.fallbacks and not isinstance(strategy, Cascade):
-            first = decision.model
-            ranking = (first, *self._fallbacks(asked.model, query, {**decision.removed, first: ""}))
-            decision = replace(decision, ranking=ranking)
+        if self.fallbacks and _name(asked) in self.fallbacks and not isinstance(strategy, Cascade):
+            others, removed = self._next(asked, decision.model, decision.removed)
+            decision = replace(decision, ranking=(decision.model, *others), removed={**decision.removed, **removed})
         return Choice(decision, strategy.run(query, decision), session, query.cached, arm=arm)
 
     def _decided(self, strategy: Strategy, query: Query, objective: Objective, seed: int | None) -> Decision:
@@ -125,37 +129,81 @@ class Choosing:
         return self.strategy, STABLE
 
     def _watched(self, asked: Ask, query: Query, session: str | None, shadow: Shadow) -> Choice:
-        """The incumbent serves whatever becomes of the router's own decision."""
-        try:
-            seen = self.strategy.decide(query, asked.objective or shadow.objective)
-        except WaypostError as error:
-            _log.info("in its shadow the router made no decision: %s", error)
-            seen = None
-        removed = {**(seen.removed if seen else {}), shadow.incumbent: ""}
-        others = self._fallbacks(asked.model, query, removed) or self._others(seen, shadow.incumbent)
-        ranking = (shadow.incumbent, *others)
-        why = f"{shadow.incumbent} is the incumbent, and the router only watches"
+        """The incumbent serves whatever becomes of the router's own decision.
+
+        Where the caller may not have it, or it cannot serve the request, the next one does.
+        """
+        seen = self._seen(asked, query, shadow)
+        first = shadow.incumbent
+        unfit = self._unfit(first, asked) if asked.routed else ""
+        others, removed = self._next(asked, first, {})
+        if asked.routed and not others and seen is not None:
+            others = tuple(name for name in seen.ranking if name != first)
+        ranking = others if unfit else (first, *others)
+        if not ranking:
+            raise NoModelLeft(f"no model is left to choose from ({first}: {unfit}); relax the constraints")
+        why = f"{first} is the incumbent, and the router only watches"
+        if unfit:
+            removed[first] = unfit
+            why = f"{first} is the incumbent and cannot serve this ({unfit}); {ranking[0]} is next"
         if seen is None:
-            return Choice(_named(ranking, "shadow", why), in_order(query, ranking), session, query.cached)
-        decision = replace(seen, router="shadow", ranking=ranking, why=f"{why}; it says: {seen.why}")
+            decision = _unscored(ranking, "shadow", why, removed)
+        else:
+            removed = {name: reason for name, reason in {**seen.removed, **removed}.items() if name not in ranking}
+            why = f"{why}; it says: {seen.why}"
+            decision = replace(seen, router="shadow", ranking=ranking, removed=removed, why=why)
         return Choice(decision, in_order(query, ranking), session, query.cached, watched=seen)
 
-    def _others(self, seen: Decision | None, incumbent: str) -> tuple[str, ...]:
-        return tuple(name for name in seen.ranking if name != incumbent) if seen else ()
+    def _seen(self, asked: Ask, query: Query, shadow: Shadow) -> Decision | None:
+        """What the router would have done, None if nothing."""
+        try:
+            return self.strategy.decide(query, asked.objective or replace(shadow.objective, barred=asked.barred))
+        except WaypostError as error:
+            _log.info("in its shadow the router made no decision: %s", error)
+        except Exception:  # noqa: BLE001 - whatever breaks in a router that is only watching, the incumbent serves
+            _log.exception("in its shadow the router broke")
+        return None
 
-    def _fallbacks(self, model: str, query: Query, removed: Mapping[str, str]) -> tuple[str, ...]:
-        """Who is asked next, without those that cannot serve the request or were removed from it.
+    def _next(self, asked: Ask, first: str, removed: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Who is asked when the first fails, and of those in the list who is not, with the reason.
 
         Vectors of another model would be worse than none, so for embeddings it is the same model in other places.
         """
-        names = self.fallbacks.get(model, ())
-        if query.native is not None and query.native.api == "embeddings":
-            same = self.cards[model].upstream
-            names = tuple(n for n in names if n in self.cards and self.cards[n].upstream == same != "")
-        return tuple(n for n in names if n not in removed and n in self.cards and not misfit(self.cards[n], query))
+        names, reasons = [], {}
+        for name in self.fallbacks.get(_name(asked), ()) if self.fallbacks else ():
+            if name == first or name not in self.cards:
+                continue
+            why = removed.get(name) or self._unfit(name, asked)
+            native = asked.query.native
+            if not why and native is not None and native.api == "embeddings":
+                upstream = self.cards[name].upstream
+                why = (
+                    ""
+                    if upstream and upstream == self.cards[first].upstream
+                    else f"its vectors are not those of {first}"
+                )
+            if why:
+                reasons[name] = why
+            else:
+                names.append(name)
+        return tuple(names), reasons
+
+    def _unfit(self, model: str, asked: Ask) -> str:
+        """Why a model may not serve a request or cannot; empty if it may and can."""
+        if model in asked.barred:
+            return asked.barred[model]
+        allowed = asked.objective.allowed if asked.objective is not None else None
+        if allowed is not None and model not in allowed:
+            return "not among the allowed models"
+        return misfit(self.cards[model], asked.query)
 
 
-def _named(ranking: tuple[str, ...], router: str = "named", why: str = "") -> Decision:
+def _name(asked: Ask) -> str:
+    """What the client asks for, as fallbacks name it."""
+    return AUTO if asked.model == f"{AUTO}:default" else asked.model
+
+
+def _unscored(ranking: tuple[str, ...], router: str, why: str, removed: Mapping[str, str]) -> Decision:
     return Decision(
         router=router,
         ranking=ranking,
@@ -163,7 +211,7 @@ def _named(ranking: tuple[str, ...], router: str = "named", why: str = "") -> De
         quality={},
         usd={},
         seconds={},
-        removed={},
+        removed=removed,
         weights={},
-        why=why or f"the request names {ranking[0]}",
+        why=why,
     )

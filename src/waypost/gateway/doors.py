@@ -127,7 +127,7 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
             and nothing is said of keys.
         NotInstalled: Redis is asked for without its package.
     """
-    keys = _keys(settings)
+    keys = keys_of(settings)
     limiter = _limiter(settings, old)
     ring = None
     if keys != "off" and writer is not None:
@@ -142,7 +142,12 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
     return Doors(access, ring, limiter, seeds, keys == "required" and not _loopback(settings.server.host))
 
 
-def _keys(settings: Settings) -> Keys:
+def keys_of(settings: Settings) -> Keys:
+    """Whether callers need a key.
+
+    Raises:
+        BadConfig: there is no store to keep them in, or others can reach the server and nothing is said of keys.
+    """
     host, keys = settings.server.host, settings.keys
     if keys is None:
         if not _loopback(host):
@@ -157,6 +162,22 @@ def _keys(settings: Settings) -> Keys:
     return keys
 
 
+def kept_together(settings: Settings) -> None:
+    """Refuse limits of teams and models that several workers would each keep for themselves.
+
+    Raises:
+        BadConfig: there are such, and no Redis.
+    """
+    if settings.limits.redis is not None or settings.server.workers == 1:
+        return
+    if settings.teams or any(model.limits for model in settings.models):
+        raise BadConfig(
+            f"{settings.places.get('server', settings.file)}: {settings.server.workers} workers would each keep the "
+            "limits of teams and models for themselves, and let through so many times as much; say "
+            "`limits: {redis: ...}`, or `workers: 1`"
+        )
+
+
 def _loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -168,11 +189,7 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
     if old is not None and old[0].limits.redis == settings.limits.redis:
         return old[1].limiter
     if settings.limits.redis is None:
-        if settings.server.workers > 1 and (settings.teams or any(model.limits for model in settings.models)):
-            raise BadConfig(
-                f"{settings.file}: {settings.server.workers} workers would each keep the limits of teams and models "
-                "for themselves, and let through so many times as much; say `limits: {redis: ...}`, or `workers: 1`"
-            )
+        kept_together(settings)
         return LocalLimiter()
     # Here and not above: a package that not everybody has.
     from waypost.errors import NotInstalled

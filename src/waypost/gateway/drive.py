@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
 from waypost.gateway.money import SKIPPED
+from waypost.gateway.traces.trace import Trace, Traced
 from waypost.store import Attempt
 from waypost.types import Answer, Call, Delta, Model, Run
 
@@ -24,7 +25,8 @@ class Drive:
     """One request's calls: ``attempts`` tells what was asked of whom, in the order in which it ended.
 
     ``errors`` holds, by model, why a call gave no answer; ``showing`` names the model whose answer the client is
-    being shown.  ``waited`` are the seconds until the first piece that were spent waiting for models.
+    being shown.  ``waited`` are the seconds until the first piece that were spent waiting for models.  Each call is
+    a part of the ``trace``, if there is one.
     """
 
     models: Mapping[str, Model]
@@ -32,9 +34,25 @@ class Drive:
     errors: dict[str, WaypostError] = field(default_factory=dict)
     showing: str | None = None
     waited: float = 0.0
+    trace: Trace | None = None
 
-    async def pieces(self, run: Run, *, show: bool) -> AsyncGenerator[Delta | Answer]:
-        """Run a strategy to its end: yields its final answer, before it the pieces of it if they are to be shown.
+    async def whole(self, run: Run) -> Answer:
+        """Run a strategy to its end and give its answer; a call that declines or fails is sent to the strategy."""
+        try:
+            wish = next(run)
+            while True:
+                start = time.perf_counter()
+                answers = await (self._ask_all(wish) if isinstance(wish, list) else self._ask(wish))
+                self.waited += time.perf_counter() - start
+                wish = run.send(answers)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        finally:
+            run.close()
+
+    async def pieces(self, run: Run) -> AsyncGenerator[Delta | Answer]:
+        """Run a strategy to its end: yields the pieces of its final answer as they come, and then the whole.
 
         A call that declines or fails before its first piece is sent to the strategy, which goes on; once a piece
         was yielded nobody else can answer any more.
@@ -50,7 +68,7 @@ class Drive:
                     answers = await self._ask_all(wish)
                     self.waited += time.perf_counter() - start
                     wish = run.send(answers)
-                elif show and wish.final:
+                elif wish.final:
                     async with aclosing(self._show(wish)) as shown:
                         async for piece in shown:
                             if start:
@@ -98,23 +116,27 @@ class Drive:
 
     async def _ask(self, call: Call) -> Answer:
         start = time.perf_counter()
+        traced = self.trace.call(call) if self.trace is not None else None
         try:
             answer = await self.models[call.model].complete(call.query)
         except _FAILURES as error:
-            return self._failed(call, error, start)
-        return self._answered(answer)
+            return self._failed(call, error, start, traced)
+        return self._answered(answer, traced)
 
     async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
         start = time.perf_counter()
+        traced = self.trace.call(call) if self.trace is not None else None
         stream = self.models[call.model].stream(call.query)
         held: list[Delta] = []
         try:
             async for piece in stream:
+                if traced is not None and not traced.first:
+                    traced.begun(piece)
                 if isinstance(piece, Answer):
                     for delta in held:
                         self.showing = call.model
                         yield delta
-                    yield self._answered(piece)
+                    yield self._answered(piece, traced)
                     return
                 held.append(piece)
                 if self.showing or says_something(piece):
@@ -124,7 +146,7 @@ class Drive:
                     held.clear()
             raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
         except _FAILURES as error:
-            answer = self._failed(call, error, start)
+            answer = self._failed(call, error, start, traced)
             if self.showing:
                 raise
             yield answer
@@ -133,14 +155,18 @@ class Drive:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
 
-    def _answered(self, answer: Answer) -> Answer:
+    def _answered(self, answer: Answer, traced: Traced | None) -> Answer:
+        if traced is not None:
+            traced.answered(answer)
         self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
         return answer
 
-    def _failed(self, call: Call, error: WaypostError, start: float) -> Answer:
+    def _failed(self, call: Call, error: WaypostError, start: float, traced: Traced | None) -> Answer:
         declined = isinstance(error, Declined)
         outcome = "declined" if declined else "cut" if self.showing else "failed"
         seconds = time.perf_counter() - start
+        if traced is not None:
+            traced.failed(error, outcome)
         # To decline, a model has read the prompt.
         usd = self.models[call.model].card.usd(call.query.size, 0) if declined else None
         self.attempts.append(Attempt(call.model, outcome, seconds, usd, str(error)))

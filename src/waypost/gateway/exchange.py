@@ -35,7 +35,7 @@ class Exchange:
 
     ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
     hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of the
-    answer, ``overhead`` those of them that were not spent waiting for models.
+    answer, ``overhead`` those of them that were not spent waiting for models.  ``failure`` is what the client was told.
     """
 
     asked: Ask
@@ -52,6 +52,7 @@ class Exchange:
     looked: Looked | None = None
     first: float | None = None
     overhead: float | None = None
+    failure: WaypostError | None = None
     _gathered: Gathered | None = None
 
     @property
@@ -74,7 +75,7 @@ class Exchange:
         try:
             await (self._send_stream(send) if self.asked.stream else self._send_whole(send))
         except WaypostError as error:
-            self.status = error_status(error)
+            self.status, self.failure = error_status(error), error
             self._leaves()
             self.settle()
             await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
@@ -122,12 +123,17 @@ class Exchange:
         )
 
     def _shadow(self) -> dict[str, Any] | None:
-        """What the router would have done, at the tokens of what was done; a cost that is not known is None."""
+        """What the router would have done, at the tokens of what was done; a cost that is not known is None.
+
+        Of another model than the one that answered, no cache is taken to know the conversation.
+        """
         watched, answer = self.choice.watched, self.answer
         if watched is None:
             return None
         usd = None
-        if answer is not None:
+        if answer is not None and answer.model == watched.model:
+            usd = answer.usd
+        elif answer is not None:
             usd = self.drive.models[watched.model].card.usd(answer.tokens_in, answer.tokens_out)
         incumbent = self.decision.model
         return {
@@ -139,7 +145,7 @@ class Exchange:
         }
 
     async def _send_whole(self, send: Send) -> None:
-        answer = await self._answered(send, None)
+        answer = self._given(await self.drive.whole(self.choice.run))
         body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
         self._leaves()
         self.status = 200
@@ -150,7 +156,7 @@ class Exchange:
         stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
-            answer = await self._answered(send, stream)
+            answer = await self._shown(send, stream)
             if not stream.begun:
                 await self._send_piece(send, stream, whole_delta(answer))
             last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
@@ -159,21 +165,24 @@ class Exchange:
                 raise
             # The status line is gone, so the log and the metrics carry the failure, and the client an event of it.
             told = to_tell(error, f"the stream of decision {self.id}")
-            self.status = error_status(told)
+            self.status, self.failure = error_status(told), told
             last = stream.broken(told)
         else:
             self.status = 200
         self.settle()
         await send({"type": "http.response.body", "body": last})
 
-    async def _answered(self, send: Send, stream: Written | None) -> Answer:
-        """Make the calls, showing the pieces on a stream; closing what makes them cancels what is under way."""
-        async with aclosing(self.drive.pieces(self.choice.run, show=stream is not None)) as pieces:
+    async def _shown(self, send: Send, stream: Written) -> Answer:
+        """Make the calls, sending the pieces; closing what makes them cancels what is under way."""
+        async with aclosing(self.drive.pieces(self.choice.run)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Answer):
                     answer = piece
-                elif stream is not None:
+                else:
                     await self._send_piece(send, stream, piece)
+        return self._given(answer)
+
+    def _given(self, answer: Answer) -> Answer:
         if not answer.ok:
             raise self.drive.failure()
         self.answer = answer

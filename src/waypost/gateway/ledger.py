@@ -12,6 +12,7 @@ from typing import Any
 from waypost.errors import NotInstalled
 from waypost.gateway.wire import Busy, NotFound
 from waypost.store import Decided, Feedback, Writer
+from waypost.store.database import StoreDown
 
 _KEPT = 1000
 _PATIENCE_SECONDS = 10.0
@@ -52,22 +53,36 @@ class Ledger:
             self.writer.put(row)
 
     async def explain(self, decision: str) -> dict[str, Any]:
-        """A decision in full; ``stored`` says whether it outlives the process.
+        """A decision in full; ``stored`` says whether the store has it.
+
+        A recent one is told from memory while the store does not answer.
 
         Raises:
             NotFound: no such decision, or it is no longer kept.
-            Busy: the store does not answer.
+            Busy: the store does not answer in time, and the decision is not a recent one.
+            StoreDown: the same, and the store says so.
         """
         recent = self._recent.get(decision)
-        if self.writer is not None:
-            if recent is not None:
-                await self._durable(self.writer.settled)
-            stored = await asyncio.to_thread(self.writer.find, decision)
-            if stored is not None:
-                return {**stored, "stored": True}
+        try:
+            stored = await self._stored(decision, recent is not None)
+        except (Busy, StoreDown):
+            if recent is None:
+                raise
+            stored = None
+        if stored is not None:
+            return {**stored, "stored": True}
         if recent is None:
             raise no_decision(decision)
         return {**recent.row(), "feedback": [], "stored": False}
+
+    async def _stored(self, decision: str, recent: bool) -> dict[str, Any] | None:
+        """What the store has of a decision; a ``recent`` one is waited for, unless the store is known to be down."""
+        writer = self.writer
+        if writer is None or (recent and writer.down):
+            return None
+        if recent:
+            await self._durable(writer.settled)
+        return await asyncio.to_thread(writer.find, decision)
 
     async def feedback(self, said: Feedback) -> None:
         """Keep what a user says; on return it is on disk.

@@ -12,6 +12,7 @@ from waypost.gateway.exposition import LONG, SHORT, Family, Histogram, Labels, c
 from waypost.gateway.learning import Learning
 from waypost.outcomes.drift import Drift
 from waypost.store import Attempt
+from waypost.store.limits import BudgetSpent, LimitReached, Shared
 from waypost.types import Answer
 
 _NOBODY = "-"
@@ -58,10 +59,12 @@ class Metrics:
         overhead: float | None = None,
         attempts: Sequence[Attempt] = (),
         answer: Answer | None = None,
+        limit: str | None = None,
     ) -> None:
         """Note a request that has ended: ``first`` is when its first byte left, ``overhead`` what was not waiting.
 
         ``answer`` is what a model gave for it; one out of the cache cost no tokens, so it is not passed.
+        ``limit`` is the kind of limit by which there is no answer.
         """
         self.requests[api, status, model or _NOBODY] += 1
         self.seconds[api].observe(seconds)
@@ -78,6 +81,8 @@ class Metrics:
                 self.unpriced += 1
         if len(attempts) > 1 and attempts[0].model != attempts[-1].model:
             self.fallbacks += 1
+        if limit is not None:
+            self.limited[limit] += 1
         if answer is not None:
             spent = self.tokens[answer.model]
             spent[0] += answer.tokens_in
@@ -151,10 +156,36 @@ class Metrics:
         )  # fmt: skip
 
 
+def limit_of(error: BaseException | None) -> str | None:
+    """The kind of limit that an error is about: requests, tokens, parallel, budget, or model (one of the model's own).
+
+    >>> limit_of(LimitReached("team:research", "may use less", 1.0, limit="tokens")), limit_of(None)
+    ('tokens', None)
+    """
+    if isinstance(error, BudgetSpent):
+        return "budget"
+    if isinstance(error, LimitReached):
+        return "model" if error.scope.startswith("model:") else error.limit
+    return None
+
+
 def log_families(dropped: int, waiting: int) -> Iterator[Family]:
     """How the log of decisions is doing."""
     yield counter("waypost_log_rows_dropped_total", "Rows that the store could not take.", dropped)
     yield gauge("waypost_log_queue_length", "Rows that wait to be written.", waiting)
+
+
+def limits_families(shared: Shared) -> Iterator[Family]:
+    """How the Redis is doing on which limits are shared."""
+    says = "Whether Redis answers, and limits are kept together; of several workers, how many it answers."
+    yield gauge("waypost_redis_up", says, int(shared.up))
+    yield gauge("waypost_redis_untold", "Ends of requests and calls that Redis was not told yet.", shared.untold)
+
+
+def trace_families(sent: int, lost: int) -> Iterator[Family]:
+    """How spans are doing."""
+    yield counter("waypost_spans_sent_total", "Spans that the collector has taken.", sent)
+    yield counter("waypost_spans_lost_total", "Spans that it has not taken, or that were too many to wait.", lost)
 
 
 def cache_families(looks: Counter[str]) -> Iterator[Family]:

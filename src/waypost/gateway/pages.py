@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # Of the gauges, those that count things; any other is a state, of which the greatest is told.
-_ADDED = ("_in_flight", "_length", "_pending")
+_ADDED = ("_in_flight", "_length", "_pending", "_bytes", "_fds", "_entries")
 
 
 class Pages:

@@ -72,21 +72,23 @@ def plan(settings: Settings, made: Mapping[str, Model] | None = None) -> Plan:
     profiles = {name: _callable(objective, cards) for name, objective in settings.profiles.items()}
     budgets = Budgets(chosen.solved)
     budgets.keep(profiles, settings.places)
+    trial = _trial(settings, cards)
     return Plan(
         models=models,
         missing=missing,
         chosen=chosen,
         profiles=profiles,
         budgets=budgets,
-        choosing=_choosing(settings, chosen, cards, profiles, budgets),
+        choosing=_choosing(settings, chosen, trial, cards, profiles, budgets),
         drifting=_drifting(settings, chosen, profiles["default"]),
-        decides_long=_long(chosen.router),
+        decides_long=_long(chosen.router) or (trial is not None and _long(trial.router)),
     )
 
 
 def _choosing(
     settings: Settings,
     chosen: Deciding,
+    trial: Deciding | None,
     cards: Mapping[str, ModelCard],
     profiles: Mapping[str, Objective],
     budgets: Budgets,
@@ -99,9 +101,22 @@ def _choosing(
         cards,
         fallbacks=settings.fallback,
         sessions=Sessions(settings.sessions.seconds, settings.sessions.most),
-        canary=Canary(deciding(settings, cards, canary.router).strategy, canary.share) if canary else None,
+        canary=Canary(trial.strategy, canary.share) if trial is not None and canary is not None else None,
         shadow=Shadow(shadow.incumbent, budgets.solved(profiles[shadow.profile])) if shadow else None,
     )
+
+
+def _trial(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding | None:
+    """What decides for the canary's share."""
+    if settings.canary is None:
+        return None
+    trial = deciding(settings, cards, settings.canary.router)
+    if not set(trial.known) & set(trial.cards):
+        raise BadConfig(
+            f"{settings.places['canary']}: the canary's router knows {', '.join(trial.known)} and none of the models "
+            f"here, which are {', '.join(trial.cards)}; train one on outcomes of these"
+        )
+    return trial
 
 
 def _models(settings: Settings, made: Mapping[str, Model]) -> dict[str, Model]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
 
 import httptools
 import orjson
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from waypost.errors import WaypostError
+from waypost.gateway.client import LEAVING
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.wire import Busy, TooLarge, error_body, error_headers
 
@@ -108,6 +110,35 @@ def _times(limits: ServerSettings) -> tuple[float, ...]:
     return (limits.head_seconds, limits.body_idle_seconds, limits.body_seconds, limits.idle_seconds)
 
 
+class _Joined:
+    """The transport as one answer sees it: the head waits for the first bytes of the body, to leave with them.
+
+    uvicorn writes each by itself, and a write is the dearest thing that is done for a request.
+    """
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        self._transport = transport
+        self._cycle = cycle
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None and self._cycle.response_started:
+            self._head = data
+        elif self._head:
+            data, self._head = self._head + data, b""
+            self._transport.write(data)
+        else:
+            self._transport.write(data)  # more of the body, or the interim answer that asks for that of the request
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class Guarded(HttpToolsProtocol):
     """uvicorn's protocol with limits; ``until`` is the loop's time when what it waits for must have come."""
 
@@ -132,6 +163,7 @@ class Guarded(HttpToolsProtocol):
         self._host: bytes | None = None  # the last that was found good
         self._refusal: WaypostError | None = None
         self._running: RequestResponseCycle | None = None
+        self._leaving: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or turn away who is one too many."""
@@ -145,6 +177,8 @@ class Guarded(HttpToolsProtocol):
         """Tell the application that its client is gone; also that of a request which others stand behind."""
         self._door.left(self)
         self.until = self.stalled_until = math.inf
+        for leave in tuple(self._leaving):
+            leave()
         running = self._running
         if running is not None and not running.response_complete:
             running.disconnected = True
@@ -207,6 +241,7 @@ class Guarded(HttpToolsProtocol):
             self.cycle.keep_alive = False
         # Decided upon as it stands: a path that was decoded could be another one to whoever stands before us.
         self.scope["path"] = self.scope["raw_path"].decode("ascii")
+        cast(dict[str, Any], self.scope)[LEAVING] = self._leaving
 
     def on_message_complete(self) -> None:
         """The request is whole; its answer may take as long as it takes."""
@@ -259,6 +294,7 @@ class Guarded(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.transport = cast(asyncio.Transport, _Joined(self.transport, cycle))
         super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import ChainMap
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from waypost.errors import Declined, ModelFailed, ProviderRefused
 from waypost.gateway.breaker import CLOSED, HALF_OPEN, Breaker
 from waypost.gateway.drive import says_something
 from waypost.gateway.sections.reliability import ReliabilitySettings
+from waypost.pool.calling import CALLING, Retry
 from waypost.types import Answer, Delta, Model, ModelCard, Query
 
 _log = logging.getLogger(__name__)
@@ -169,6 +171,8 @@ class Reliable:
         tries.made += 1
         tries.last = error
         self.retries += 1
+        if (calling := CALLING.get()) is not None:
+            calling.retries.append(Retry(time.time_ns(), error, wait))
         return wait
 
     def _count(self, error: ModelFailed, probes: tuple[bool, bool]) -> None:
@@ -232,7 +236,7 @@ class _Patient:
 def patient(models: Mapping[str, Model], last: str) -> Mapping[str, Model]:
     """The same models, of which the ``last`` to be asked waits for longer, since nobody stands behind it."""
     model = models[last]
-    return {**models, last: model.patient} if isinstance(model, Reliable) else models
+    return ChainMap({last: model.patient}, models) if isinstance(model, Reliable) else models  # type: ignore[arg-type]
 
 
 def states(models: Mapping[str, Model]) -> dict[str, str]:

@@ -100,13 +100,15 @@ class Reloading:
                 return False
             self._take_over(built)
         if built.settings.server != settings.server:
-            _log.warning("`host`, `port` and `workers` of `server` change at the next start only")
+            _log.warning("of `server` only `max_body_bytes` and `max_in_flight` change before the next start")
         _log.warning("the config %s was reloaded", built.settings.file)
         return True
 
     def _build(self, settings: Settings) -> Built:
         before = self.built.settings.server
-        server = replace(settings.server, host=before.host, port=before.port, workers=before.workers)
+        server = replace(
+            before, max_body_bytes=settings.server.max_body_bytes, max_in_flight=settings.server.max_in_flight
+        )
         return build(replace(settings, server=server), self.built)
 
     def _take_over(self, built: Built) -> None:

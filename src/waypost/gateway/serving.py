@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from waypost.gateway.budgets import Budgets
 from waypost.gateway.cache.choice import kept
 from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.choosing import Choosing
+from waypost.gateway.client import Client
 from waypost.gateway.drifting import Drifting
 from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
@@ -29,11 +29,21 @@ from waypost.gateway.identity import Caller
 from waypost.gateway.learning import Learning
 from waypost.gateway.ledger import Ledger
 from waypost.gateway.logs import RequestLines
-from waypost.gateway.metrics import Metrics, cache_families, drift_families, learning_families, log_families
+from waypost.gateway.metrics import (
+    Metrics,
+    cache_families,
+    drift_families,
+    learning_families,
+    limit_of,
+    limits_families,
+    log_families,
+    trace_families,
+)
 from waypost.gateway.reliable import patient
+from waypost.gateway.traces.trace import Trace
+from waypost.gateway.traces.tracer import Tracer
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
-from waypost.store.limits import LimitReached
 from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
@@ -62,6 +72,7 @@ class Serving:
     max_in_flight: int = 256
     cache: Cache | None = None
     lines: RequestLines | None = None
+    tracer: Tracer | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,6 +87,8 @@ class Serving:
             raise Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
         self.metrics.in_flight += 1
         visit = None
+        trace = self.tracer.begin(scope["headers"]) if self.tracer is not None else None
+        client = Client(scope)
         try:
             caller = self.access.caller(scope["headers"])
             body = await read_body(scope, receive, self.max_body_bytes)
@@ -84,17 +97,21 @@ class Serving:
             visit = await self.access.enter(caller, asked)
             exchange = await self._begun(asked, visit, scope["headers"])
             exchange.clock = clock
-        except (WaypostError, ClientGone) as error:
-            status = error_status(error) if isinstance(error, WaypostError) else _GONE
-            limit = error.code if isinstance(error, WaypostError) and status == LimitReached.status else None
-            self.metrics.refused(api.name, status, limit)
-            if self.lines is not None:
-                self.lines.refused(api.name, status, error.code if isinstance(error, WaypostError) else "client_gone")
+            exchange.drive.trace = trace
+        except Exception as error:
+            self._refused(api, error, trace)
+            raise
+        except asyncio.CancelledError:
+            if client.has_left():
+                gone = ClientGone()
+                self._refused(api, gone, trace)
+                raise gone from None
             raise
         else:
-            await self._answer(exchange, receive, send)
+            await self._answer(exchange, client, send)
         finally:
             self.metrics.in_flight -= 1
+            client.close()
             if visit is not None:
                 visit.leave()
 
@@ -114,7 +131,7 @@ class Serving:
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
-        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models)
+        speaking.check(asked.query, asked.model if asked.objective is None else None, self.models, caller.may_call)
         if asked.objective is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
@@ -135,23 +152,39 @@ class Serving:
 
     async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
         # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
-        id = secrets.token_hex(12)
+        id = os.urandom(12).hex()
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
-        choice = await asyncio.to_thread(choose) if self.decides_long and asked.routed else choose()
+        long = self.decides_long and self.choosing.decides(asked)
+        choice = await asyncio.to_thread(choose) if long else choose()
         if self.drifting is not None:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
         return Exchange(asked, choice, drive, visit, self._settle, id)
 
-    async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _answer(self, exchange: Exchange, client: Client, send: Send) -> None:
         try:
-            async with _cancelled_when_gone(receive):
-                await exchange.send(send)
+            await exchange.send(send)
+        except asyncio.CancelledError:
+            if not client.has_left():
+                raise
         except Exception:
             exchange.status = 500
             raise
         finally:
             exchange.settle()
+
+    def _refused(self, api: Api, error: Exception, trace: Trace | None) -> None:
+        """Book a request that came to no decision."""
+        if isinstance(error, ClientGone):
+            status, code = _GONE, "client_gone"
+        else:
+            known = error if isinstance(error, WaypostError) else WaypostError()
+            status, code = error_status(known), known.code
+        self.metrics.refused(api.name, status, limit_of(error))
+        if self.lines is not None:
+            self.lines.refused(api.name, status, code)
+        if self.tracer is not None and trace is not None:
+            self.tracer.refused(trace, api.path, status, code)
 
     def _settle(self, exchange: Exchange) -> None:
         """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
@@ -165,10 +198,13 @@ class Serving:
             overhead=exchange.overhead,
             attempts=row.attempts,
             answer=exchange.answer if exchange.hit is None else None,
+            limit=limit_of(exchange.failure),
         )
         self.ledger.put(row)
         if self.lines is not None:
             self.lines.ended(row)
+        if self.tracer is not None and exchange.drive.trace is not None:
+            self.tracer.ended(exchange.drive.trace, exchange, row)
         if exchange.hit is not None:
             return
         if self.learning is not None:
@@ -182,34 +218,13 @@ class Serving:
     def families(self) -> Iterator[Family]:
         """What the parts say of themselves in the metrics."""
         yield from log_families(self.ledger.dropped, self.ledger.waiting)
+        if (shared := self.access.limiter.shared) is not None:
+            yield from limits_families(shared)
         if self.cache is not None:
             yield from cache_families(self.cache.looks)
+        if self.tracer is not None:
+            yield from trace_families(self.tracer.sender.sent, self.tracer.sender.lost)
         if self.drifting is not None and self.drifting.latest is not None:
             yield from drift_families(self.drifting.latest)
         if self.learning is not None:
             yield from learning_families(self.learning)
-
-
-@asynccontextmanager
-async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what is done inside as soon as the client leaves, which is no error."""
-    task = asyncio.current_task()
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if task is not None:
-            task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        # Someone else may want this task to end too (the server, at its own end); only our own wish is settled.
-        if not gone or task is None or task.uncancel() > 0:
-            raise
-    finally:
-        watcher.cancel()

@@ -36,6 +36,7 @@ from waypost.gateway.sections.profiles import CALIBRATION, PROFILES, strange_cal
 from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.gateway.sections.server import ServerSettings
 from waypost.gateway.sections.store import EMBEDDED, STORE, SpoolSettings
+from waypost.gateway.sections.traces import TraceSettings
 from waypost.gateway.sections.traffic import FALLBACK, CanarySettings, SessionSettings, ShadowSettings, strange_traffic
 from waypost.objective import Objective
 from waypost.outcomes.calibration import Calibration
@@ -76,6 +77,7 @@ class Settings:
     keep_days: float | None = setting(number(least=1.0), "Days after which decisions are deleted; else never.", None)
     cache: CacheSettings | None = setting(CACHE, "Give an answer again to the same request; off if left out.", None)
     logs: LogSettings = setting(section(LogSettings), "What is said on stderr while it runs.", LogSettings())
+    traces: TraceSettings | None = setting(section(TraceSettings), "Where spans are sent; off if left out.", None)
     log_prompts: bool = setting(FLAG, "Keep the prompts' text too, not only its hash.", False)
     fallback: Mapping[str, tuple[str, ...]] = setting(
         FALLBACK,

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waypost.gateway.pages import Pages
+from waypost.gateway.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 VARIABLE = "WAYPOST_WORKER"
 
-_PATIENCE_SECONDS = 15.0  # a little more than a worker gives its requests
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 30.0
 # A process that served so long did not die of its start.
@@ -37,7 +37,7 @@ class Supervisor:
     """Keeps ``count`` processes of ``command`` on the listener until a signal.
 
     ``announce`` gets the line that the first process says of itself, once all of them serve.  SIGHUP is passed on;
-    SIGTERM and SIGINT end all gracefully.
+    SIGTERM and SIGINT end all gracefully, and who has not ended after ``patience`` seconds is killed.
     """
 
     command: Sequence[str]
@@ -45,6 +45,7 @@ class Supervisor:
     listener: socket.socket
     count: int
     announce: Callable[[str], None]
+    patience: float = 45.0
     _running: dict[int, Process] = field(default_factory=dict)
     _said: dict[int, str] = field(default_factory=dict)
     _serving: set[int] = field(default_factory=set)
@@ -64,7 +65,7 @@ class Supervisor:
         places = [asyncio.create_task(self._keep(place, folder)) for place in range(self.count)]
         await self._ending.wait()
         self._pass_on(signal.SIGTERM)
-        _, late = await asyncio.wait(places, timeout=_PATIENCE_SECONDS)
+        _, late = await asyncio.wait(places, timeout=self.patience)
         if late:
             self._pass_on(signal.SIGKILL)
             await asyncio.wait(late)
@@ -123,3 +124,14 @@ class Supervisor:
             if number is not signal.SIGHUP or place in self._serving:
                 with suppress(ProcessLookupError):
                     process.send_signal(number)
+
+
+def divided(settings: Settings) -> str | None:
+    """What to say of limits that each of several processes would keep for itself."""
+    limited = settings.teams or settings.keys in ("required", "optional") or any(m.limits for m in settings.models)
+    if settings.server.workers == 1 or settings.limits.redis is not None or not limited:
+        return None
+    return (
+        f"{settings.places.get('server', settings.file)}: 'server.workers' is {settings.server.workers}, and each "
+        "worker counts limits by itself; with `redis` in `limits` they count together"
+    )

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 
 from waypost.errors import BadInput, ModelFailed, ModelTimeout
+from waypost.pool.calling import CALLING
 from waypost.pool.secret import Secret
 from waypost.pool.sse import Event, EventParser
 from waypost.pool.transport import ConnectFailed, Sending, Transport
@@ -78,7 +79,7 @@ class Provider:
         total, idle, answer = self._timeouts.total, self._timeouts.idle, bytearray()
         async with self._call(path, body, headers, total) as call:
             while not call.response.over:
-                answer += await call.chunk(idle)
+                answer += call.response.come() or await call.chunk(idle)
                 if len(answer) > _ANSWER_LIMIT:
                     raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
         raw = bytes(answer)
@@ -153,8 +154,11 @@ class Provider:
             head = known
         else:
             head = self._heads[path] = self._head(path, {})
-        end = _now() + self._timeouts.total
-        until = min(_now() + wait, end)
+        if (calling := CALLING.get()) is not None:
+            head += calling.head
+        now = _now()
+        end = now + self._timeouts.total
+        until = min(now + wait, end)
         return _Call(self, self._transport.send_head(head, orjson.dumps(body), until), wait, end)
 
     def _head(self, path: str, more: Mapping[str, str]) -> bytes:
@@ -246,6 +250,8 @@ class _Call:
             self.response = await self._sending.__aenter__()
         except _TRANSPORT as error:
             raise self._provider._ours(error, self._wait, late=False) from None
+        if (calling := CALLING.get()) is not None:
+            calling.status = self.response.status
         if not 200 <= self.response.status < 300:
             try:
                 await self._provider._refuse(self.response)

@@ -51,6 +51,8 @@ class OpenAI:
         idle_timeout: float = 60.0,
     ) -> None:
         self._upstream = upstream or card.name
+        # Of a request that is translated: OpenAI's newer models refuse the old name, other servers the new one.
+        self._renames = _is_openai(base_url)
         timeouts = Timeouts(connect_timeout, first_byte_timeout, idle_timeout, timeout)
         headers = {"authorization": Secret(f"Bearer {api_key.reveal()}")} if api_key else {}
         self._provider = Provider(card.name, base_url, headers, timeouts)
@@ -86,7 +88,7 @@ class OpenAI:
                 yield Delta(text, chunk, event.raw)
         if not written.finish:
             raise self._provider.cut()
-        yield replace(written.answer(self.card, time.perf_counter() - start), raw=last)
+        yield written.answer(self.card, time.perf_counter() - start, raw=last)
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, with the provider's JSON as its ``body``; raises as `stream` does."""
@@ -98,7 +100,7 @@ class OpenAI:
             case [{"message": dict()}, *_]:
                 written = Written()
                 self._take(written, body)
-                return replace(written.answer(self.card, time.perf_counter() - start, body), raw=raw)
+                return written.answer(self.card, time.perf_counter() - start, body, raw)
         raise self._provider.garbage("an object without a choice")
 
     async def ready(self) -> str | None:
@@ -181,12 +183,18 @@ class OpenAI:
 
     def _body(self, query: Query) -> dict[str, Any]:
         passed = {k: v for k, v in query.parameters.items() if k not in ("stream", "stream_options")}
+        if query.native is not None and self._renames and "max_tokens" in passed:
+            passed["max_completion_tokens"] = passed.pop("max_tokens")
         return passed | {"model": self._upstream, "messages": list(query.messages)}
+
+
+def _is_openai(base_url: str) -> bool:
+    return urlsplit(base_url).hostname == "api.openai.com"
 
 
 def _apis(name: str, base_url: str, apis: tuple[str, ...] | None) -> frozenset[str]:
     if apis is None:
-        return frozenset(_OPENAIS if urlsplit(base_url).hostname == "api.openai.com" else _OTHERS)
+        return frozenset(_OPENAIS if _is_openai(base_url) else _OTHERS)
     for api in apis:
         if api not in PATHS:
             raise BadInput(f"'{name}': no API '{api}'; 'apis' takes {', '.join(PATHS)}.{nearest(api, PATHS)}")

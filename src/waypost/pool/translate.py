@@ -81,11 +81,13 @@ def understand(prompt: str) -> Request:
         raise Declined(f"the prompt has {len(prompt)} characters; translation takes at most {_LIMIT}")
     # Long runs of blanks would cost the patterns quadratic time.
     prompt = without_courtesy(_ASIDE.sub("", re.sub(r"[^\S\n]+", " ", prompt).strip()).strip())
-    match = next(filter(None, (pattern.fullmatch(prompt) for pattern in (*_PATTERNS, *_LOOSE))), None)
+    match = next(
+        filter(None, (pattern.fullmatch(prompt) for pattern in (*_compiled(_PATTERNS), *_compiled(_LOOSE)))), None
+    )
     if match is None:
         raise Declined("this is not plainly a request to translate between English and Portuguese")
     text, target = _unquote(match["text"].strip()), _code(match["target"])
-    if match.re in _LOOSE and _ABOUT_ITSELF.search(text):
+    if match.re.pattern in _LOOSE and _ABOUT_ITSELF.search(text):
         raise Declined("it is not plain where the text to translate begins")
     if not re.search(r"[^\W\d_]", text):
         raise Declined("the text to translate has no words")
@@ -96,6 +98,12 @@ def understand(prompt: str) -> Request:
     if found not in (None, "pt" if target == "en" else "en"):
         raise Declined(f"the text does not look like {'Portuguese' if target == 'en' else 'English'}")
     return Request(text, target)
+
+
+@cache
+def _compiled(patterns: tuple[str, ...]) -> list[re.Pattern[str]]:
+    # Not at the start, of which they would take a good part.
+    return [re.compile(pattern, re.IGNORECASE | re.DOTALL) for pattern in patterns]
 
 
 def _code(name: str) -> str:
@@ -139,13 +147,10 @@ _GOT = rf"(?:i|we|(?:the|a|my|this) \w+) (?:got|received|have|saw|found|heard|re
 _THEM = r"(?:her|him|them|it)"
 
 # After "Translate this to Portuguese." a text may follow, or more of what the user has to say.
-_LOOSE = [
-    re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    for pattern in (
-        rf"{_PLEASE}translate {_THIS} {_TO}(?:,? please|,? for me)*[.?!] {_TEXT}",
-        rf"{_TRADUZA} {_ESTA} {_PARA}[.?!] {_TEXT}",
-    )
-]
+_LOOSE = (
+    rf"{_PLEASE}translate {_THIS} {_TO}(?:,? please|,? for me)*[.?!] {_TEXT}",
+    rf"{_TRADUZA} {_ESTA} {_PARA}[.?!] {_TEXT}",
+)
 _ABOUT_ITSELF = re.compile(
     r"\b(?:this(?! (?:morning|afternoon|evening|week|month|year|summer|winter)\b)|that|it|its|thanks|thank"
     r"|please|translat\w+|text|sentence|words?|language|tone|style|grammar|(?:in)?formal(?:ly)?|casual|polite|natural"
@@ -153,47 +158,44 @@ _ABOUT_ITSELF = re.compile(
     r"|explain|add|only|just|isso|isto|tradu\w+|obrigad[oa]|por favor|mantenha|use|explique|apenas)\b",
     re.IGNORECASE,
 )
-_PATTERNS = [
-    re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    for pattern in (
-        rf"{_PLEASE}translate (?:{_THIS} )?{_TO}(?: {_THIS})?{_BREAK}{_TEXT}",
-        rf"{_PLEASE}translate (?:{_THIS}:? )?{_QUOTED} {_TO}{_END}",
-        rf"{_PLEASE}translate {_BARE}{_TEXT} {_TO}{_END}",
-        rf"{_PLEASE}translate (?:{_THIS} )?{_TO}:? {_QUOTED}{_END}",
-        rf"{_PLEASE}{_DOING} (?:{_THIS} )?(?:in|into) {_TARGET}(?:,? please)?\s*:\s*{_TEXT}",
-        rf"{_PLEASE}{_DOING} {_QUOTED} (?:in|into) {_TARGET}{_END}",
-        rf"(?:from )?{_SOURCE} (?:to|into|->|→) {_TARGET}(?:,? please)?{_BREAK}{_TEXT}",
-        rf"(?:{_TARGET}) (?:translation|version),? please\s*:\s*{_TEXT}",
-        rf"(?:what is|what's|give me|tell me) the {_TARGET} for:? {_QUOTED}{_END}",
-        rf"(?:please )?(?:give|tell) me the {_TARGET} for:\s*{_TEXT}",
-        rf"{_GOT}:? {_QUOTED}[.,;]? (?:(?:so|and) )?{_PLEASE}translate {_IT} {_TO}{_END}",
-        rf"{_GOT}:? {_QUOTED}[.,;]? what does {_IT} (?:say|mean) in {_TARGET}{_END}",
-        rf"(?:i|we|(?:the|a|my) \w+) (?:wrote|sent|told|got|received|gave){_WHERE} in {_SOURCE}[,;.]? (?:and )?"
-        rf"{_PLEASE}(?P<target>translate) {_IT} for (?:me|us)(?:,? please)?\s*:\s*{_TEXT}",
-        rf"{_WHERE} speaks? (?:only )?{_TARGET}\. how (?:can|do|should|would) (?:i|we) (?:tell|ask) {_THEM}:? "
-        rf"{_QUOTED}{_END}",
-        rf"{_WHERE} in (?P<target>brazil)[,;.]? {_PLEASE}translate (?:{_IT} )?"
-        rf"for (?:me|us)(?:,? please)?\s*:\s*{_TEXT}",
-        rf"how (?:do|would|can|should) (?:you|i|we|one) say:? {_TEXT} in {_TARGET}{_END}",
-        rf"in {_TARGET},? how (?:do|would|can) (?:you|i|we|one) say:? {_TEXT}{_END}",
-        rf"(?:what is|what's|say|give me) {_QUOTED} in {_TARGET}{_END}",
-        rf"what does (?:the (?:{_NOUN}) )?{_QUOTED} mean in {_TARGET}{_END}",
-        rf"(?:what is|what's|give me) the {_TARGET} (?:translation|word|phrase|version)s? (?:of|for):? {_TEXT}{_END}",
-        rf"(?:what is|what's|give me) the translation of {_QUOTED} (?:in|into|to) {_TARGET}{_END}",
-        rf"{_TARGET} translation(?: of| for)?:? {_QUOTED}{_END}",
-        rf"{_SOURCE}:\s*{_TEXT}\s*\n\s*{_TARGET}:",
-        rf"{_TRADUZA} (?:{_ESTA} )?{_PARA}(?: {_ESTA})?{_BREAK}{_TEXT}",
-        rf"{_TRADUZA} (?:{_ESTA}:? )?{_QUOTED} {_PARA}{_END}",
-        rf"{_TRADUZA} {_BARE}{_TEXT} {_PARA}{_END}",
-        rf"{_TRADUZA} (?:{_ESTA} )?{_PARA}:? {_QUOTED}{_END}",
-        rf"como (?:(?:se|eu|você|a gente|posso) )?(?:diz|digo|fala|falo|dizer|falar):? {_TEXT} em {_TARGET}{_END}",
-        rf"o que (?:significa|quer dizer) {_QUOTED} em {_TARGET}{_END}",
-        rf"(?:do )?{_SOURCE} (?:para|pro) (?:o )?{_TARGET}{_BREAK}{_TEXT}",
-        rf"{_PLEASE}(?:diga|escreva|passe|coloque) (?:(?:{_ESTA}|isto|isso) )?"
-        rf"(?:em|para) (?:o )?{_TARGET}\s*:\s*{_TEXT}",
-        rf"qual (?:é|e) a tradução (?:de|para):? {_QUOTED} (?:para|em) (?:o )?{_TARGET}{_END}",
-    )
-]
+_PATTERNS = (
+    rf"{_PLEASE}translate (?:{_THIS} )?{_TO}(?: {_THIS})?{_BREAK}{_TEXT}",
+    rf"{_PLEASE}translate (?:{_THIS}:? )?{_QUOTED} {_TO}{_END}",
+    rf"{_PLEASE}translate {_BARE}{_TEXT} {_TO}{_END}",
+    rf"{_PLEASE}translate (?:{_THIS} )?{_TO}:? {_QUOTED}{_END}",
+    rf"{_PLEASE}{_DOING} (?:{_THIS} )?(?:in|into) {_TARGET}(?:,? please)?\s*:\s*{_TEXT}",
+    rf"{_PLEASE}{_DOING} {_QUOTED} (?:in|into) {_TARGET}{_END}",
+    rf"(?:from )?{_SOURCE} (?:to|into|->|→) {_TARGET}(?:,? please)?{_BREAK}{_TEXT}",
+    rf"(?:{_TARGET}) (?:translation|version),? please\s*:\s*{_TEXT}",
+    rf"(?:what is|what's|give me|tell me) the {_TARGET} for:? {_QUOTED}{_END}",
+    rf"(?:please )?(?:give|tell) me the {_TARGET} for:\s*{_TEXT}",
+    rf"{_GOT}:? {_QUOTED}[.,;]? (?:(?:so|and) )?{_PLEASE}translate {_IT} {_TO}{_END}",
+    rf"{_GOT}:? {_QUOTED}[.,;]? what does {_IT} (?:say|mean) in {_TARGET}{_END}",
+    rf"(?:i|we|(?:the|a|my) \w+) (?:wrote|sent|told|got|received|gave){_WHERE} in {_SOURCE}[,;.]? (?:and )?"
+    rf"{_PLEASE}(?P<target>translate) {_IT} for (?:me|us)(?:,? please)?\s*:\s*{_TEXT}",
+    rf"{_WHERE} speaks? (?:only )?{_TARGET}\. how (?:can|do|should|would) (?:i|we) (?:tell|ask) {_THEM}:? "
+    rf"{_QUOTED}{_END}",
+    rf"{_WHERE} in (?P<target>brazil)[,;.]? {_PLEASE}translate (?:{_IT} )?"
+    rf"for (?:me|us)(?:,? please)?\s*:\s*{_TEXT}",
+    rf"how (?:do|would|can|should) (?:you|i|we|one) say:? {_TEXT} in {_TARGET}{_END}",
+    rf"in {_TARGET},? how (?:do|would|can) (?:you|i|we|one) say:? {_TEXT}{_END}",
+    rf"(?:what is|what's|say|give me) {_QUOTED} in {_TARGET}{_END}",
+    rf"what does (?:the (?:{_NOUN}) )?{_QUOTED} mean in {_TARGET}{_END}",
+    rf"(?:what is|what's|give me) the {_TARGET} (?:translation|word|phrase|version)s? (?:of|for):? {_TEXT}{_END}",
+    rf"(?:what is|what's|give me) the translation of {_QUOTED} (?:in|into|to) {_TARGET}{_END}",
+    rf"{_TARGET} translation(?: of| for)?:? {_QUOTED}{_END}",
+    rf"{_SOURCE}:\s*{_TEXT}\s*\n\s*{_TARGET}:",
+    rf"{_TRADUZA} (?:{_ESTA} )?{_PARA}(?: {_ESTA})?{_BREAK}{_TEXT}",
+    rf"{_TRADUZA} (?:{_ESTA}:? )?{_QUOTED} {_PARA}{_END}",
+    rf"{_TRADUZA} {_BARE}{_TEXT} {_PARA}{_END}",
+    rf"{_TRADUZA} (?:{_ESTA} )?{_PARA}:? {_QUOTED}{_END}",
+    rf"como (?:(?:se|eu|você|a gente|posso) )?(?:diz|digo|fala|falo|dizer|falar):? {_TEXT} em {_TARGET}{_END}",
+    rf"o que (?:significa|quer dizer) {_QUOTED} em {_TARGET}{_END}",
+    rf"(?:do )?{_SOURCE} (?:para|pro) (?:o )?{_TARGET}{_BREAK}{_TEXT}",
+    rf"{_PLEASE}(?:diga|escreva|passe|coloque) (?:(?:{_ESTA}|isto|isso) )?"
+    rf"(?:em|para) (?:o )?{_TARGET}\s*:\s*{_TEXT}",
+    rf"qual (?:é|e) a tradução (?:de|para):? {_QUOTED} (?:para|em) (?:o )?{_TARGET}{_END}",
+)
 # "Reply with the translation only.": what we do anyway.
 _ASIDE = re.compile(
     r"\s*[(\[]?(?:please )?(?:(?:reply|answer|respond)(?: only| just)? with(?: only| just)? the translation(?: only)?"

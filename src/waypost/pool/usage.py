@@ -70,8 +70,9 @@ class Usage(NamedTuple):
 
     def usd(self, card: ModelCard) -> float | None:
         """What the call costs at the card's prices, or None when it states none."""
-        parts = {"cached": self.cached, "written": self.written, "reasoning": self.reasoning}
-        return card.usd(self.tokens_in, self.tokens_out, **parts)
+        return card.usd(
+            self.tokens_in, self.tokens_out, cached=self.cached, written=self.written, reasoning=self.reasoning
+        )
 
     def json(self) -> dict[str, Any]:
         """The counts as OpenAI writes them; details of what was not used are left out.
@@ -94,4 +95,9 @@ class Usage(NamedTuple):
 
 def _first(counts: Json, *names: str) -> int:
     """The first of some counts that is there and not zero; else zero."""
-    return next((int(count) for name in names if (count := counts.get(name))), 0)
+    if not counts:
+        return 0
+    for name in names:
+        if count := counts.get(name):
+            return int(count)
+    return 0

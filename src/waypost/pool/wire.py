@@ -61,6 +61,10 @@ class Response:
             if self._over:
                 raise StopAsyncIteration
             await self._news()
+        return self.come()
+
+    def come(self) -> bytes:
+        """What has come of the body since the last step, without waiting; often that is all of it."""
         chunk = b"".join(self._chunks)
         self._chunks.clear()
         self._waiting = 0

@@ -42,8 +42,11 @@ class Written:
         try:
             if usage := chunk.get("usage"):
                 self.usage = Usage.of(usage)
-            first = (choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0)
-            return "".join([self._take_choice(choice) for choice in first])
+            text = ""
+            for choice in chunk.get("choices") or ():
+                if choice.get("index", 0) == 0:
+                    text += self._take_choice(choice)
+            return text
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError("a chunk that is no chat completion") from error
 
@@ -56,11 +59,13 @@ class Written:
             text = text.lstrip()
         self.texts += [text] if text else []
         self.finish = choice.get("finish_reason") or self.finish
-        tokens = (choice.get("logprobs") or {}).get("content") or ()
-        self.logprobs += [float(token["logprob"]) for token in tokens]
+        if logprobs := choice.get("logprobs"):
+            self.logprobs += [float(token["logprob"]) for token in logprobs.get("content") or ()]
         return text
 
-    def answer(self, card: ModelCard, seconds: float, body: Mapping[str, Any] | None = None) -> Answer:
+    def answer(
+        self, card: ModelCard, seconds: float, body: Mapping[str, Any] | None = None, raw: bytes | None = None
+    ) -> Answer:
         """The whole: cost is the usage at the card's prices; unknown without a usage.
 
         ``logprob`` is the mean over all tokens, the end of turn included.
@@ -79,4 +84,5 @@ class Written:
             tokens_cached=usage.cached,
             tokens_written=usage.written,
             tokens_reasoning=usage.reasoning,
+            raw=raw,
         )

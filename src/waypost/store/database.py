@@ -178,6 +178,28 @@ class Database:
             found[name] = found.get(name, 0.0) + usd
         return found
 
+    def lately(self, since: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Columns of the decisions since a time, as of `iso`, the oldest first.
+
+        ``quality`` is the mean of what was said of the answer, None where nothing was.
+
+        Raises:
+            StoreDown: the database does not answer.
+        """
+        from sqlalchemy import func, select
+
+        decisions, feedback = tables()[:2]
+        said = select(feedback.c.decision, func.avg(feedback.c.quality).label("quality"))
+        said_of = said.group_by(feedback.c.decision).subquery()
+        asked = (
+            select(*(decisions.c[name] for name in columns), said_of.c.quality)
+            .outerjoin(said_of, said_of.c.decision == decisions.c.id)
+            .where(decisions.c.time >= since)
+            .order_by(decisions.c.time)
+        )
+        with self.begin() as connection:
+            return [_plain(row) for row in connection.execute(asked).mappings()]
+
     def prune(self, before: str, most: int = 500) -> int:
         """Delete the oldest decisions from before a time, as of `iso`, with their feedback; how many.
 

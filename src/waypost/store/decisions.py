@@ -11,7 +11,7 @@ from typing import Any, Literal
 from waypost.types import Decision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One call that was made: ``outcome`` is ok, declined, failed, or cut (failed after its first byte)."""
 
@@ -32,7 +32,7 @@ class Attempt:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decided:
     """A request from its decision to its end.
 

@@ -37,16 +37,22 @@ Scopes = Sequence[tuple[str, Limits]]
 
 
 class LimitReached(WaypostError):
-    """A rate or the number of parallel requests is at its limit; ``retry_after`` is in seconds, None: it never fits."""
+    """A rate or the number of parallel requests is at its limit; ``retry_after`` is in seconds, None: it never fits.
+
+    ``limit`` says which: "requests", "tokens" or "parallel".
+    """
 
     status = 429
     code = "rate_limit_exceeded"
 
-    def __init__(self, scope: str, problem: str, retry_after: float | None, room: Room | None = None) -> None:
+    def __init__(
+        self, scope: str, problem: str, retry_after: float | None, room: Room | None = None, *, limit: str
+    ) -> None:
         super().__init__(f"{spoken(scope)} {problem}")
         self.scope = scope
         self.retry_after = retry_after
         self.room = room
+        self.limit = limit
 
 
 class BudgetSpent(WaypostError):
@@ -71,6 +77,13 @@ class Room(NamedTuple):
     requests_left: int | None = None
     tokens: int | None = None
     tokens_left: int | None = None
+
+
+class Shared(NamedTuple):
+    """How the place where several processes keep limits is doing: whether it answers, and what it was not told yet."""
+
+    up: bool
+    untold: int
 
 
 class Admission(Protocol):
@@ -99,6 +112,11 @@ class Reservation(Protocol):
 
 class Limiter(Protocol):
     """Decides whether a request may go on and a call be paid: for all scopes, or for none of them."""
+
+    @property
+    def shared(self) -> Shared | None:
+        """Where limits are shared; None: they are this process's own."""
+        ...
 
     async def open(self) -> None:
         """Connect to what keeps the limits; waits a second at most, and goes on without."""

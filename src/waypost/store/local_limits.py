@@ -115,13 +115,16 @@ class _Scope:
 class LocalAdmission:
     """A request under way."""
 
-    __slots__ = ("_cells", "_limiter", "_open", "_scopes", "_states", "_tokens")
+    __slots__ = ("_cells", "_limiter", "_open", "_states", "_tokens")
 
     def __init__(
-        self, limiter: LocalLimiter, scopes: Scopes, states: list[_Scope], cells: list[list[int] | None], tokens: int
+        self,
+        limiter: LocalLimiter,
+        states: list[tuple[Limits, _Scope]],
+        cells: list[list[int] | None],
+        tokens: int,
     ) -> None:
         self._limiter = limiter
-        self._scopes = scopes
         self._states = states
         self._cells = cells
         self._tokens = tokens
@@ -138,7 +141,7 @@ class LocalAdmission:
                 limits.tokens_per_minute,
                 _left(limits.tokens_per_minute, state.tokens, second),
             )
-            for (_, limits), state in zip(self._scopes, self._states, strict=True)
+            for limits, state in self._states
         )
 
     def release(self, tokens: int) -> None:
@@ -148,7 +151,7 @@ class LocalAdmission:
         self._open = False
         change = tokens - self._tokens
         second = int(self._limiter.clock()) if change else 0
-        for (_, limits), state, cell in zip(self._scopes, self._states, self._cells, strict=True):
+        for (limits, state), cell in zip(self._states, self._cells, strict=True):
             if limits.parallel is not None:
                 state.parallel -= 1
             if cell is not None and change:
@@ -198,6 +201,11 @@ class LocalLimiter:
     most: int = 10_000
     _scopes: OrderedDict[str, _Scope] = field(default_factory=OrderedDict)
 
+    @property
+    def shared(self) -> None:
+        """Nothing is shared."""
+        return None
+
     async def open(self) -> None:
         """Nothing is needed."""
 
@@ -209,7 +217,7 @@ class LocalLimiter:
         """
         now = self.clock()
         second = int(now)
-        states: list[_Scope] = []
+        states: list[tuple[Limits, _Scope]] = []
         # All are asked before any is counted, and nothing else runs in between.
         for name, limits in scopes:
             state = self._scope(name, second)
@@ -222,15 +230,15 @@ class LocalLimiter:
             most = limits.tokens_per_minute
             if most is not None and state.tokens.used(second) + tokens > most:
                 raise too_fast(name, "tokens", most, tokens, state.tokens.wait(now, tokens, most))
-            states.append(state)
+            states.append((limits, state))
         cells: list[list[int] | None] = []
-        for (_, limits), state in zip(scopes, states, strict=True):
+        for limits, state in states:
             if limits.requests_per_minute is not None:
                 state.requests.add(second, 1)
             if limits.parallel is not None:
                 state.parallel += 1
             cells.append(None if limits.tokens_per_minute is None else state.tokens.add(second, tokens))
-        return LocalAdmission(self, scopes, states, cells, tokens)
+        return LocalAdmission(self, states, cells, tokens)
 
     async def reserve(self, scopes: Scopes, usd: float) -> LocalReservation:
         """Set aside the most that a call may cost.
@@ -303,7 +311,8 @@ def _left(limit: int | None, window: Window, second: int) -> int | None:
 
 def too_many(scope: str, limit: int) -> LimitReached:
     """The error for one more parallel request than is allowed."""
-    return LimitReached(scope, f"may have {limit} requests under way at once, and has; wait for one to end", 1.0)
+    problem = f"may have {limit} requests under way at once, and has; wait for one to end"
+    return LimitReached(scope, problem, 1.0, limit="parallel")
 
 
 def too_fast(scope: str, unit: str, limit: int, asked: int, wait: float | None) -> LimitReached:
@@ -313,7 +322,7 @@ def too_fast(scope: str, unit: str, limit: int, asked: int, wait: float | None) 
         problem = f"may use {limit} {unit} a minute, and this request alone needs about {asked}; ask for less at once"
     else:
         problem = f"may use {limit} {unit} a minute, and has; try again in {max(1, round(wait))} s"
-    return LimitReached(scope, problem, wait, room)
+    return LimitReached(scope, problem, wait, room, limit=unit)
 
 
 def tightest(rooms: Iterable[Room]) -> Room:

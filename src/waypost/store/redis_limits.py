@@ -10,7 +10,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from waypost.store.limits import BudgetSpent, LimitReached, Limits, Period, Room, Scopes, nano
+from waypost.store.limits import BudgetSpent, LimitReached, Limits, Period, Room, Scopes, Shared, nano
 from waypost.store.local_limits import (
     Account,
     LocalAdmission,
@@ -115,7 +115,7 @@ class RedisLimiter:
 
     url: str = field(repr=False)
     prefix: str = "waypost"
-    wait: float = 0.05
+    wait: float = 0.25
     lease: float = 30.0
     most_untold: int = 10_000
     local: LocalLimiter = field(default_factory=LocalLimiter)
@@ -127,6 +127,11 @@ class RedisLimiter:
 
     def __post_init__(self) -> None:
         self.link = RedisLink(self.url, self.wait, self.lease, self._beats)
+
+    @property
+    def shared(self) -> Shared:
+        """Whether Redis answers, and how many ends of requests and calls it was not told yet."""
+        return Shared(self.link.up, len(self.link))
 
     async def open(self) -> None:
         """Connect, for a second at most; what is asked before is decided by the local limiter."""
@@ -206,7 +211,7 @@ class RedisLimiter:
             counter.told(max(counter.spent, nano(usd)), "")
 
     async def close(self) -> None:
-        """Tell Redis what it was not told, for a second at most, and hang up."""
+        """Tell Redis what it was not told, for two seconds at most, and hang up."""
         await self.link.close()
 
     def _id(self) -> str:

@@ -103,14 +103,14 @@ class RedisLink:
         self._wake.set()
 
     async def close(self) -> None:
-        """Send what is owed, for a second at most, and hang up."""
+        """Send what is owed, for two seconds at most, and hang up."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait({self._worker})
-        if self.up:
+        if self._owed and (self.up or await self._load()):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    while self._owed and await self._deliver():
+                    while self._owed and await self._deliver(_OPEN_SECONDS):
                         pass
         if self._owed:
             _log.error("Redis was not told how %d requests and calls ended; the store has their costs", len(self._owed))
@@ -132,7 +132,8 @@ class RedisLink:
             if time.monotonic() >= beat:
                 beat = time.monotonic() + self.lease / 3
                 self._owed.extend(self.beats())
-            while (self._asked or self._owed) and await self._deliver():
+            # Who asks may wait for the batch before its own, so each has half of the time.
+            while (self._asked or self._owed) and await self._deliver(self.wait / 2):
                 pass
 
     async def _return(self) -> None:
@@ -140,8 +141,12 @@ class RedisLink:
         if not await self._load():
             return
         while self._owed:
-            if not await self._deliver():
+            # Under load more is owed by the end of each delivery; a last batch may be left to go before what is asked.
+            last = len(self._owed) <= _BATCH
+            if not await self._deliver(_OPEN_SECONDS):  # nobody waits for it yet
                 return
+            if last:
+                break
         self.up = True
         _log.warning("Redis answers again: limits are kept together again")
 
@@ -150,15 +155,14 @@ class RedisLink:
         load = [("SCRIPT", "LOAD", text) for text in SCRIPTS.values()]
         return await self._send(load, _OPEN_SECONDS) is not None
 
-    async def _deliver(self) -> bool:
+    async def _deliver(self, patience: float) -> bool:
         """Send some of what waits, debts first, so that what they free can be used."""
         owed = [self._owed.popleft() for _ in range(min(_BATCH, len(self._owed)))]
         asked = [self._asked.popleft() for _ in range(min(_BATCH, len(self._asked)))]
         commands = [*owed, *(command for command, _ in asked)]
         replies = None
         try:
-            # Who asks may wait for the batch before its own, so each has half of the time.
-            replies = await self._send([command.words() for command in commands], self.wait / 2)
+            replies = await self._send([command.words() for command in commands], patience)
         finally:
             if replies is None:
                 self._owed.extendleft(reversed(owed))

@@ -35,11 +35,16 @@ class _Segment:
 
 
 class Batch(NamedTuple):
-    """The oldest lines that wait; ``own`` says that this process wrote them."""
+    """The oldest lines that wait, and the file that they are in."""
 
     lines: list[bytes]
     size: int
-    own: bool
+    segment: _Segment
+
+    @property
+    def own(self) -> bool:
+        """Whether this process wrote them."""
+        return self.segment.own
 
 
 class Spool:
@@ -118,7 +123,7 @@ class Spool:
             chunk = os.pread(segment.number, min(size, segment.size - segment.read), segment.read)
             size *= 4
         found = chunk[: chunk.rindex(b"\n")].split(b"\n", most)[:most]
-        return Batch(found, sum(map(len, found)) + len(found), segment.own)
+        return Batch(found, sum(map(len, found)) + len(found), segment)
 
     def _next(self) -> _Segment | None:
         with self._lock:
@@ -127,9 +132,8 @@ class Spool:
 
     def done(self, batch: Batch) -> None:
         """The database has a batch; a segment of which it has everything is removed."""
-        segment = self._next()
-        if segment is None:
-            return
+        # Not whichever is next by now: while another's lines were on their way, this process may have appended.
+        segment = batch.segment
         with self._lock:
             segment.read += batch.size
             self._held -= batch.size

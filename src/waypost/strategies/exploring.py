@@ -10,6 +10,7 @@ import numpy as np
 from waypost.objective import Objective
 from waypost.routers import Online, name_of
 from waypost.strategies.calls import predict
+from waypost.strategies.history import history_usd
 from waypost.strategies.single import Single
 from waypost.types import Chooser, Decision, ModelCard, Query, Run
 
@@ -50,7 +51,8 @@ class Exploring:
             NoModelLeft: the constraints removed every model.
         """
         best, rng = self.decide(query, objective), np.random.default_rng(seed)
-        chance_M = self.router.propensities([query.text], objective, self.cards, rng, query)[0]
+        priced = self._with_history(query, objective)
+        chance_M = self.router.propensities([query.text], priced, self.cards, rng, query)[0]
         chosen = self.router.models[rng.choice(len(chance_M), p=chance_M)]
         chances = dict(zip(self.router.models, chance_M.tolist(), strict=True))
         why = f"{chosen} was drawn with probability {chances[chosen]:.2f}; by expectation, {best.why}"
@@ -61,6 +63,14 @@ class Exploring:
             propensities={name: chance for name, chance in chances.items() if chance > 0},
             why=why,
         )
+
+    def _with_history(self, query: Query, objective: Objective) -> Objective:
+        """The trade-off for a router that draws by the prompt alone: what comes before it costs points."""
+        if not objective.usd or len(query.messages) < 2:
+            return objective
+        usd = {name: history_usd(self.cards[name], query) for name in self.router.models if name in self.cards}
+        points = {name: objective.bias.get(name, 0.0) - objective.usd * more for name, more in usd.items()}
+        return replace(objective, bias={**objective.bias, **points})
 
     def run(self, query: Query, decision: Decision) -> Run:
         """Yield one call at a time, the drawn model first, then by expectation."""

@@ -24,15 +24,22 @@ def with_history(prediction: Prediction, cards: Mapping[str, ModelCard], query: 
     """
     if len(query.messages) < 2:
         return prediction
-    before = query.size - len(query.text.encode(errors="replace")) // 4
-    more_M = np.array([_usd(cards.get(name), before, query.cached.get(name, 0)) for name in prediction.models])
-    return prediction._replace(usd_NM=prediction.usd_NM + more_M)
+    more_M = [history_usd(cards[name], query) if name in cards else 0.0 for name in prediction.models]
+    return prediction._replace(usd_NM=prediction.usd_NM + np.array(more_M))
 
 
-def _usd(card: ModelCard | None, tokens: int, cached: int) -> float:
-    """The price of reading, and zero where none is known, since then the cost of the answer is not known either."""
-    if card is None or card.usd_per_mtok_in is None:
+def history_usd(card: ModelCard, query: Query) -> float:
+    """USD for a model to read what stands before the last user turn.
+
+    Zero where no price is known, since then the cost of the answer is not known either.
+
+    >>> turns = ({"role": "user", "content": "x" * 4_000_000}, {"role": "user", "content": "And then?"})
+    >>> round(history_usd(ModelCard("a", 2.0, 8.0), Query(turns)), 2)
+    2.0
+    """
+    if card.usd_per_mtok_in is None:
         return 0.0
+    tokens = query.size - len(query.text.encode(errors="replace")) // 4
     cheap = card.usd_per_mtok_in if card.usd_per_mtok_cached is None else card.usd_per_mtok_cached
-    known = min(cached, tokens)
+    known = min(query.cached.get(card.name, 0), tokens)
     return ((tokens - known) * card.usd_per_mtok_in + known * cheap) / 1e6

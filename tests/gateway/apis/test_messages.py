@@ -121,7 +121,7 @@ def test_a_question_is_answered_by_a_model_of_openais_protocol(near, upstream):
     assert reply.headers["x-waypost-model"] == "near"
     sent = upstream.seen[0]
     assert sent["messages"][0] == {"role": "system", "content": "Be brief."}
-    assert (sent["max_completion_tokens"], sent["stop"], "system" in sent) == (50, ["END"], False)
+    assert (sent["max_tokens"], sent["stop"], "system" in sent) == (50, ["END"], False)
 
 
 def test_a_stream_of_a_model_of_openais_protocol(near):

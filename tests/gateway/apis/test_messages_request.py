@@ -27,7 +27,7 @@ def test_a_plain_question_is_one():
         "model": "auto",
         "stream": True,
         "waypost": {"usd": 3},
-        "max_completion_tokens": 100,
+        "max_tokens": 100,
         "messages": [{"role": "user", "content": "Hi"}],
     }
 
@@ -71,7 +71,7 @@ def test_what_only_some_models_bear_is_left_out_and_not_missed():
         asked(thinking={"type": "enabled", "budget_tokens": 4096}, output_config={"effort": "high"}, speed="fast")
     )
     assert done.foreign == []
-    assert set(done.body) == {"model", "max_completion_tokens", "messages"}
+    assert set(done.body) == {"model", "max_tokens", "messages"}
 
 
 def test_pictures_and_documents_become_parts():

@@ -44,12 +44,14 @@ class CanarySettings:
 def strange_traffic(top: Mapping[str, Entry], models: Sequence[str], settings: Settings) -> Iterator[BadConfig]:
     """Models and profiles that are named here and stand nowhere, and what contradicts itself."""
     profiles = {"default", *settings.profiles}
-    asked = [*models, "auto", *(f"auto:{name}" for name in profiles)]
+    asked = [*models, "auto", *(f"auto:{name}" for name in settings.profiles if name != "default")]
     for key, names in settings.fallback.items():
         entry = top["fallback"].fields()[key]
         if key not in asked:
             yield entry.error(f"is nothing that a client can ask for; that is {', '.join(asked)}")
         yield from (entry.error(f"names {UnknownModel(name, models)}") for name in names if name not in models)
+        if len({key, *names}) <= len(names):
+            yield entry.error("names a model twice, or as its own fallback")
         if key not in models and settings.strategy == "cascade":
             yield entry.error("is for `strategy: single`; a cascade goes on by what an answer tells it")
     shadow = settings.shadow
@@ -57,5 +59,7 @@ def strange_traffic(top: Mapping[str, Entry], models: Sequence[str], settings: S
         yield top["shadow"].fields()["incumbent"].error(f"names {UnknownModel(shadow.incumbent, models)}")
     if shadow is not None and shadow.profile not in profiles:
         yield top["shadow"].fields()["profile"].error(f"is no profile; there is {', '.join(sorted(profiles))}")
+    if shadow is not None and settings.strategy == "cascade":
+        yield top["shadow"].error("is for `strategy: single`; what a cascade would do depends on answers nobody gave")
     if settings.canary is not None and shadow is not None:
         yield top["canary"].error("has no traffic where `shadow` keeps it for the incumbent; remove one of the two")
