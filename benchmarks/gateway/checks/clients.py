@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import select
 import socket
-import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,15 +32,13 @@ def _wrong_key(bed: Bed) -> Found:
     good = bed.client.key or ""
     wrong = ["sk-nothing-like-it", good[:20] + "x" * (len(good) - 20), good[:-1] + "!", good + "x"]
     replies = [bed.client.post(CHAT, _BODY, key=key) for key in wrong]
-    took = [_median_ms(bed, key) for key in (wrong[0], wrong[2])]
+    # The least of many, in turn: what else the machine does only adds.
+    times = [[bed.client.post(CHAT, _BODY, key=key).seconds for key in (wrong[0], wrong[2])] for _ in range(20)]
+    took = [1000 * min(column) for column in zip(*times, strict=True)]
     same = len({reply.body for reply in replies}) == 1
     right = all(reply.status == 401 and tells(reply) for reply in replies) and same and max(took) < 3 * min(took) + 1
     did = f"{_each(replies)}; {'the same words' if same else 'different words'}; {took[0]:.1f} and {took[1]:.1f} ms"
     return Found(right, did)
-
-
-def _median_ms(bed: Bed, key: str) -> float:
-    return 1000 * statistics.median(bed.client.post(CHAT, _BODY, key=key).seconds for _ in range(15))
 
 
 def _long_key(bed: Bed) -> Found:
