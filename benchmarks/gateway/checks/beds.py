@@ -22,6 +22,7 @@ from targets import Place, Started
 MAX_IN_FLIGHT = 4  # of the gateway that is to be overloaded
 USD_PER_MTOK = 1000
 _OK = Model("ok")
+_MASTER_KEY = "sk-8f3b1c9d7e5a4206b8d1f0e3c7a95b642d10"
 
 
 def _upstream_key(model: Model) -> str:
@@ -43,7 +44,7 @@ def bed(name: str, models: Iterable[Model], *, overloaded: bool = False) -> Iter
         upstream = stack.enter_context(targets.provider(set()))
         recorded, trap = stack.enter_context(recorder()), stack.enter_context(recorder())
         place = Place(folder, targets.free_port(), upstream)
-        keys = _keys(folder) if name == "waypost" else {"key": targets.KEY}
+        keys = _keys(folder) if name == "waypost" else {"key": _MASTER_KEY}
         make = _waypost if name == "waypost" else _litellm
         started = make(place, known, recorded, keys["key"], overloaded)
         server = stack.enter_context(targets.process(started.command, folder, set(), started.env))

@@ -127,7 +127,7 @@ def _templates(bed: Bed) -> Found:
 def _prefix(bed: Bed) -> Found:
     """A good key is used, then one that begins alike for as long as can be."""
     key = bed.client.key or ""
-    ends = ["x" * (len(key) - cut) for cut in (20, 32, len(key) - 1)]
+    ends = ["!" * (len(key) - cut) for cut in (20, 32, len(key) - 1)]
     replies = []
     for end in ends:
         assert bed.client.chat("ok").status == 200

@@ -14,7 +14,6 @@ from typing import Any
 
 PATIENCE_SECONDS = 20.0
 CHAT = "/v1/chat/completions"
-_CLIENTS = 100
 
 Json = dict[str, Any]
 
@@ -97,9 +96,9 @@ class Client:
         with self.connect(timeout) as connection:
             return exchange(connection, data)
 
-    def many(self, count: int, ask: Callable[[int], Reply]) -> list[Reply]:
-        """So many requests at once; ``ask`` gets the number of each."""
-        with ThreadPoolExecutor(min(count, _CLIENTS)) as threads:
+    def many(self, count: int, ask: Callable[[int], Reply], clients: int = 100) -> list[Reply]:
+        """So many requests, by so many clients at once; ``ask`` gets the number of each."""
+        with ThreadPoolExecutor(min(count, clients)) as threads:
             return list(threads.map(ask, range(count)))
 
 
