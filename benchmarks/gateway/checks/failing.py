@@ -41,7 +41,11 @@ def _falls_back(model: str, most_seconds: float = _BUDGET_SECONDS) -> Callable[[
         ok = whole.status == 200 and "word49" in whole.body.decode()
         ok_stream = stream.status == 200 and _done(stream) and "word49" in stream.body.decode()
         slowest = max(whole.seconds, stream.seconds)
-        did = f"whole: {whole} in {whole.seconds:.1f} s; stream: {_stream(stream)} in {stream.seconds:.1f} s"
+        said = [
+            f"{kind}{'' if good or reply.status != 200 else ' without the answer'} in {reply.seconds:.1f} s"
+            for kind, good, reply in ((str(whole), ok, whole), (_stream(stream), ok_stream, stream))
+        ]
+        did = f"whole: {said[0]}; stream: {said[1]}"
         return Found(ok and ok_stream and slowest <= most_seconds, did)
 
     return run
@@ -68,7 +72,7 @@ def _garbage(bed: Bed) -> Found:
 def _limited(bed: Bed) -> Found:
     reply = bed.client.chat("limit429-600s-plain")
     header = reply.headers.get("retry-after")
-    did = f"{_tried(bed, 'limit429-600s-plain', reply)}; Retry-After: {header or 'lost'}"
+    did = f"{_tried(bed, 'limit429-600s-plain', reply)}; {_retry_after(reply)}"
     return Found(
         reply.status == 429 and tells(reply) and header == "600" and bed.tries("limit429-600s-plain") == 1, did
     )
@@ -79,8 +83,14 @@ def _honoured(bed: Bed) -> Found:
     reply = bed.client.chat(model)
     tries = bed.tries(model)
     kept = reply.seconds >= 0.95 * (tries - 1)
-    did = f"{_tried(bed, model, reply)}; Retry-After: {reply.headers.get('retry-after', 'lost')}"
+    did = f"{_tried(bed, model, reply)}; {_retry_after(reply)}"
     return Found(reply.status == 429 and tries >= 2 and kept and reply.headers.get("retry-after") == "1", did)
+
+
+def _retry_after(reply: Reply) -> str:
+    """The header, perhaps under another name."""
+    named = [name for name in reply.headers if name.endswith("retry-after")]
+    return f"`{named[0]}: {reply.headers[named[0]]}`" if named else "no Retry-After"
 
 
 def _refused(bed: Bed) -> Found:
