@@ -85,6 +85,6 @@ TORCH ?= torch==2.13.0 --retries 1 --extra-index-url https://download.pytorch.or
 model: .venv/.local
 	@$(BIN)/waypost models add smollm2-135m
 
-EXTRAS := dev local report train encoders index postgres redis otel
+EXTRAS := dev local report train encoders index postgres redis
 comma := ,
 space := $(subst ,, )

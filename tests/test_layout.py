@@ -97,6 +97,7 @@ def test_a_router_is_one_small_file_named_after_its_class(router: str, made: typ
 
 
 MIRRORS = [path for path in sorted((ROOT / "tests").glob("*/**/test_*.py")) if path.name != "test_promises.py"]
+MIRRORS = [path for path in MIRRORS if path.parent.name != "fuzz"]  # what holds of the whole gateway
 
 
 @pytest.mark.parametrize("path", MIRRORS, ids=lambda p: p.name)

@@ -222,3 +222,5 @@ _STREAM = {
     "/v1/responses": _response_events,
 }
 PATHS = frozenset(_WHOLE)
+COUNT = "/v1/messages/count_tokens"
+COUNTED = http(200, orjson.dumps({"input_tokens": TOKENS_IN}))

@@ -101,7 +101,7 @@ class Client(asyncio.Protocol):
         self.answer += data
         if not self.first and _WORD in self.answer:
             self.first = perf_counter()
-        if _whole(self.answer):
+        if whole(self.answer):
             self._note()
             if self.over.done():
                 return
@@ -143,7 +143,7 @@ class Client(asyncio.Protocol):
         self.transport.close()
 
 
-def _whole(answer: bytearray) -> bool:
+def whole(answer: bytearray) -> bool:
     """Whether all of an answer is there."""
     head = answer.find(b"\r\n\r\n")
     if head < 0:
@@ -203,7 +203,7 @@ async def _keep(host: str, port: int, seen: Seen, requests: Iterator[bytes]) -> 
             problem = await client.over
         finally:
             transport.abort()
-        if problem is not None and not _whole(client.answer):
+        if problem is not None and not whole(client.answer):
             seen.answers += 1
             if seen.counting:
                 seen.errors[problem] += 1

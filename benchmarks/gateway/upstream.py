@@ -20,8 +20,8 @@ that there may be several models of one behaviour (``ok-a``, ``ok-b``):
     stall            stops half-way and says no more
     flaky            fails with 500 at every third call of this name: the third, the sixth...
 
-``GET /health`` is always well.  ``GET /stats`` tells what was seen: requests by model, calls under way, and calls whose
-client left before their end.
+``GET /health`` is always well.  ``GET /stats`` tells what was seen: requests by model, the most that were under way at
+once, calls under way, and calls whose client left before their end.
 """
 
 from __future__ import annotations
@@ -94,9 +94,11 @@ class Upstream:
     in_flight: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
+    under_way: Counter[str] = field(default_factory=Counter)
+    peak: Counter[str] = field(default_factory=Counter)
 
     def stats(self) -> dict[str, Any]:
-        """The counts; ``left`` has the calls whose client went before their end, by model."""
+        """The counts; by model ``left`` has calls whose client went before their end, ``peak`` the most at once."""
         return {
             "connections": self.connections,
             "open_connections": self.open,
@@ -104,7 +106,20 @@ class Upstream:
             "requests": self.requests.total(),
             "by_model": dict(self.requests),
             "left": dict(self.left),
+            "peak": dict(self.peak),
         }
+
+    def begin(self, model: str) -> None:
+        """A call of a model."""
+        self.requests[model] += 1
+        self.in_flight += 1
+        self.under_way[model] += 1
+        self.peak[model] = max(self.peak[model], self.under_way[model])
+
+    def end(self, model: str) -> None:
+        """The end of one."""
+        self.in_flight -= 1
+        self.under_way[model] -= 1
 
 
 class Connection(asyncio.Protocol):
@@ -178,11 +193,13 @@ class Connection(asyncio.Protocol):
         except (ValueError, TypeError, KeyError, AttributeError):
             self.transport.write(answers.failure(path, 400, "the body must be a JSON object with a model"))
             return
+        if path == answers.COUNT:
+            self.transport.write(answers.COUNTED)
+            return
         if path not in answers.PATHS and path != "/v1/embeddings":
             self.transport.write(answers.failure(path, 404, "nothing lives here"))
             return
-        self.upstream.requests[model] += 1
-        self.upstream.in_flight += 1
+        self.upstream.begin(model)
         self.model = model
         if does.delay:
             self.timer = asyncio.get_running_loop().call_later(does.delay, self._answer, path, asked, does)
@@ -227,8 +244,9 @@ class Connection(asyncio.Protocol):
         self.transport.write(data)
 
     def _over(self) -> None:
+        assert self.model is not None
+        self.upstream.end(self.model)
         self.model = self.timer = None
-        self.upstream.in_flight -= 1
 
     def _fails(self, path: str, asked: dict[str, Any], does: Behaviour) -> None:
         self._write(answers.failure(path, does.status, "our disk is full"))

@@ -53,8 +53,8 @@ class BadRequest(BadInput):
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"'{field}' {problem}")
-        self.field = field
+        self.field = shown(field)
+        super().__init__(f"'{self.field}' {problem}")
 
 
 class BadTable(BadInput):
@@ -73,7 +73,8 @@ class UnknownModel(BadInput):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        super().__init__(f"no model '{name}' in the pool; it has {', '.join(names) or 'none'}.{nearest(name, names)}")
+        has = ", ".join(names) or "none"
+        super().__init__(f"no model '{shown(name)}' in the pool; it has {has}.{nearest(name, names)}")
         self.name = name
 
 
@@ -137,11 +138,25 @@ class Declined(ModelFailed):
     code = "declined"
 
 
+_LONGEST = 100  # characters of a client's own words in a sentence that is told to it
+
+
+def shown(text: str) -> str:
+    """A user's words as a sentence can hold them: no more than the first hundred characters.
+
+    >>> len(shown("a" * 1000)), shown("short")
+    (101, 'short')
+    """
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A " Did you mean …?" for a mistyped name, or nothing.
 
     >>> nearest("ridgee", ["ridge", "knn"])
     " Did you mean 'ridge'?"
     """
+    if len(word) > _LONGEST:  # no mistyped name, and long to compare
+        return ""
     close = get_close_matches(word, list(known), n=2, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

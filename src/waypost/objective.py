@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.errors import BadInput, BadRequest, NoModelLeft, UnknownModel, nearest
+from waypost.errors import BadInput, BadRequest, NoModelLeft, UnknownModel, nearest, shown
 from waypost.types import Decision, Floats, ModelCard, Prediction, Query
 
 Attribute = Callable[[ModelCard], float | None]
@@ -30,7 +30,7 @@ FLAGS: Mapping[str, Attribute] = {
     "terse": lambda card: -log(card.answer_tokens) if card.answer_tokens else None,
 }
 _NUMBERS = ("quality", "usd", "seconds", "risk", "min_quality", "budget")
-_MOST = 1e15
+MOST = 1e15
 _DECIMALS = 9  # scores closer than this are a tie: beyond it they differ by rounding only
 
 
@@ -322,10 +322,10 @@ def _alphabetical(models: tuple[str, ...]) -> NDArray[np.intp]:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
-        raise BadRequest(name, f"must be a number from zero to {_MOST:g}, got {str(value)[:40]}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
+        raise BadRequest(name, f"must be a number from zero to {MOST:g}, got {str(value)[:40]}")
     if name == "min_quality" and value > 1:
-        raise BadRequest(name, f"must be between 0 and 1, got {value!r}")
+        raise BadRequest(name, f"must be between 0 and 1, got {shown(repr(value))}")
     return float(value)
 
 
@@ -333,7 +333,7 @@ def _names(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
-        raise BadRequest("allowed", f"must be a list of model names, got {value!r}")
+        raise BadRequest("allowed", f"must be a list of model names, got {shown(repr(value))}")
     if not value:
         raise BadRequest("allowed", "must name at least one model, got an empty list")
     return tuple(value)
@@ -341,17 +341,18 @@ def _names(value: Any) -> tuple[str, ...] | None:
 
 def _bias(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise BadRequest("bias", f"must map model names to points, such as {{'large': -0.1}}, got {value!r}")
+        raise BadRequest("bias", f"must map model names to points, such as {{'large': -0.1}}, got {shown(repr(value))}")
     for points in value.values():
-        if isinstance(points, bool) or not isinstance(points, int | float) or not -_MOST <= points <= _MOST:
-            raise BadRequest("bias", f"must give numbers from -{_MOST:g} to {_MOST:g}, got {str(points)[:40]}")
+        if isinstance(points, bool) or not isinstance(points, int | float) or not -MOST <= points <= MOST:
+            raise BadRequest("bias", f"must give numbers from -{MOST:g} to {MOST:g}, got {str(points)[:40]}")
     return {name: float(points) for name, points in value.items()}
 
 
 def _flags(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
-        raise BadRequest("flags", f"must map flags to weights, such as {{'local': 0.1}}, got {value!r}")
+        raise BadRequest("flags", f"must map flags to weights, such as {{'local': 0.1}}, got {shown(repr(value))}")
     for name in value:
         if name not in FLAGS:
-            raise BadRequest("flags", f"has no '{name}'; there is {', '.join(FLAGS)}.{nearest(str(name), FLAGS)}")
+            near = nearest(str(name), FLAGS)
+            raise BadRequest("flags", f"has no '{shown(str(name))}'; there is {', '.join(FLAGS)}.{near}")
     return {name: _number("flags", weight) for name, weight in value.items()}

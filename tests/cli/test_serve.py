@@ -193,16 +193,22 @@ store: rows.sqlite
 
 
 def test_without_local_models_it_is_ready_within_a_second_and_small(config, tmp_path):
-    """Processor time of the whole start, which a busy machine does not stretch, with modules compiled as pip does."""
+    """Processor time of the whole start; against that of the libraries under it, since a busy machine stretches both.
+
+    benchmarks/startup.py has the seconds of a quiet one: of the libraries about 0.17, of the start less than 1.
+    """
     config.write_text(HOSTED)
     env = {"KEY": "sk-1", "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
-    for _ in range(2):  # the first start compiles
+    starts = []
+    for _ in range(4):  # the first start compiles, as pip does
         with process("--config", str(config), "--port", "0", "--json", **env) as server:
             url = json.loads(server.stdout.readline())["url"]
             fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            starts.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
             call(f"{url}/health/live")
             status = Path(f"/proc/{server.pid}/status").read_text()
     resident_mb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-    assert seconds <= 1.0
+    libraries = "import time, asyncio, numpy, typer, uvicorn; print(time.process_time())"
+    yards = [float(subprocess.check_output([sys.executable, "-c", libraries])) for _ in range(3)]
+    assert min(starts) <= 6 * min(yards)
     assert resident_mb <= 80

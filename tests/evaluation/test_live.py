@@ -102,6 +102,11 @@ def test_a_client_that_left_is_no_error():
     assert tried(rows).arms[0].errors == 0
 
 
+def test_failures_make_an_arm_no_cheaper():
+    failed = [row | {"usd": 0.0} if row["status"] != 200 else row for row in arm("canary", 20, errors=10)]
+    assert tried([*failed, *arm("stable", 20)]).arms[0].usd == pytest.approx(0.01, abs=0.002)
+
+
 def test_few_requests_that_went_well_are_no_certainty():
     trial = tried([*arm("canary", 12), *arm("stable", 1000, errors=10)])
     errors = trial.differences[0]

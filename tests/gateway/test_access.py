@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,14 @@ def test_a_decision_and_its_feedback_are_for_the_key_that_asked(serve, pool, sec
         assert asks.get(f"/decisions/{id}", cast_to=object)["id"] == id
 
 
+def limited(served) -> dict[str, int]:
+    """Refused requests by the kind of limit, as the metrics have it."""
+    page = served.gateway._reloading.built.app.page()
+    return {
+        kind: int(count) for kind, count in re.findall(r'^waypost_limited_total\{limit="(\w+)"\} (\d+)', page, re.M)
+    }
+
+
 def test_a_key_at_its_limit_hears_when_to_come_again_and_what_is_left(serve, pool, secret) -> None:
     key = secret(limits=Limits(requests_per_minute=2, tokens_per_minute=10_000))
     served = serve(pool("ok", top=REQUIRED))
@@ -129,6 +139,7 @@ def test_a_key_at_its_limit_hears_when_to_come_again_and_what_is_left(serve, poo
         assert told.value.code == "rate_limit_exceeded"
         assert 0 < int(headers["retry-after"]) <= 61
         assert headers["x-ratelimit-remaining-requests"] == "0"
+    assert limited(served) == {"requests": 1}
 
 
 def test_a_team_spends_together_and_a_spent_budget_is_told_as_one(serve, pool, secret) -> None:
@@ -142,6 +153,7 @@ def test_a_team_spends_together_and_a_spent_budget_is_told_as_one(serve, pool, s
         assert told.value.code == "insufficient_quota"
         assert told.value.response.headers["x-should-retry"] == "false"
         assert ask(first, max_tokens=1000).headers["x-waypost-model"] == "ok", "what fits may still be asked"
+    assert limited(served) == {"budget": 1}
     assert [(row["team"], row["usd"]) for row in rows(served) if row["usd"]] == [("research", COST)] * 3
 
 
@@ -172,6 +184,25 @@ def test_a_model_over_its_own_budget_is_skipped_and_named(serve, upstream) -> No
     assert ask(served.client, "auto").headers["x-waypost-model"] == "other"
     with pytest.raises(openai.RateLimitError, match=r"the model 'small' may spend 0\.0001 USD a month"):
         served.client.chat.completions.create(model="small", messages=HELLO)
+    assert limited(served) == {"budget": 1}
+
+
+def test_metrics_tell_limits_of_tokens_of_parallel_requests_and_of_models_apart(serve, upstream, secret) -> None:
+    tokens, parallel = secret("tokens", limits=Limits(tokens_per_minute=100)), secret("one", limits=Limits(parallel=1))
+    row = f"{{kind: openai, base_url: '{upstream.url}', api_key: '${{KEY}}', "
+    served = serve(f"models:\n  - {row}name: hang, limits: {{requests_per_minute: 1}}}}\n{REQUIRED}")
+    with client(served, tokens) as asks, pytest.raises(openai.RateLimitError):
+        ask(asks, "hang", max_tokens=1000)
+    with client(served, parallel) as asks, ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(ask, asks, "hang", timeout=5)
+        assert upstream.began.get(timeout=30) == "hang"
+        with pytest.raises(openai.RateLimitError, match="1 requests under way"):
+            ask(asks, "hang")
+        assert isinstance(hanging.exception(30), openai.APITimeoutError)
+        assert upstream.gone.get(timeout=30) == "hang"
+        with pytest.raises(openai.RateLimitError, match="the model 'hang' may use 1 requests a minute"):
+            ask(asks, "hang")
+    assert limited(served) == {"tokens": 1, "parallel": 1, "model": 1}
 
 
 def test_a_model_without_a_price_cannot_be_paid_from_a_budget_and_is_free_to_others(serve, upstream, secret) -> None:

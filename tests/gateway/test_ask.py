@@ -137,3 +137,20 @@ def test_headers_may_come_with_every_request_so_a_named_model_does_not_mind_them
 )
 def test_what_a_request_needs_is_read_from_its_body(body, needs):
     assert ask(**body).query.needs == needs
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([], {"model": "a" * 1_000_000}),
+        ([], {"waypost": {"a" * 1_000_000: 1}}),
+        ([], {"waypost": {"allowed": "a" * 1_000_000}}),
+        ([], {"waypost": {"flags": {"a" * 1_000_000: 1}}}),
+        ([], {"waypost": {"bias": ["a"] * 1_000_000}}),
+        ([(b"x-waypost-" + b"a" * 60_000, b"1")], {}),
+    ],
+)
+def test_a_long_word_of_a_client_is_told_in_a_short_sentence(headers, body):
+    with pytest.raises((BadRequest, UnknownModel)) as caught:
+        ask(headers, **body)
+    assert len(str(caught.value)) < 500

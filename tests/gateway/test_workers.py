@@ -120,6 +120,28 @@ def test_hangup_reloads_every_worker_and_the_end_is_graceful(tmp_path):
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+def test_every_process_logs_in_the_form_that_is_asked_for(tmp_path):
+    text = CONFIG + "server: {workers: 2}\nlogs: {format: json, requests: all}\n"
+    with group(tmp_path, text=text) as served:
+        lines = []
+
+        def read_until(words: str, times: int) -> None:
+            while sum(words in line for line in lines) < times:
+                lines.append(served.process.stderr.readline())
+                assert lines[-1], lines
+
+        assert served.ask() == 200
+        served.process.send_signal(signal.SIGHUP)
+        read_until("was reloaded", 2)
+        os.kill(served.workers()[0], signal.SIGKILL)
+        read_until("another one starts", 1)
+    told = [json.loads(line) for line in lines]
+    assert all(line.keys() >= {"time", "level", "logger", "message"} for line in told)
+    assert {"waypost.requests", "waypost.gateway.workers", "waypost.gateway.reload"} <= {
+        line["logger"] for line in told
+    }
+
+
 def test_workers_end_with_their_supervisor_however_it_ends(tmp_path):
     with group(tmp_path, "--workers", "2") as served:
         workers = served.workers()

@@ -94,3 +94,11 @@ def test_no_driver_is_needed_and_none_is_brought_for_a_file(tmp_path):
     code = "import sys; from pathlib import Path; from waypost.store import Writer; Writer(Path(sys.argv[1])).close(); "
     code += "assert not {'psycopg', 'sqlalchemy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.sqlite")], check=True)
+
+
+def test_an_id_that_no_text_of_a_database_can_hold_is_nobodys(store, tmp_path):
+    writer = Writer(store, spool=tmp_path / "spool")
+    writer.put(decided("here"))
+    writer.settled().result(30)
+    assert writer.find("here") and writer.find("here\0") is None
+    writer.close()

@@ -113,7 +113,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What became of one arm's requests: USD and quality are means of those of which they are known."""
+    """What became of one arm's requests: means of USD over those that were answered, of quality where it was told."""
 
     name: str
     requests: int
@@ -244,7 +244,8 @@ def _measures(rows: Sequence[Row]) -> dict[str, Floats]:
     ok_N = np.array([row["status"] == 200 for row in rows])
     return {
         "errors": failed_N,
-        "usd": np.array([_number(row["usd"]) for row in rows]),
+        # A failure costs little, which is no merit.
+        "usd": np.where(ok_N, [_number(row["usd"]) for row in rows], np.nan),
         "seconds": np.where(ok_N, [_number(row["seconds"]) for row in rows], np.nan),
         "quality": np.array([_number(row.get("quality")) for row in rows]),
     }

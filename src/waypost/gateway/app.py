@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from waypost.errors import BadRequest, nearest
+from waypost.errors import BadRequest, nearest, shown
 from waypost.gateway import decision_page
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT, count_tokens
@@ -18,6 +18,7 @@ from waypost.gateway.ask import AUTO, passed
 from waypost.gateway.doors import Doors
 from waypost.gateway.identity import Caller
 from waypost.gateway.ledger import no_decision
+from waypost.gateway.openapi import written
 from waypost.gateway.pages import Pages
 from waypost.gateway.readiness import Readiness
 from waypost.gateway.reliable import metric_lines
@@ -74,6 +75,7 @@ class App:
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
             "/metrics": ("GET", self._metrics),
+            "/openapi.json": ("GET", self._openapi),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +98,9 @@ class App:
         if path.startswith(_DECISIONS):
             path = _DECISIONS + "{id}"
         if path not in self._routes:
-            raise NotFound(f"nothing lives at {path}; there is {', '.join(self._routes)}.{nearest(path, self._routes)}")
+            raise NotFound(
+                f"nothing lives at {shown(path)}; there is {', '.join(self._routes)}.{nearest(path, self._routes)}"
+            )
         method, handler = self._routes[path]
         if scope["method"] != method:
             raise WrongMethod(path, scope["method"], method)
@@ -221,6 +225,9 @@ class App:
         if self.pages is not None:
             page = await asyncio.to_thread(self.pages.merged, page)
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_bytes(send, 200, written(), b"application/json")
 
     def page(self) -> str:
         """What this process has counted, as ``/metrics`` tells it."""

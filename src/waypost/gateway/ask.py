@@ -15,7 +15,7 @@ from waypost.types import Query
 
 AUTO = "auto"
 _PREFIX = b"x-waypost-"
-_OBJECTIVE = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
+WISHES = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which is not for a client to say
 _OTHERS = frozenset({b"x-waypost-cache", b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say: no field of a body is ever read for it, so that
 # none can be forgotten here.  Who sends one of these believes otherwise, and is told.
@@ -102,7 +102,8 @@ def _is(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kinds)
 
 
-_TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+#: What a field must be, if it is there, and the words for it.
+TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "stream": (_is(bool), "true or false"),
     "stream_options": (_is(dict), "an object"),
     "waypost": (_is(dict), "an object"),
@@ -132,8 +133,8 @@ def _check(body: Mapping[str, Any]) -> None:
         got = f"got {kind(body['model'])}" if "model" in body else "and is missing"
         raise BadRequest("model", f"must be the name of a model or 'auto', {got}")
     for name, value in body.items():
-        if name in _TYPES:
-            _check_type(name, value, *_TYPES[name])
+        if name in TYPES:
+            _check_type(name, value, *TYPES[name])
             for inner, (fits, wanted) in _TYPES_INSIDE.get(name, {}).items():
                 _check_type(f"{name}.{inner}", (value or {}).get(inner), fits, wanted)
     messages = body.get("messages")
@@ -209,8 +210,8 @@ def _header_wishes(headers: Headers) -> dict[str, Any]:
         if not header.startswith(_PREFIX) or header in _OTHERS:
             continue
         name, value = header[len(_PREFIX) :].decode("latin-1").replace("-", "_"), raw.decode("latin-1").strip()
-        if name not in _OBJECTIVE:
-            raise unknown(name.replace("_", "-"), [f.replace("_", "-") for f in _OBJECTIVE], _PREFIX.decode())
+        if name not in WISHES:
+            raise unknown(name.replace("_", "-"), [f.replace("_", "-") for f in WISHES], _PREFIX.decode())
         if name == "allowed":
             wishes[name] = [word.strip() for word in value.split(",") if word.strip()]
         elif name in ("flags", "bias"):

@@ -133,7 +133,9 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
     if keys != "off" and writer is not None:
         kept = old[1].ring if old is not None and old[1].seeds.writer is writer else None
         ring = kept or KeyRing(KeyStore(writer.database).find_all)
-    seeds = Seeds(limiter, writer)
+    # Without anybody who could have a budget there is nothing to read, and the database need not be opened yet.
+    paying = keys != "off" or any(model.limits is not None for model in settings.models)
+    seeds = Seeds(limiter, writer if paying else None)
     identity = Identity(keys, ring if ring is not None else {}, settings.teams, met=seeds.met)
     models = {model.name: model.limits for model in settings.models if model.limits is not None}
     for name, limits in models.items():
@@ -186,9 +188,10 @@ def _loopback(host: str) -> bool:
 
 
 def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
-    if old is not None and old[0].limits.redis == settings.limits.redis:
+    kept = settings.limits
+    if old is not None and (old[0].limits.redis, old[0].limits.wait_seconds) == (kept.redis, kept.wait_seconds):
         return old[1].limiter
-    if settings.limits.redis is None:
+    if kept.redis is None:
         kept_together(settings)
         return LocalLimiter()
     # Here and not above: a package that not everybody has.
@@ -196,6 +199,6 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
     from waypost.store.redis_limits import RedisLimiter
 
     try:
-        return RedisLimiter(settings.limits.redis.reveal())
+        return RedisLimiter(kept.redis.reveal(), wait=kept.wait_seconds)
     except ModuleNotFoundError:
         raise NotInstalled("limits are to be kept in Redis, which needs pip install 'waypost[redis]'") from None

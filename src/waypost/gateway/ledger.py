@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from queue import Full
 from typing import Any
 
-from waypost.errors import NotInstalled
+from waypost.errors import NotInstalled, shown
 from waypost.gateway.wire import Busy, NotFound
 from waypost.store import Decided, Feedback, Writer
 from waypost.store.database import StoreDown
@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 10.0
 
 def no_decision(id: str) -> NotFound:
     """The error for a decision that does not exist, or is not for the caller to see."""
-    return NotFound(f"no decision '{id}'; its id stands in a response's x-waypost-decision header")
+    return NotFound(f"no decision '{shown(id)}'; its id stands in a response's x-waypost-decision header")
 
 
 @dataclass(slots=True)

@@ -96,9 +96,11 @@ class Provider:
         wait = min(self._timeouts.first_byte, self._timeouts.total)
         async with self._call(path, body, headers, wait) as call:
             try:
-                while chunk := await call.chunk(wait):
-                    wait = self._timeouts.idle
-                    for event in parser.feed(chunk):
+                more = True
+                while more:
+                    chunk = await call.chunk(wait)
+                    wait, more = self._timeouts.idle, bool(chunk)
+                    for event in parser.feed(chunk) if more else parser.end():
                         last = event.data == b"[DONE]" or event.name in _LAST
                         yield event
             finally:

@@ -41,6 +41,7 @@ class EventParser:
         self._rest = b""
         self._unsaid = b""  # whole lines that made no event
         self._started = False
+        self._ended = False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that these bytes complete.
@@ -55,7 +56,7 @@ class EventParser:
             return
         while end := _EVENT_END.search(self._rest, seen):
             # A carriage return at the end may be the first half of a line end.
-            if end.end() == len(self._rest) and self._rest.endswith(b"\r"):
+            if end.end() == len(self._rest) and self._rest.endswith(b"\r") and not self._ended:
                 break
             block = self._rest[begin : end.start()]
             raw = self._unsaid + self._rest[begin : end.end()]
@@ -67,6 +68,16 @@ class EventParser:
         self._rest = self._rest[begin:]
         if len(self._rest) + len(self._unsaid) > _LIMIT:
             raise ModelFailed("the model's server sent one event of more than 16 MB")
+
+    def end(self) -> Iterator[Event]:
+        r"""The event that ends with the stream itself: now a carriage return is no half of a line end.
+
+        >>> parser = EventParser()
+        >>> list(parser.feed(b"data: 1\r\r")), [event.data for event in parser.end()]
+        ([], [b'1'])
+        """
+        self._ended = True
+        return self.feed(b"")
 
     def _begin(self) -> bool:
         """Drop a byte order mark; False while it cannot be told whether there is one."""

@@ -143,6 +143,8 @@ class Database:
         Raises:
             StoreDown: the database does not answer.
         """
+        if "\0" in decision:  # which Postgres cannot even be asked for
+            return None
         decisions, feedback = tables()[:2]
         with self.begin() as connection:
             row = connection.execute(decisions.select().where(decisions.c.id == decision)).mappings().first()

@@ -165,3 +165,11 @@ def test_a_field_that_cannot_be_used_is_named(body, field):
     with pytest.raises(BadRequest) as error:
         chat(body)
     assert error.value.field == field
+
+
+@pytest.mark.parametrize("name", [[], {}, None, 7])
+def test_a_choice_among_tools_may_have_any_name_and_allows_what_it_names(name):
+    tools = [{"type": "function", "name": "weather"}]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"name": name}, {"name": "weather"}]}
+    said = chat({"model": "auto", "input": "Hi", "tools": tools, "tool_choice": choice})
+    assert [tool["function"]["name"] for tool in said.parameters["tools"]] == ["weather"]

@@ -150,3 +150,8 @@ def test_only_the_last_turn_may_differ_for_an_answer_by_meaning():
 )
 def test_what_is_never_answered_by_its_meaning(fields):
     assert group(**fields) is None
+
+
+@pytest.mark.parametrize("type", [[], {}, [{}], True])
+def test_a_tool_of_no_type_that_there_is_has_no_key(type):
+    assert same("team:a", asked(tools=[{"type": type}])) is None

@@ -245,7 +245,7 @@ def _choice(said: Chat, choice: Json, functions: list[dict[str, Any]]) -> tuple[
     if choice.get("type") == "function":
         return {"type": "function", "function": {"name": _text(choice, "name", "tool_choice")}}, functions
     if choice.get("type") == "allowed_tools" and isinstance(choice.get("tools"), list):
-        allowed = {tool.get("name") for tool in choice["tools"] if isinstance(tool, dict)}
+        allowed = [tool.get("name") for tool in choice["tools"] if isinstance(tool, dict)]
         return choice.get("mode", "auto"), [tool for tool in functions if tool["function"]["name"] in allowed]
     said.cannot_say("tool_choice", f"of type {kind(choice.get('type'))}")
     return None, functions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from waypost.errors import BadRequest, WaypostError, nearest
+from waypost.errors import BadRequest, WaypostError, nearest, shown
 from waypost.gateway.wire import Headers
 
 HEADER = b"x-waypost-cache"
@@ -63,7 +63,9 @@ def control(headers: Headers) -> Control:
             word = value.decode("latin-1").strip().lower()
             if word not in _WISHES:
                 allowed = ", ".join(_WISHES)
-                raise BadRequest(HEADER.decode(), f"must be one of {allowed}; got '{word}'.{nearest(word, _WISHES)}")
+                raise BadRequest(
+                    HEADER.decode(), f"must be one of {allowed}; got '{shown(word)}'.{nearest(word, _WISHES)}"
+                )
             return _WISHES[word]
         if name == b"cache-control":
             said = _http(value.decode("latin-1").lower())

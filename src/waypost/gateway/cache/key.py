@@ -46,7 +46,7 @@ PLAIN = frozenset(
     }
 )
 # Tools of these types are carried out by the client; a provider's own look at the world.
-_CLIENTS_TOOLS = frozenset({None, "function", "custom"})
+_CLIENTS_TOOLS = (None, "function", "custom")  # no set: what a client says may be of no kind that a set can hold
 _MOST_CHARACTERS = 2000
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 

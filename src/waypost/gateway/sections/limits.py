@@ -60,6 +60,9 @@ class LimiterSettings:
     redis: Secret | None = setting(
         Kind(_redis, TEXT.schema), "Address of a Redis on which several gateways keep limits together.", None
     )
+    wait_seconds: float = setting(
+        number(least=0.01, most=10.0), "The longest that a request waits for Redis before it goes on without.", 0.25
+    )
     answer_tokens: int = setting(
         whole_number(least=1), "Tokens of an answer to reserve money for when a request gives no most.", 4096
     )

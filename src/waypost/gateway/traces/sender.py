@@ -9,11 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from waypost.errors import NotInstalled
 from waypost.gateway.sections.traces import TraceSettings
+from waypost.gateway.traces.otlp import encoded
 from waypost.gateway.traces.span import Span
 
 _log = logging.getLogger(__name__)
@@ -29,15 +28,9 @@ _AGAIN = frozenset({429, 502, 503, 504})  # as OTLP has it
 
 
 class Sender:
-    """Keeps the latest 8192 spans that wait and sends them each second; what a dead collector costs is spans.
-
-    Raises:
-        NotInstalled: the messages' definitions are missing.
-    """
+    """Keeps the latest 8192 spans that wait and sends them each second; what a dead collector costs is spans."""
 
     def __init__(self, settings: TraceSettings) -> None:
-        if find_spec("opentelemetry") is None or find_spec("opentelemetry.proto") is None:
-            raise NotInstalled("traces need pip install 'waypost[otel]'")
         self._settings = settings
         self._waiting: deque[Span] = deque(maxlen=_MOST_WAITING)
         self._wake = threading.Event()
@@ -95,8 +88,6 @@ class Sender:
 
     def _deliver(self, batch: Sequence[Span]) -> str | None:
         """Send a batch, three times if that may help; returns why it was not taken."""
-        from waypost.gateway.traces.otlp import encoded
-
         body = encoded(batch, self._settings.service)
         problem = None
         for number in range(_TRIES):

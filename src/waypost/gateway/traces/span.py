@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 Value = str | bool | int | float | tuple[str, ...]
-Attributes = Mapping[str, Value]
+Attributes = Mapping[str, Value | None]
 
 
 class Event(NamedTuple):
@@ -18,9 +18,10 @@ class Event(NamedTuple):
 
 
 class Span(NamedTuple):
-    """One span; ids are in hex, times in Unix nanoseconds.
+    """One span; ids are in hex, times in Unix nanoseconds.  An attribute that is None is not known, and left out.
 
-    ``serves`` tells the span of a request from that of a call, ``remote`` a parent of the client's from one of ours.
+    ``serves`` tells the span of a request from that of a call, ``remote`` a parent of the client's from one of ours;
+    ``common`` are attributes that it shares with other spans.
     """
 
     name: str
@@ -33,5 +34,6 @@ class Span(NamedTuple):
     start: int
     end: int
     failed: bool
+    common: Attributes
     attributes: Attributes
     events: tuple[Event, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import orjson
 from waypost.errors import ModelFailed, ModelTimeout, WaypostError
 from waypost.gateway.exchange import GONE, Exchange
 from waypost.gateway.sections.models import ModelSettings
-from waypost.gateway.traces.span import Event, Span, Value
+from waypost.gateway.traces.span import Attributes, Event, Span, Value
 from waypost.gateway.traces.trace import Trace, Traced
 from waypost.pool import KINDS
 from waypost.store import Decided
@@ -57,43 +58,49 @@ _MOST_WHY = 200
 
 
 class Place(NamedTuple):
-    """Where a model is: the provider's name in the conventions, and its server if it has one."""
+    """Where a model is: the provider's name of it, and the attributes that all calls of it have."""
 
-    provider: str
-    address: str = ""
-    port: int = 0
+    upstream: str
+    common: Attributes
 
 
 def place_of(model: ModelSettings) -> Place:
     """Where the config says that a model is."""
     default = inspect.signature(KINDS[model.kind]).parameters.get("base_url")
     url = model.settings.get("base_url", default.default if default is not None else None)
-    if not isinstance(url, str):
-        return Place(model.kind)
-    parts = urlsplit(url)
+    parts = urlsplit(url if isinstance(url, str) else "")
     host = parts.hostname or ""
     known = (name for suffix, name in _PROVIDERS.items() if host == suffix or host.endswith(f".{suffix}"))
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return Place(next(known, model.kind), host, port)
+    upstream = model.settings.get("upstream") or model.name
+    common: dict[str, Value | None] = {
+        "gen_ai.provider.name": next(known, model.kind),
+        "gen_ai.request.model": upstream,
+        "waypost.model": model.name,
+    }
+    if host:
+        common["server.address"] = host
+        common["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
+    return Place(upstream, common)
 
 
 def refused(trace: Trace, path: str, status: int, code: str) -> Span:
     """The span of a request that came to no decision."""
-    return _request(trace, path, status, {"error.type": code})
+    return _request(trace, path, status, {"http.response.status_code": _sent(status), "error.type": code})
 
 
 def spans_of(
     trace: Trace, exchange: Exchange, row: Decided, places: Mapping[str, Place], *, keep_text: bool
 ) -> Iterator[Span]:
     """The spans of a request that has ended: its own, and one for each call."""
-    decision, drive = row.decision, exchange.drive
+    decision, status = row.decision, row.status
     said: dict[str, Value | None] = {
+        "http.response.status_code": _sent(status),
         "waypost.decision.id": row.id,
         "waypost.request.model": row.requested,
         "waypost.router": decision.router,
         "waypost.why": decision.why[:_MOST_WHY],
         "waypost.model": row.served,
-        "waypost.calls": len(drive.attempts),
+        "waypost.calls": len(row.attempts),
         "waypost.cost_usd": row.usd,
         "waypost.session": row.session,
         "waypost.cache": row.cache,
@@ -101,25 +108,17 @@ def spans_of(
         "waypost.stream": exchange.asked.stream,
         "waypost.key": row.key,
         "waypost.team": row.team,
-        "error.type": _request_error(row.status, exchange.failure),
+        "error.type": _request_error(status, exchange.failure) if status >= 400 else None,
     }
-    server = _request(trace, exchange.asked.api.path, row.status, said)
+    server = _request(trace, exchange.asked.api.path, status, said)
     yield server
     operation = _OPERATIONS.get(row.api, "chat")
     for traced in trace.calls:
-        yield _call(trace, traced, operation, exchange, places, server.end, keep_text)
+        place = places[traced.call.model]
+        yield _call(trace, traced, operation, place, server.end, stream=exchange.asked.stream, keep_text=keep_text)
 
 
-def _request(trace: Trace, path: str, status: int, said: Mapping[str, Value | None]) -> Span:
-    attributes: dict[str, Value | None] = {
-        "http.request.method": "POST",
-        "http.route": path,
-        "url.path": path,
-        "url.scheme": "http",
-        # Who leaves gets none.
-        "http.response.status_code": status if status != GONE else None,
-        **said,
-    }
+def _request(trace: Trace, path: str, status: int, said: Attributes) -> Span:
     parent = trace.parent
     return Span(
         f"POST {path}",
@@ -127,92 +126,88 @@ def _request(trace: Trace, path: str, status: int, said: Mapping[str, Value | No
         trace.span_id,
         parent.span_id if parent is not None else "",
         parent.state if parent is not None else "",
-        serves=True,
-        remote=parent is not None,
-        start=trace.start,
-        end=time.time_ns(),
-        failed=status >= 500,
-        attributes=_known(attributes),
+        True,
+        parent is not None,
+        trace.start,
+        time.time_ns(),
+        status >= 500,
+        _of_path(path),
+        said,
     )
 
 
-def _request_error(status: int, failure: WaypostError | None) -> str | None:
-    if status < 400:
-        return None
+@cache
+def _of_path(path: str) -> Attributes:
+    return {"http.request.method": "POST", "http.route": path, "url.path": path, "url.scheme": "http"}
+
+
+def _sent(status: int) -> int | None:
+    """The status; who leaves gets none."""
+    return status if status != GONE else None
+
+
+def _request_error(status: int, failure: WaypostError | None) -> str:
     if failure is not None:
         return failure.code
     return "client_gone" if status == GONE else WaypostError.code
 
 
 def _call(
-    trace: Trace,
-    traced: Traced,
-    operation: str,
-    exchange: Exchange,
-    places: Mapping[str, Place],
-    now: int,
-    keep_text: bool,
+    trace: Trace, traced: Traced, operation: str, place: Place, now: int, *, stream: bool, keep_text: bool
 ) -> Span:
-    query, name, answer = traced.call.query, traced.call.model, traced.answer
-    model = exchange.drive.models[name].card.upstream or name
-    place = places[name]
+    query, answer = traced.call.query, traced.answer
     failed = traced.outcome in ("failed", "cut")
     said: dict[str, Value | None] = {
         "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": place.provider,
-        "gen_ai.request.model": model,
-        "gen_ai.request.stream": True if exchange.asked.stream else None,
-        "server.address": place.address or None,
-        "server.port": place.port or None,
+        "gen_ai.request.stream": stream or None,
         "http.response.status_code": traced.status,
-        "waypost.model": name,
         "waypost.outcome": traced.outcome,
         "waypost.retries": len(traced.retries) or None,
         "error.type": _call_error(traced.error) if failed else None,
     }
-    for field, attribute in _ASKED.items():
-        value = query.parameters.get(field)
-        if isinstance(value, int | float) and not (field == "n" and value == 1):
+    for field, value in query.parameters.items():
+        attribute = _ASKED.get(field)
+        if attribute is not None and isinstance(value, int | float) and not (field == "n" and value == 1):
             said[attribute] = value
     if traced.first:
         said["gen_ai.response.time_to_first_chunk"] = (traced.first - traced.start) / 1e9
     if answer is not None:
-        said |= _answered(answer, traced.chunk)
+        _answered(said, answer, traced.chunk)
     if keep_text:
         said |= _texts(query.messages, traced)
     return Span(
-        f"{operation} {model}",
+        f"{operation} {place.upstream}",
         trace.trace_id,
         traced.span_id,
         trace.span_id,
         trace.parent.state if trace.parent is not None else "",
-        serves=False,
-        remote=False,
-        start=traced.start,
-        end=traced.end or now,
-        failed=failed,
-        attributes=_known(said),
-        events=tuple(_retry(*retry) for retry in traced.retries),
+        False,
+        False,
+        traced.start,
+        traced.end or now,
+        failed,
+        place.common,
+        said,
+        tuple(_retry(*retry) for retry in traced.retries) if traced.retries else (),
     )
 
 
-def _answered(answer: Answer, chunk: Mapping[str, Any] | None) -> dict[str, Value | None]:
+def _answered(said: dict[str, Value | None], answer: Answer, chunk: Mapping[str, Any] | None) -> None:
     told = answer.body or chunk or {}
     for inner in ("response", "message"):  # where events of other APIs have it
-        if isinstance(told.get(inner), dict) and "model" in told[inner]:
-            told = told[inner]
+        within = told.get(inner)
+        if isinstance(within, dict) and "model" in within:
+            told = within
     named, id = told.get("model"), told.get("id")
-    return {
-        "gen_ai.response.model": named if isinstance(named, str) else None,
-        "gen_ai.response.id": id if isinstance(id, str) else None,
-        "gen_ai.response.finish_reasons": (str(answer.finish),),
-        "gen_ai.usage.input_tokens": answer.tokens_in,
-        "gen_ai.usage.output_tokens": answer.tokens_out,
-        "gen_ai.usage.cache_read.input_tokens": answer.tokens_cached or None,
-        "gen_ai.usage.cache_creation.input_tokens": answer.tokens_written or None,
-        "gen_ai.usage.reasoning.output_tokens": answer.tokens_reasoning or None,
-        "waypost.cost_usd": answer.usd,
-    }
+    said["gen_ai.response.model"] = named if isinstance(named, str) else None
+    said["gen_ai.response.id"] = id if isinstance(id, str) else None
+    said["gen_ai.response.finish_reasons"] = (str(answer.finish),)
+    said["gen_ai.usage.input_tokens"] = answer.tokens_in
+    said["gen_ai.usage.output_tokens"] = answer.tokens_out
+    said["gen_ai.usage.cache_read.input_tokens"] = answer.tokens_cached or None
+    said["gen_ai.usage.cache_creation.input_tokens"] = answer.tokens_written or None
+    said["gen_ai.usage.reasoning.output_tokens"] = answer.tokens_reasoning or None
+    said["waypost.cost_usd"] = answer.usd
 
 
 def _retry(at: int, error: ModelFailed, wait: float) -> Event:
@@ -221,7 +216,7 @@ def _retry(at: int, error: ModelFailed, wait: float) -> Event:
         "http.response.status_code": error.upstream,
         "waypost.wait_seconds": wait,
     }
-    return Event("retry", at, _known(said))
+    return Event("retry", at, said)
 
 
 def _call_error(error: WaypostError | None) -> str:
@@ -248,7 +243,3 @@ def _texts(messages: tuple[Message, ...], traced: Traced) -> dict[str, Value]:
 
 def _parts(text: str) -> list[dict[str, str]]:
     return [{"type": "text", "content": text[:_MOST_KEPT]}]
-
-
-def _known(said: Mapping[str, Value | None]) -> dict[str, Value]:
-    return {name: value for name, value in said.items() if value is not None}
