@@ -109,7 +109,7 @@ def _images(bed: Bed) -> Found:
     before, port = bed.trap.connections, bed.trap.port
     hosts = ("127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::ffff:127.0.0.1]", "0")
     urls = [f"http://{host}:{port}/a.png" for host in hosts]
-    replies = bed.client.many(len(urls), lambda number: _look(bed, urls[number]), clients=4)
+    replies = bed.client.many(len(urls), lambda number: _look(bed, urls[number], "recorded-image"), clients=4)
     parts: list[dict[str, Any]] = [
         {"type": "file", "file": {"file_data": urls[0], "file_url": urls[0]}},
         {"type": "input_audio", "input_audio": {"data": urls[0], "format": "wav"}},
@@ -140,7 +140,7 @@ def _forms(bed: Bed) -> Found:
     """The provider gets each URL as it came, at once: nobody has looked at it on the way."""
     urls = [f"http://{form}/latest/meta-data" for form in _FORMS]
     before = len(bed.provider.requests)
-    replies = bed.client.many(len(urls), lambda number: _look(bed, urls[number]), clients=4)
+    replies = bed.client.many(len(urls), lambda number: _look(bed, urls[number], "recorded-forms"), clients=4)
     got = b"".join(request.raw for request in bed.provider.requests[before:]).decode()
     passed = sum(url in got for url in urls)
     refused = sum(reply.status >= 400 for reply in replies)
@@ -150,8 +150,8 @@ def _forms(bed: Bed) -> Found:
     return Found(passed + refused == len(urls) and slowest < 5, did)
 
 
-def _look(bed: Bed, url: str) -> Reply:
-    return bed.client.chat("recorded-image", messages=_said([{"type": "image_url", "image_url": {"url": url}}]))
+def _look(bed: Bed, url: str, model: str) -> Reply:
+    return bed.client.chat(model, messages=_said([{"type": "image_url", "image_url": {"url": url}}]))
 
 
 def _said(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -218,7 +218,7 @@ CHECKS = (
         "picture URLs at CGNAT, 6to4, NAT64, site-local and cloud metadata addresses (CVE-2026-55245)",
         "refused, or passed on as text; never looked up",
         _forms,
-        (Model("recorded-image", recorded=True),),
+        (Model("recorded-forms", recorded=True),),
     ),
     Check(
         "header-injection-model",
