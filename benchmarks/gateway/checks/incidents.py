@@ -86,9 +86,8 @@ def _leaves_a_file(requests: Callable[[str], list[tuple[str, object]]]) -> Calla
             sent = requests(str(mark))
             replies = [bed.client.post(path, json.dumps(body).encode()) for path, body in sent]
             ran = mark.exists()
-        good = sum(reply.status == 200 for reply in replies)
         did = f"{'the command ran' if ran else 'nothing ran'}; {_kinds(replies)}"
-        return Found(not ran and not good, did)
+        return Found(not ran, did)
 
     return run
 
@@ -220,7 +219,7 @@ CHECKS = (
         "process-starting-endpoints",
         GROUP,
         "a good key asks ten paths to start a command, as MCP servers are tested (CVE-2026-42271, CVE-2026-30623)",
-        "nothing runs, and there is no such path",
+        "nothing runs",
         _leaves_a_file(_processes),
     ),
     Check(
@@ -235,7 +234,7 @@ CHECKS = (
         "user-code",
         GROUP,
         "a good key sends Python to five paths, as guardrails are tested (CVE-2026-40217)",
-        "nothing runs, and there is no such path",
+        "nothing runs",
         _leaves_a_file(_code),
     ),
     Check(
