@@ -31,8 +31,8 @@ from waypost.evaluation import conversations
 from waypost.evaluation.conversations import Turn
 from waypost.gateway.apis import CHAT
 from waypost.gateway.ask import Ask
-from waypost.gateway.choosing import Choosing
-from waypost.gateway.sessions import Sessions
+from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.choice.sessions import Sessions
 from waypost.objective import Objective
 from waypost.strategies import Single
 from waypost.types import Answer, Floats, ModelCard, Prediction, Query

@@ -12,10 +12,10 @@ import pytest
 
 from waypost.errors import Declined, ModelFailed, NotInstalled
 from waypost.gateway.app import App
-from waypost.gateway.budgets import Budgets
-from waypost.gateway.choosing import Choosing
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.readiness import Readiness
+from waypost.gateway.choice.budgets import Budgets
+from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.running.readiness import Readiness
+from waypost.gateway.seeing.ledger import Ledger
 from waypost.gateway.serving import Serving
 from waypost.objective import Objective
 from waypost.routers import Cheapest

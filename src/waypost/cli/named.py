@@ -15,7 +15,7 @@ from waypost.cli import output
 from waypost.errors import BadInput
 
 if TYPE_CHECKING:
-    from waypost.gateway.deciding import Deciding
+    from waypost.gateway.choice.deciding import Deciding
     from waypost.objective import Objective
     from waypost.outcomes import Outcomes
 
@@ -106,7 +106,7 @@ def pool(config: Path | None, folder: Path | None) -> tuple[Deciding, Objective]
     """
     from waypost import routers
     from waypost.gateway import settings
-    from waypost.gateway.deciding import deciding
+    from waypost.gateway.choice.deciding import deciding
     from waypost.types import ModelCard
 
     found = settings.load(config)

@@ -41,11 +41,11 @@ def serve(
     """Serve the pool over OpenAI's API until Ctrl-C; a changed config is taken up, and SIGHUP asks for it."""
     from threadpoolctl import threadpool_limits
 
-    from waypost.gateway.logs import configure
+    from waypost.gateway.running.worker import Worker
+    from waypost.gateway.running.workers import VARIABLE
+    from waypost.gateway.seeing.logs import configure
     from waypost.gateway.server import Gateway
     from waypost.gateway.settings import load
-    from waypost.gateway.worker import Worker
-    from waypost.gateway.workers import VARIABLE
 
     def read() -> Settings:
         settings = load(config)
@@ -77,8 +77,8 @@ def serve(
 
 def _supervise(settings: Settings, json: bool) -> int:
     """Serve with several processes, each of which runs this command again."""
+    from waypost.gateway.running.workers import Supervisor, divided
     from waypost.gateway.server import listen
-    from waypost.gateway.workers import Supervisor, divided
 
     def announce(line: str) -> None:
         _announce({**loads(line), "workers": settings.server.workers}, json)

@@ -1,1 +1,18 @@
-"""The OpenAI-compatible server: a bare ASGI app; ``settings`` is the only reader of YAML and environment."""
+"""The gateway.  A request's way, in the order of the files that it passes:
+
+::
+
+    protocol    HTTP within limits; client says when it leaves        running/   readiness, a new config, several processes
+    app         paths, and where errors become answers
+    serving     what every request goes through
+      callers/  who asks, and how much they may
+      ask       body and headers, by the API of apis/
+      cache/    an answer that was given before
+      choice/   whom to send it to
+    exchange    from the decision to the last byte
+      calls/    the calls: in order, again, or not at all
+      reply     the answer, by the API of apis/
+    seeing/     numbers, logs, the row of every decision              traces/    spans
+
+``settings`` reads the config by ``sections/``; ``plan`` and ``build`` make the parts of it; ``server`` opens the door.
+"""

@@ -11,17 +11,17 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import BadRequest, nearest, shown
-from waypost.gateway import decision_page
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT, count_tokens
 from waypost.gateway.ask import AUTO, passed
-from waypost.gateway.doors import Doors
-from waypost.gateway.identity import Caller
-from waypost.gateway.ledger import no_decision
+from waypost.gateway.callers.doors import Doors
+from waypost.gateway.callers.identity import Caller
+from waypost.gateway.calls.reliable import metric_lines
 from waypost.gateway.openapi import written
-from waypost.gateway.pages import Pages
-from waypost.gateway.readiness import Readiness
-from waypost.gateway.reliable import metric_lines
+from waypost.gateway.running.pages import Pages
+from waypost.gateway.running.readiness import Readiness
+from waypost.gateway.seeing import decision_page
+from waypost.gateway.seeing.ledger import no_decision
 from waypost.gateway.serving import Serving
 from waypost.gateway.traces.sender import Sender
 from waypost.gateway.wire import (

@@ -9,16 +9,16 @@ from pathlib import Path
 from waypost.errors import BadConfig
 from waypost.gateway.app import App
 from waypost.gateway.cache.lookup import Cache
-from waypost.gateway.choosing import Choosing
-from waypost.gateway.deciding import Deciding
-from waypost.gateway.doors import doors
-from waypost.gateway.learning import Learning
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.logs import RequestLines
-from waypost.gateway.metrics import Metrics
-from waypost.gateway.pages import Pages
+from waypost.gateway.callers.doors import doors
+from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.choice.deciding import Deciding
+from waypost.gateway.choice.learning import Learning
 from waypost.gateway.plan import Plan, plan
-from waypost.gateway.readiness import Readiness
+from waypost.gateway.running.pages import Pages
+from waypost.gateway.running.readiness import Readiness
+from waypost.gateway.seeing.ledger import Ledger
+from waypost.gateway.seeing.logs import RequestLines
+from waypost.gateway.seeing.metrics import Metrics
 from waypost.gateway.serving import Serving
 from waypost.gateway.settings import Settings
 from waypost.gateway.storing import writer

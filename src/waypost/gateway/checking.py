@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from waypost.errors import BadConfig, WaypostError
-from waypost.gateway.doors import kept_together, keys_of
+from waypost.gateway.callers.doors import kept_together, keys_of
 from waypost.gateway.plan import Plan, plan
-from waypost.gateway.readiness import Readiness
+from waypost.gateway.running.readiness import Readiness
+from waypost.gateway.running.workers import divided
 from waypost.gateway.settings import Settings, load
 from waypost.gateway.storing import writer
-from waypost.gateway.workers import divided
 from waypost.store.limits import Period
 
 _PERIOD_DAYS: Mapping[Period, float] = {"day": 1, "week": 7, "month": 31, "total": math.inf}

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from waypost.errors import WaypostError
-from waypost.gateway.access import Visit
 from waypost.gateway.apis import Written
 from waypost.gateway.ask import Ask
 from waypost.gateway.cache.gathered import Gathered
 from waypost.gateway.cache.lookup import Hit, Looked
-from waypost.gateway.choosing import Choice
-from waypost.gateway.drive import Drive
+from waypost.gateway.callers.access import Visit
+from waypost.gateway.calls.drive import Drive
+from waypost.gateway.choice.choosing import Choice
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 
 from waypost import pool
 from waypost.errors import BadConfig, BadInput
-from waypost.gateway.breaker import Breaker
-from waypost.gateway.budgets import Budgets
-from waypost.gateway.choosing import Canary, Choosing, Shadow
-from waypost.gateway.deciding import Deciding, deciding
-from waypost.gateway.drifting import Drifting
-from waypost.gateway.reliable import Reliable
+from waypost.gateway.calls.breaker import Breaker
+from waypost.gateway.calls.reliable import Reliable
+from waypost.gateway.choice.budgets import Budgets
+from waypost.gateway.choice.choosing import Canary, Choosing, Shadow
+from waypost.gateway.choice.deciding import Deciding, deciding
+from waypost.gateway.choice.drifting import Drifting
+from waypost.gateway.choice.sessions import Sessions
 from waypost.gateway.sections.kinds import Mistakes
 from waypost.gateway.sections.reliability import ReliabilitySettings
-from waypost.gateway.sessions import Sessions
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
 from waypost.routers import Router

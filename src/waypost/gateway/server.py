@@ -18,9 +18,9 @@ import uvicorn
 from waypost.errors import BadInput
 from waypost.gateway.build import build
 from waypost.gateway.protocol import Door
-from waypost.gateway.reload import Reloading
+from waypost.gateway.running.reload import Reloading
+from waypost.gateway.running.worker import Worker
 from waypost.gateway.settings import Settings
-from waypost.gateway.worker import Worker
 from waypost.types import ModelCard
 
 

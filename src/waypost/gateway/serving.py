@@ -11,25 +11,26 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import WaypostError
-from waypost.gateway import speaking
-from waypost.gateway.access import Access, Visit
 from waypost.gateway.apis import CHAT, Api
 from waypost.gateway.ask import Ask, parse
-from waypost.gateway.budgets import Budgets
 from waypost.gateway.cache.choice import kept
 from waypost.gateway.cache.lookup import Cache
-from waypost.gateway.choosing import Choosing
+from waypost.gateway.callers.access import Access, Visit
+from waypost.gateway.callers.identity import Caller
+from waypost.gateway.calls.drive import Drive
+from waypost.gateway.calls.reliable import patient
+from waypost.gateway.choice import speaking
+from waypost.gateway.choice.budgets import Budgets
+from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.choice.drifting import Drifting
+from waypost.gateway.choice.explaining import explained
+from waypost.gateway.choice.learning import Learning
 from waypost.gateway.client import Client
-from waypost.gateway.drifting import Drifting
-from waypost.gateway.drive import Drive
 from waypost.gateway.exchange import Exchange
-from waypost.gateway.explaining import explained
-from waypost.gateway.exposition import Family
-from waypost.gateway.identity import Caller
-from waypost.gateway.learning import Learning
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.logs import RequestLines
-from waypost.gateway.metrics import (
+from waypost.gateway.seeing.exposition import Family
+from waypost.gateway.seeing.ledger import Ledger
+from waypost.gateway.seeing.logs import RequestLines
+from waypost.gateway.seeing.metrics import (
     Metrics,
     cache_families,
     drift_families,
@@ -39,7 +40,6 @@ from waypost.gateway.metrics import (
     log_families,
     trace_families,
 )
-from waypost.gateway.reliable import patient
 from waypost.gateway.traces.trace import Trace
 from waypost.gateway.traces.tracer import Tracer
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object

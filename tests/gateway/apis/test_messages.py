@@ -7,13 +7,13 @@ import anthropic
 import openai
 import pytest
 
-from waypost.gateway.access import Access
 from waypost.gateway.app import App
-from waypost.gateway.budgets import Budgets
-from waypost.gateway.choosing import Choosing
-from waypost.gateway.identity import Identity
-from waypost.gateway.ledger import Ledger
-from waypost.gateway.readiness import Readiness
+from waypost.gateway.callers.access import Access
+from waypost.gateway.callers.identity import Identity
+from waypost.gateway.choice.budgets import Budgets
+from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.running.readiness import Readiness
+from waypost.gateway.seeing.ledger import Ledger
 from waypost.gateway.serving import Serving
 from waypost.pool import make
 from waypost.routers import Cheapest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waypost.gateway.cache.lookup import Looked
-from waypost.gateway.choosing import Choice
+from waypost.gateway.choice.choosing import Choice
 from waypost.types import Answer, Decision, Run
 
 

@@ -1,0 +1,204 @@
+"""From settings to access: where keys are looked up, who keeps the limits, and what was spent before the start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import get_args
+
+from waypost.errors import BadConfig, WaypostError
+from waypost.gateway.callers.access import Access
+from waypost.gateway.callers.identity import Caller, Identity, Keys
+from waypost.gateway.settings import Settings
+from waypost.store import Writer
+from waypost.store.keyring import KeyRing
+from waypost.store.keystore import KeyStore
+from waypost.store.limits import Limiter, Limits, Period, period
+from waypost.store.local_limits import LocalLimiter
+
+_log = logging.getLogger(__name__)
+
+_START_SECONDS = 2.0
+_AGAIN_SECONDS = 5.0
+# The columns of the log that say who has spent, by kind of scope.
+_COLUMNS = {"key": "key", "team": "team", "model": "served"}
+
+
+@dataclass(slots=True)
+class Seeds:
+    """What each scope had spent when the process began, as the log has it; a scope is seeded when it is first seen."""
+
+    limiter: Limiter = field(default_factory=LocalLimiter)
+    writer: Writer | None = None
+    wall: Callable[[], float] = time.time
+    _spent: dict[tuple[str, Period], dict[str, float]] = field(default_factory=dict)
+    _starts: dict[Period, float] = field(default_factory=dict)
+    _seen: dict[str, Limits] = field(default_factory=dict)
+
+    def met(self, caller: Caller) -> None:
+        """Seed the scopes of a caller."""
+        for scope, limits in caller.payers:
+            self.see(scope, limits)
+
+    def see(self, scope: str, limits: Limits) -> None:
+        """Seed one scope, now or when the log has been read."""
+        if limits.usd is None:
+            return
+        self._seen[scope] = limits
+        kind, _, name = scope.partition(":")
+        usd = self._spent.get((kind, limits.per), {}).get(name, 0.0)
+        if usd and self._starts[limits.per] == period(limits.per, self.wall())[0]:
+            self.limiter.seed(scope, limits, usd)
+
+    def load(self) -> None:
+        """Read the log; waits for the database.
+
+        Raises:
+            StoreDown: it does not answer.
+        """
+        if self.writer is None:
+            return
+        for per in get_args(Period):
+            start = self._starts[per] = period(per, self.wall())[0]
+            for kind, column in _COLUMNS.items():
+                self._spent[kind, per] = self.writer.spent(column, start)  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Doors:
+    """`Access` with what it runs on: ``ring`` finds the keys, ``limiter`` keeps the limits.
+
+    ``guarded`` says that even metrics are told to those only who have a key.
+    """
+
+    access: Access = field(default_factory=Access)
+    ring: KeyRing | None = None
+    limiter: Limiter = field(default_factory=LocalLimiter)
+    seeds: Seeds = field(default_factory=Seeds)
+    guarded: bool = False
+    _seeding: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect, read the keys and what was spent; waits some seconds at most, and goes on behind."""
+        await self.limiter.open()
+        if self.ring is not None:
+            await asyncio.to_thread(self.ring.wait, _START_SECONDS)
+        if self.seeds.writer is not None:
+            self._seeding = asyncio.create_task(self._seed())
+            await asyncio.wait({self._seeding}, timeout=_START_SECONDS)
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What may go on in other doors."""
+        return (self.ring, self.limiter)
+
+    async def close(self, going_on: set[int]) -> None:
+        """Close all but the parts that go on elsewhere, by their ids."""
+        if self._seeding is not None:
+            self._seeding.cancel()
+            await asyncio.wait({self._seeding})
+        if self.ring is not None and id(self.ring) not in going_on:
+            await asyncio.to_thread(self.ring.close)
+        if id(self.limiter) not in going_on:
+            await self.limiter.close()
+
+    async def _seed(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.seeds.load)
+            except WaypostError as error:
+                _log.error("what was spent before the start is not known yet: %s", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                for scope, limits in list(self.seeds._seen.items()):
+                    self.seeds.see(scope, limits)
+                return
+
+
+def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors] | None = None) -> Doors:
+    """The doors of a config; limits that are kept in one place go on there, and keys known from the same store.
+
+    Raises:
+        BadConfig: keys are asked for and there is no store to keep them in, or the server can be reached from outside
+            and nothing is said of keys.
+        NotInstalled: Redis is asked for without its package.
+    """
+    keys = keys_of(settings)
+    limiter = _limiter(settings, old)
+    ring = None
+    if keys != "off" and writer is not None:
+        kept = old[1].ring if old is not None and old[1].seeds.writer is writer else None
+        ring = kept or KeyRing(KeyStore(writer.database).find_all)
+    # Without anybody who could have a budget there is nothing to read, and the database need not be opened yet.
+    paying = keys != "off" or any(model.limits is not None for model in settings.models)
+    seeds = Seeds(limiter, writer if paying else None)
+    identity = Identity(keys, ring if ring is not None else {}, settings.teams, met=seeds.met)
+    models = {model.name: model.limits for model in settings.models if model.limits is not None}
+    for name, limits in models.items():
+        seeds.see(f"model:{name}", limits)
+    access = Access(identity, limiter, models, settings.limits.answer_tokens)
+    return Doors(access, ring, limiter, seeds, keys == "required" and not _loopback(settings.server.host))
+
+
+def keys_of(settings: Settings) -> Keys:
+    """Whether callers need a key.
+
+    Raises:
+        BadConfig: there is no store to keep them in, or others can reach the server and nothing is said of keys.
+    """
+    host, keys = settings.server.host, settings.keys
+    if keys is None:
+        if not _loopback(host):
+            raise BadConfig(
+                f"{settings.file}: the server listens on {host}, where others can reach it, and nothing is said of "
+                "keys; say `keys: required` and make some with `waypost keys create`, or `keys: off` if everyone may "
+                "ask"
+            )
+        return "off"
+    if keys != "off" and settings.store is None:
+        raise BadConfig(f"{settings.places['keys']}: 'keys' are kept in the `store`, and there is none; name a file")
+    return keys
+
+
+def kept_together(settings: Settings) -> None:
+    """Refuse limits of teams and models that several workers would each keep for themselves.
+
+    Raises:
+        BadConfig: there are such, and no Redis.
+    """
+    if settings.limits.redis is not None or settings.server.workers == 1:
+        return
+    if settings.teams or any(model.limits for model in settings.models):
+        raise BadConfig(
+            f"{settings.places.get('server', settings.file)}: {settings.server.workers} workers would each keep the "
+            "limits of teams and models for themselves, and let through so many times as much; say "
+            "`limits: {redis: ...}`, or `workers: 1`"
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
+    kept = settings.limits
+    if old is not None and (old[0].limits.redis, old[0].limits.wait_seconds) == (kept.redis, kept.wait_seconds):
+        return old[1].limiter
+    if kept.redis is None:
+        kept_together(settings)
+        return LocalLimiter()
+    # Here and not above: a package that not everybody has.
+    from waypost.errors import NotInstalled
+    from waypost.store.redis_limits import RedisLimiter
+
+    try:
+        return RedisLimiter(kept.redis.reveal(), wait=kept.wait_seconds)
+    except ModuleNotFoundError:
+        raise NotInstalled("limits are to be kept in Redis, which needs pip install 'waypost[redis]'") from None

@@ -1,0 +1,189 @@
+"""The live driver of strategies: makes the calls that a generator yields and shows the final one as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
+from waypost.gateway.callers.money import SKIPPED
+from waypost.gateway.traces.trace import Trace, Traced
+from waypost.store import Attempt
+from waypost.types import Answer, Call, Delta, Model, Run
+
+# A model whose file is missing or whose budget is spent is as gone as one whose server is down: the next answers.
+_FAILURES = (ModelFailed, NotInstalled, *SKIPPED)
+# Events that other APIs send ahead of everything else.
+_HEADS = frozenset({"message_start", "ping", "response.created", "response.in_progress"})
+
+
+@dataclass(slots=True)
+class Drive:
+    """One request's calls: ``attempts`` tells what was asked of whom, in the order in which it ended.
+
+    ``errors`` holds, by model, why a call gave no answer; ``showing`` names the model whose answer the client is
+    being shown.  ``waited`` are the seconds until the first piece that were spent waiting for models.  Each call is
+    a part of the ``trace``, if there is one.
+    """
+
+    models: Mapping[str, Model]
+    attempts: list[Attempt] = field(default_factory=list)
+    errors: dict[str, WaypostError] = field(default_factory=dict)
+    showing: str | None = None
+    waited: float = 0.0
+    trace: Trace | None = None
+
+    async def whole(self, run: Run) -> Answer:
+        """Run a strategy to its end and give its answer; a call that declines or fails is sent to the strategy."""
+        try:
+            wish = next(run)
+            while True:
+                start = time.perf_counter()
+                answers = await (self._ask_all(wish) if isinstance(wish, list) else self._ask(wish))
+                self.waited += time.perf_counter() - start
+                wish = run.send(answers)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        finally:
+            run.close()
+
+    async def pieces(self, run: Run) -> AsyncGenerator[Delta | Answer]:
+        """Run a strategy to its end: yields the pieces of its final answer as they come, and then the whole.
+
+        A call that declines or fails before its first piece is sent to the strategy, which goes on; once a piece
+        was yielded nobody else can answer any more.
+
+        Raises:
+            ModelFailed: the call failed after its first piece.
+        """
+        try:
+            wish = next(run)
+            while True:
+                start = time.perf_counter()
+                if isinstance(wish, list):
+                    answers = await self._ask_all(wish)
+                    self.waited += time.perf_counter() - start
+                    wish = run.send(answers)
+                elif wish.final:
+                    async with aclosing(self._show(wish)) as shown:
+                        async for piece in shown:
+                            if start:
+                                self.waited, start = self.waited + time.perf_counter() - start, 0.0
+                            if isinstance(piece, Delta):
+                                yield piece
+                            else:
+                                answer = piece
+                    wish = run.send(answer)
+                else:
+                    answer = await self._ask(wish)
+                    self.waited += time.perf_counter() - start
+                    wish = run.send(answer)
+        except StopIteration as end:
+            yield end.value
+        finally:
+            run.close()
+
+    def failure(self) -> WaypostError:
+        """Why there is no answer: the last failure, or that every model asked has declined."""
+        failed = [error for error in self.errors.values() if not isinstance(error, Declined)]
+        if failed:
+            return failed[-1]
+        reasons = "; ".join(f"{model}: {error}" for model, error in self.errors.items())
+        return NoModelLeft(f"every model that was asked declined: {reasons}")
+
+    def usd(self, broken: float = 0.0) -> float | None:
+        """What all calls did cost, or None when one has no known price; ``broken`` is what is known of those cut."""
+        total = broken
+        for attempt in self.attempts:
+            if attempt.usd is None:
+                if attempt.outcome != "failed" and not (attempt.outcome == "cut" and broken):
+                    return None
+            else:
+                total += attempt.usd
+        return total
+
+    async def _ask_all(self, calls: list[Call]) -> list[Answer]:
+        tasks = [asyncio.create_task(self._ask(call)) for call in calls]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask(self, call: Call) -> Answer:
+        start = time.perf_counter()
+        traced = self.trace.call(call) if self.trace is not None else None
+        try:
+            answer = await self.models[call.model].complete(call.query)
+        except _FAILURES as error:
+            return self._failed(call, error, start, traced)
+        return self._answered(answer, traced)
+
+    async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
+        start = time.perf_counter()
+        traced = self.trace.call(call) if self.trace is not None else None
+        stream = self.models[call.model].stream(call.query)
+        held: list[Delta] = []
+        try:
+            async for piece in stream:
+                if traced is not None and not traced.first:
+                    traced.begun(piece)
+                if isinstance(piece, Answer):
+                    for delta in held:
+                        self.showing = call.model
+                        yield delta
+                    yield self._answered(piece, traced)
+                    return
+                held.append(piece)
+                if self.showing or says_something(piece):
+                    self.showing = call.model
+                    for delta in held:
+                        yield delta
+                    held.clear()
+            raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
+        except _FAILURES as error:
+            answer = self._failed(call, error, start, traced)
+            if self.showing:
+                raise
+            yield answer
+        finally:
+            # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+    def _answered(self, answer: Answer, traced: Traced | None) -> Answer:
+        if traced is not None:
+            traced.answered(answer)
+        self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
+        return answer
+
+    def _failed(self, call: Call, error: WaypostError, start: float, traced: Traced | None) -> Answer:
+        declined = isinstance(error, Declined)
+        outcome = "declined" if declined else "cut" if self.showing else "failed"
+        seconds = time.perf_counter() - start
+        if traced is not None:
+            traced.failed(error, outcome)
+        # To decline, a model has read the prompt.
+        usd = self.models[call.model].card.usd(call.query.size, 0) if declined else None
+        self.attempts.append(Attempt(call.model, outcome, seconds, usd, str(error)))
+        self.errors[call.model] = error
+        if declined:
+            return Answer(call.model, seconds=seconds, usd=usd, declined=str(error))
+        return Answer(call.model, seconds=seconds, error=str(error))
+
+
+def says_something(delta: Delta) -> bool:
+    """Whether a piece carries more than the role that providers send ahead of everything else."""
+    if delta.text:
+        return True
+    if delta.chunk is not None and delta.chunk.get("type") in _HEADS:
+        return False
+    if delta.api in ("messages", "responses"):
+        return True
+    choices = delta.chunk.get("choices") if delta.chunk else None
+    fields = choices[0].get("delta") if isinstance(choices, list) and choices else None
+    return isinstance(fields, dict) and any(value for name, value in fields.items() if name != "role")

@@ -1,0 +1,1 @@
+"""A gateway that runs: readiness, a changed config, several processes."""

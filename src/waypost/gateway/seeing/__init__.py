@@ -1,0 +1,1 @@
+"""What can be seen of it: numbers, logs, the record of every decision and its page."""

@@ -1,0 +1,148 @@
+"""What calls may cost and did cost, whichever way they end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waypost.errors import Declined, ModelFailed
+from waypost.gateway.callers.money import PriceUnknown, Purse, input_tokens, most_usd
+from waypost.store.limits import BudgetSpent, LimitReached, Limits
+from waypost.store.local_limits import LocalLimiter
+from waypost.types import Answer, Delta, Model, ModelCard, Query
+
+CARD = ModelCard("m", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0)
+TEN = Limits(usd=10.0, per="total")
+HELLO = Query.of("Hi", max_tokens=1000)
+
+
+class Scripted:
+    """A model that says pieces and then ends as it is told."""
+
+    def __init__(self, *pieces: Delta | Answer | Exception, card: ModelCard = CARD) -> None:
+        self.pieces = pieces
+        self.card = card
+
+    async def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def complete(self, query: Query) -> Answer:
+        async for piece in self.stream(query):
+            if isinstance(piece, Answer):
+                return piece
+        raise AssertionError
+
+    async def ready(self) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        pass
+
+
+def purse(model: Model, limiter: LocalLimiter | None = None, **settings) -> Purse:
+    settings = {"payers": (("key:k1", TEN),)} | settings
+    return Purse({"m": model}, limiter or LocalLimiter(), **settings)
+
+
+def spent(paid: Purse) -> tuple[float, float]:
+    account = paid.limiter.account("key:k1", TEN)
+    return account.spent / 1e9, account.reserved / 1e9
+
+
+ANSWER = Answer("m", "Hello", tokens_in=100, tokens_out=50, usd=0.25)
+
+
+async def test_an_answer_costs_what_it_costs_whole_and_streamed() -> None:
+    whole = purse(Scripted(ANSWER))
+    assert await whole["m"].complete(HELLO) == ANSWER
+    streamed = purse(Scripted(Delta("Hel"), Delta("lo"), ANSWER))
+    assert [piece async for piece in streamed["m"].stream(HELLO)][-1] == ANSWER
+    for paid in (whole, streamed):
+        assert spent(paid) == (0.25, 0.0)
+        assert (paid.tokens, paid.broken) == (150, 0.0)
+
+
+async def test_a_failure_costs_nothing_and_to_decline_costs_the_prompt() -> None:
+    for broken, cost in ((ModelFailed("down"), 0.0), (Declined("not mine"), HELLO.size / 1e6)):
+        for paid in (purse(Scripted(broken)), purse(Scripted(broken))):
+            with pytest.raises(type(broken)):
+                await paid["m"].complete(HELLO)
+            assert spent(paid) == (pytest.approx(cost, abs=1e-9), 0.0)
+
+
+async def test_an_answer_of_unknown_cost_costs_what_was_reserved() -> None:
+    paid = purse(Scripted(Answer("m", "Hello")))
+    await paid["m"].complete(HELLO)
+    most = most_usd(CARD, HELLO, input_tokens(HELLO), 4096)
+    assert spent(paid) == (pytest.approx(most), 0.0)
+
+
+@pytest.mark.parametrize("provider_breaks", [True, False])
+async def test_an_answer_that_breaks_off_costs_its_prompt_and_what_was_written(provider_breaks) -> None:
+    paid = purse(Scripted(Delta("word " * 400), ModelFailed("cut")))
+    stream = paid["m"].stream(HELLO)
+    await anext(stream)
+    if provider_breaks:
+        with pytest.raises(ModelFailed):
+            await anext(stream)
+    else:
+        await stream.aclose()
+    cost = (input_tokens(HELLO) + 2 * 500) / 1e6
+    assert spent(paid) == (pytest.approx(cost), 0.0)
+    assert paid.broken == pytest.approx(cost)
+
+
+async def test_what_does_not_fit_is_not_called_and_the_sentence_says_what_may_help() -> None:
+    model = Scripted(AssertionError("it was called"))
+    poor = Limits(usd=0.0005, per="total")
+    with pytest.raises(BudgetSpent, match="max_tokens"):
+        await purse(model, payers=(("key:k1", poor),))["m"].complete(HELLO)
+    with pytest.raises(BudgetSpent, match="the model 'm'"):
+        await purse(model, limits={"m": poor})["m"].complete(HELLO)
+    unpriced = Scripted(AssertionError("it was called"), card=ModelCard("m"))
+    with pytest.raises(PriceUnknown, match="usd_per_mtok_in and usd_per_mtok_out"):
+        await purse(unpriced)["m"].complete(HELLO)
+
+
+async def test_a_model_at_its_own_limit_is_not_called_until_a_call_ends() -> None:
+    paid = purse(Scripted(Delta("a"), ANSWER), payers=(), limits={"m": Limits(parallel=1)})
+    stream = paid["m"].stream(HELLO)
+    await anext(stream)
+    with pytest.raises(LimitReached, match="the model 'm'"):
+        await paid["m"].complete(HELLO)
+    await stream.aclose()
+    assert await paid["m"].complete(HELLO) == ANSWER
+
+
+@given(
+    text=st.text(max_size=300),
+    shares=st.tuples(*[st.floats(0, 1)] * 3),
+    prices=st.tuples(*[st.floats(0, 100)] * 5),
+    most_out=st.integers(1, 5000),
+)
+def test_no_mixture_of_tokens_costs_more_than_was_set_aside(text, shares, prices, most_out) -> None:
+    names = ("in", "out", "cached", "written", "reasoning")
+    card = ModelCard("m", usd_per_call=0.01, **{f"usd_per_mtok_{n}": p for n, p in zip(names, prices, strict=True)})
+    query = Query.of(text, max_tokens=most_out)
+    tokens_in = query.size
+    cached = int(tokens_in * shares[0])
+    written = int((tokens_in - cached) * shares[1])
+    reasoning = int(most_out * shares[2])
+    cost = card.usd(tokens_in, most_out, cached=cached, written=written, reasoning=reasoning)
+    assert tokens_in <= input_tokens(query)
+    assert cost <= most_usd(card, query, input_tokens(query), 4096) + 1e-12
+
+
+def test_images_and_tools_are_counted_and_context_bounds_what_can_be_written() -> None:
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:x" * 10_000}}]}
+    assert 1600 < input_tokens(Query((image,))) < 2000
+    tool = {"type": "function", "function": {"name": "now", "description": "x" * 900}}
+    assert input_tokens(Query.of("Hi", tools=[tool])) > 300
+    short = ModelCard("m", usd_per_mtok_in=0.0, usd_per_mtok_out=1.0, context=100)
+    assert most_usd(short, Query.of("Hi"), 11, 4096) == pytest.approx(99e-6)

@@ -1,0 +1,100 @@
+"""Which requests are one conversation, whose it is, and how long its models know it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from waypost.gateway.choice.sessions import Sessions
+from waypost.types import Answer, ModelCard, Query
+
+CACHED = ModelCard("m", 1.0, 2.0, usd_per_mtok_cached=0.1)
+WRITTEN = ModelCard("w", 1.0, 2.0, usd_per_mtok_cached=0.1, usd_per_mtok_written=1.25)
+TEXTS = st.text(max_size=30)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def turns(*texts: str, **parameters: object) -> Query:
+    roles = ["user", "assistant"] * len(texts)
+    return Query(
+        tuple({"role": role, "content": text} for role, text in zip(roles, texts, strict=False)), dict(parameters)
+    )
+
+
+@settings(max_examples=40)
+@given(TEXTS, TEXTS, st.sampled_from(["key:1", "key:12", "anyone"]), st.sampled_from(["key:2", "key:1\0"]), TEXTS)
+def test_no_two_tenants_ever_share_a_session(opening, told, tenant, other, key) -> None:
+    sessions = Sessions(300.0)
+    header = [(b"x-waypost-session", told.encode())] if told else []
+    query = turns(opening, prompt_cache_key=key) if key else turns(opening)
+    mine = sessions.of(tenant, query, header)
+    assert mine != sessions.of(other, query, header)
+    # Whatever another tenant says, even with what divides our words in it.
+    assert mine != sessions.of("key:9", turns(f"{tenant}\0{opening}"), [])
+
+
+@given(st.lists(TEXTS, min_size=2, max_size=6))
+def test_a_conversation_is_known_again_however_far_it_has_gone(texts) -> None:
+    sessions = Sessions(300.0)
+    assert len({sessions.of("t", turns(*texts[:length]), []) for length in range(1, len(texts) + 1)}) == 1
+
+
+def test_the_header_goes_before_the_cache_key_and_that_before_the_opening() -> None:
+    sessions = Sessions(300.0)
+    named = [(b"x-waypost-session", b"one")]
+    assert sessions.of("t", turns("a", prompt_cache_key="k"), named) == sessions.of("t", turns("b"), named)
+    assert sessions.of("t", turns("a", prompt_cache_key="k"), []) == sessions.of(
+        "t", turns("b", prompt_cache_key="k"), []
+    )
+    assert sessions.of("t", turns("a"), []) != sessions.of("t", turns("b"), [])
+    assert sessions.of("t", turns("a", prompt_cache_key=["odd"]), []) == sessions.of("t", turns("a"), [])
+
+
+def test_a_system_prompt_is_part_of_the_opening() -> None:
+    sessions = Sessions(300.0)
+    first, second = (
+        Query(({"role": "system", "content": text}, {"role": "user", "content": "Hi"})) for text in ("Be brief", "Sing")
+    )
+    assert sessions.of("t", first, []) != sessions.of("t", second, [])
+
+
+def test_a_cache_is_forgotten_when_its_time_is_over_and_kept_by_use() -> None:
+    clock = Clock()
+    sessions = Sessions(300.0, clock=clock)
+    sessions.put("s", CACHED, Answer("m", tokens_in=2000, tokens_out=10))
+    clock.now = 299.0
+    assert sessions.cached("s") == {"m": 2010}
+    sessions.put("s", CACHED, Answer("m", tokens_in=3000, tokens_out=10))
+    clock.now = 500.0
+    assert sessions.cached("s") == {"m": 3010}
+    clock.now = 599.0
+    assert sessions.cached("s") == {}
+
+
+@pytest.mark.parametrize(
+    ("card", "answer", "cached"),
+    [
+        (CACHED, Answer("m", tokens_in=1000, tokens_out=20), {}),  # less than providers begin with
+        (ModelCard("m", 1.0, 2.0), Answer("m", tokens_in=9000), {}),  # no price of its own
+        (WRITTEN, Answer("w", tokens_in=9000, tokens_out=500), {}),  # nobody has asked it to
+        (WRITTEN, Answer("w", tokens_in=9000, tokens_cached=5000, tokens_written=1000), {"w": 6000}),
+    ],
+)
+def test_only_what_a_provider_has_cached_counts(card, answer, cached) -> None:
+    sessions = Sessions(300.0)
+    sessions.put("s", card, answer)
+    assert sessions.cached("s") == cached
+
+
+def test_the_latest_conversations_are_remembered_and_no_more() -> None:
+    sessions = Sessions(300.0, most=2)
+    for session in ("a", "b", "a", "c"):
+        sessions.put(session, CACHED, Answer("m", tokens_in=2000))
+    assert [bool(sessions.cached(session)) for session in "abc"] == [True, False, True]
