@@ -20,7 +20,7 @@ import processes
 
 MODEL = "stream-20x10ms"  # whole answers come at once, streams as 20 words with 10 ms between them
 KEY = "sk-bench-0123456789"
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 300.0
 
 
 class DidNotStart(Exception):
@@ -163,7 +163,7 @@ def running(target: Target, folder: Path, upstream: str, core: set[int]) -> Iter
 
     Raises:
         CannotInstall: what it needs is not here.
-        DidNotStart: it ended, or was not ready in two minutes.
+        DidNotStart: it ended, or was not ready in five minutes.
     """
     if target.start is None:
         yield Running(upstream)
@@ -206,7 +206,7 @@ def answering(server: subprocess.Popen[bytes], folder: Path, started: Started) -
     """The URL of a gateway, up to and including /v1, as soon as it answers a request: the same sign for all.
 
     Raises:
-        DidNotStart: it ended, or did not answer in two minutes.
+        DidNotStart: it ended, or did not answer in five minutes.
     """
     clock = time.perf_counter()
     while server.poll() is None and time.perf_counter() - clock < _PATIENCE_SECONDS:
