@@ -125,6 +125,8 @@ def _worker_killed(bed: Bed) -> Found:
                 replies.append(Reply(0))
 
     with _serving(bed, workers=2) as served:
+        # It announces itself when all are ready; until then a worker that ends is a start that failed.
+        _until(lambda: "Listening" in (served.folder / "said").read_text())
         first, *others = _workers(served.pid)
         clients = [threading.Thread(target=load, args=(served,)) for _ in range(4)]
         for client in clients:
