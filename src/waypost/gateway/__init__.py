@@ -1,8 +1,10 @@
-"""The gateway.  A request's way, in the order of the files that it passes:
+"""The OpenAI-compatible server: a bare ASGI application and what it is made of.
+
+A request's way, in the order of the files that it passes:
 
 ::
 
-    protocol    HTTP within limits; client says when it leaves        running/   readiness, a new config, several processes
+    protocol    HTTP within limits; client says when it leaves        running/   readiness, reload, several processes
     app         paths, and where errors become answers
     serving     what every request goes through
       callers/  who asks, and how much they may
