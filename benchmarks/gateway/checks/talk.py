@@ -52,7 +52,10 @@ class Reply:
     def __str__(self) -> str:
         if not self.status:
             return "no answer"
-        code = (self.error or {}).get("code") or (self.error or {}).get("type")
+        error = self.error or {}
+        code = next(
+            (error[name] for name in ("code", "type") if error.get(name) and str(error[name]) != str(self.status)), None
+        )
         return f"{self.status} {code}" if code and self.status != 200 else str(self.status)
 
 
