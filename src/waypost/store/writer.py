@@ -150,7 +150,7 @@ class Writer:
                 waiting[row["id"]] = (row[scope], row["usd"])
         return self.database.spent(scope, start, waiting)
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 15.0) -> None:
         """Write what waits, for at most ``timeout`` seconds; what is left waits in the spool for the next start."""
         self._deadline = time.monotonic() + timeout
         self._hurry.set()
