@@ -6,6 +6,7 @@ import logging
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -27,6 +28,7 @@ Scope = Literal["key", "team", "served"]
 _POSTGRES = ("postgresql://", "postgres://")
 _BUSY_SECONDS = 30.0  # how long SQLite waits for another process that writes
 _CONNECT_SECONDS = 3
+_SWITCH_SECONDS = 5.0
 _STATEMENT_SECONDS = 30
 # JSON may name the character 0, which a text in a database cannot hold.  Before it stand whole pairs of backslashes.
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -75,7 +77,7 @@ class Database:
     def _look_sqlite(self, path: Path) -> None:
         try:
             with closing(sqlite3.connect(path, timeout=5.0)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+                _write_ahead(connection)
                 with suppress(sqlite3.OperationalError):  # no such table: an empty file, or one of the first version
                     schema.refuse_newer(connection.execute(schema.READ).fetchone(), self.name)
         except sqlite3.Error as error:
@@ -304,7 +306,7 @@ def _json(value: Any) -> str:
 
 
 def _durable(connection: Any, _: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
 
 
@@ -363,3 +365,20 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
 def _said(error: Exception) -> str:
     """What the driver says, in one line and without the statement."""
     return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a file to its write-ahead log, which other processes may be doing just now.
+
+    That switch is refused at once while another holds the file, whatever the connection's patience.
+    """
+    until = time.monotonic() + _SWITCH_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
