@@ -61,4 +61,3 @@ def test_import_costs_no_more_than_twice_that_of_numpy(imports: list[dict]) -> N
     numpy = "import time; started = time.process_time(); import numpy; print(time.process_time() - started)"
     yards = [float(subprocess.check_output([sys.executable, "-c", numpy])) for _ in range(7)]
     assert min(run["seconds"] for run in imports) <= 2 * min(yards)
-
