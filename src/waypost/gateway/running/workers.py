@@ -45,7 +45,7 @@ class Supervisor:
     listener: socket.socket
     count: int
     announce: Callable[[str], None]
-    patience: float = 45.0
+    patience: float = 50.0
     _running: dict[int, Process] = field(default_factory=dict)
     _said: dict[int, str] = field(default_factory=dict)
     _serving: set[int] = field(default_factory=set)
