@@ -206,9 +206,9 @@ NO_CALL_ID = ({"role": "tool", "content": "12:00"},)
     ],
 )
 async def test_what_the_api_cannot_do_is_declined_before_anything_is_sent(upstream, query, told):
-    with pytest.raises(Declined, match=told):
+    with pytest.raises(Declined, match=told) as declined:
         await model(upstream).complete(query)
-    assert upstream.exchanges == []
+    assert (upstream.exchanges, declined.value.kind) == ([], "unsent")
 
 
 EVENTS = [

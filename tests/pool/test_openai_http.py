@@ -290,6 +290,7 @@ async def test_a_key_that_no_header_may_hold_is_refused_without_being_shown(upst
     with pytest.raises(ModelFailed) as caught:
         await model(upstream, api_key=Secret("sk-broken\nkey")).complete(Query.of("Hi"))
     assert "broken" not in str(caught.value)
+    assert caught.value.kind == "unsent"
 
 
 async def test_ready_tells_a_refused_key_and_is_content_with_any_other_answer(upstream):

@@ -128,11 +128,11 @@ class Events:
 def _check(asked: Json) -> None:
     wanted = asked.get("response_format")
     if isinstance(wanted, Mapping) and wanted.get("type", "text") != "text":
-        raise Declined(f"Anthropic's API has no response_format '{wanted['type']}'")
+        raise Declined(f"Anthropic's API has no response_format '{wanted['type']}'", kind="unsent")
     if (asked.get("n") or 1) > 1:
-        raise Declined("Anthropic's API gives one choice a request; 'n' is more")
+        raise Declined("Anthropic's API gives one choice a request; 'n' is more", kind="unsent")
     if asked.get("logprobs"):
-        raise Declined("Anthropic's API gives no log-probabilities")
+        raise Declined("Anthropic's API gives no log-probabilities", kind="unsent")
 
 
 def _system(messages: Sequence[Message]) -> str | list[Json]:
@@ -193,7 +193,7 @@ def _block(part: Json) -> Json:
         return {"type": "document", "source": _source(file["file_data"]), **title, **mark}
     if part.get("type") != "image_url":
         kind = part.get("type")
-        raise Declined(f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'")
+        raise Declined(f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'", kind="unsent")
     return {"type": "image", "source": _source(part["image_url"]["url"]), **mark}
 
 

@@ -168,7 +168,7 @@ class Provider:
         try:
             return self._transport.head("POST", self._path + path, headers)
         except Broken as error:
-            raise self._ours(error, 0.0, late=False) from None
+            raise ModelFailed(f"{self._name}: {self._place} cannot be asked: {error}", kind="unsent") from None
 
     def _ours(self, error: Exception, wait: float, *, late: bool) -> ModelFailed:
         """The transport's error as one of ours; ``late`` says whether the time for the whole answer is over."""

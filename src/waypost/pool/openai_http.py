@@ -121,7 +121,7 @@ class OpenAI:
         if native is not None and native.api in self.card.apis:
             return native
         if "chat" not in self.card.apis:
-            raise Declined(f"{self.card.name} speaks {', '.join(sorted(self.card.apis))} only")
+            raise Declined(f"{self.card.name} speaks {', '.join(sorted(self.card.apis))} only", kind="unsent")
         return None
 
     async def _stream_native(self, native: Native) -> AsyncGenerator[Delta | Answer]:

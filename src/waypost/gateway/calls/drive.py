@@ -167,8 +167,9 @@ class Drive:
         seconds = time.perf_counter() - start
         if traced is not None:
             traced.failed(error, outcome)
-        # To decline, a model has read the prompt.
-        usd = self.models[call.model].card.usd(call.query.size, 0) if declined else None
+        # To decline, a model has read the prompt, unless it could not even be asked.
+        read = isinstance(error, Declined) and error.kind != "unsent"
+        usd = self.models[call.model].card.usd(call.query.size, 0) if read else 0.0 if declined else None
         self.attempts.append(Attempt(call.model, outcome, seconds, usd, str(error)))
         self.errors[call.model] = error
         if declined:
