@@ -121,6 +121,9 @@ class Drive:
             answer = await self.models[call.model].complete(call.query)
         except _FAILURES as error:
             return self._failed(call, error, start, traced)
+        except BaseException:
+            self._cut(call, start)
+            raise
         return self._answered(answer, traced)
 
     async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
@@ -150,6 +153,9 @@ class Drive:
             if self.showing:
                 raise
             yield answer
+        except BaseException:
+            self._cut(call, start)
+            raise
         finally:
             # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
             if isinstance(stream, AsyncGenerator):
@@ -160,6 +166,10 @@ class Drive:
             traced.answered(answer)
         self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
         return answer
+
+    def _cut(self, call: Call, start: float) -> None:
+        """The client has left, or something broke here: the model was at work, and what that cost nobody will tell."""
+        self.attempts.append(Attempt(call.model, "cut", time.perf_counter() - start))
 
     def _failed(self, call: Call, error: WaypostError, start: float, traced: Traced | None) -> Answer:
         declined = isinstance(error, Declined)
