@@ -104,8 +104,8 @@ class ModelFailed(WaypostError):
 
     ``kind`` says at what point: "connect" (there was no connection), "status" (the answer was a refusal), "lost" (the
     connection broke), "garbage" (the answer was none), "late" (nothing came in time), "rest" (it was not called, since
-    it had failed too often), "unsent" (the request cannot be told to the model at all, so nothing was sent and nothing is
-    to be paid), or "" (anything else).
+    it had failed too often), "unsent" (the request cannot be told to the model at all, so that nothing was sent and
+    nothing is to be paid), or "" (anything else).
     """
 
     status = 502

@@ -102,7 +102,8 @@ class Entry:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wanted("a whole number")
         if value < least or (most is not None and value > most):
-            raise self.error(f"must be {f'at least {least}' if most is None else f'{least} to {most}'}, got {self.got()}")
+            limits = f"at least {least}" if most is None else f"{least} to {most}"
+            raise self.error(f"must be {limits}, got {self.got()}")
         return value
 
     def flag(self) -> bool:

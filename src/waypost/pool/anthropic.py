@@ -118,7 +118,9 @@ class Anthropic:
         try:
             return {"model": self._upstream, **shape.request(query)}
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise Declined("the conversation holds a message that Anthropic's API has no shape for", kind="unsent") from None
+            raise Declined(
+                "the conversation holds a message that Anthropic's API has no shape for", kind="unsent"
+            ) from None
 
     def _chunk(self, events: shape.Events, event: Json) -> Json | None:
         try:

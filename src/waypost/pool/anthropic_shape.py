@@ -193,7 +193,9 @@ def _block(part: Json) -> Json:
         return {"type": "document", "source": _source(file["file_data"]), **title, **mark}
     if part.get("type") != "image_url":
         kind = part.get("type")
-        raise Declined(f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'", kind="unsent")
+        raise Declined(
+            f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'", kind="unsent"
+        )
     return {"type": "image", "source": _source(part["image_url"]["url"]), **mark}
 
 

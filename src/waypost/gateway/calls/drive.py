@@ -119,11 +119,8 @@ class Drive:
         traced = self.trace.call(call) if self.trace is not None else None
         try:
             answer = await self.models[call.model].complete(call.query)
-        except _FAILURES as error:
+        except BaseException as error:  # noqa: BLE001 - what is no failure of the model is raised again
             return self._failed(call, error, start, traced)
-        except BaseException:
-            self._cut(call, start)
-            raise
         return self._answered(answer, traced)
 
     async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
@@ -148,14 +145,11 @@ class Drive:
                         yield delta
                     held.clear()
             raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
-        except _FAILURES as error:
+        except BaseException as error:
             answer = self._failed(call, error, start, traced)
             if self.showing:
                 raise
             yield answer
-        except BaseException:
-            self._cut(call, start)
-            raise
         finally:
             # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
             if isinstance(stream, AsyncGenerator):
@@ -167,11 +161,11 @@ class Drive:
         self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
         return answer
 
-    def _cut(self, call: Call, start: float) -> None:
-        """The client has left, or something broke here: the model was at work, and what that cost nobody will tell."""
-        self.attempts.append(Attempt(call.model, "cut", time.perf_counter() - start))
-
-    def _failed(self, call: Call, error: WaypostError, start: float, traced: Traced | None) -> Answer:
+    def _failed(self, call: Call, error: BaseException, start: float, traced: Traced | None) -> Answer:
+        if not isinstance(error, _FAILURES):
+            # The client has left, or something broke here: the model was at work, and what that cost nobody will tell.
+            self.attempts.append(Attempt(call.model, "cut", time.perf_counter() - start))
+            raise error
         declined = isinstance(error, Declined)
         outcome = "declined" if declined else "cut" if self.showing else "failed"
         seconds = time.perf_counter() - start
