@@ -54,8 +54,11 @@ def request(query: Query) -> dict[str, Any]:
         body["top_p"] = asked["top_p"]
     if tools := asked.get("tools"):
         body["tools"] = [_tool(tool["function"]) for tool in tools]
-        if asked.get("tool_choice") is not None:
-            body["tool_choice"] = _tool_choice(asked["tool_choice"])
+        choice = None if asked.get("tool_choice") is None else _tool_choice(asked["tool_choice"])
+        if asked.get("parallel_tool_calls") is False and choice != {"type": "none"}:
+            choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
+        if choice is not None:
+            body["tool_choice"] = choice
     return body
 
 
