@@ -192,8 +192,8 @@ class Provider:
             said = orjson.loads(body)
         except orjson.JSONDecodeError:
             said = {}
-        wait = _seconds(response.header("retry-after"))
-        raise self._verdict(f"answered HTTP {response.status}", said, response.status, wait)
+        again = _seconds(response.header("retry-after"))
+        raise self._verdict(f"answered HTTP {response.status}", said, response.status, again)
 
     def _sound(self, data: Json) -> Json:
         """The same, unless it holds an error, which some send with a 200 and their true status inside."""
