@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from waypost.gateway.settings import ServerSettings, load
+from waypost.gateway.storing import address, spool
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 CHART = DEPLOY / "chart"
@@ -25,6 +26,9 @@ ENV = {
 }
 COMPOSE = yaml.safe_load((DEPLOY / "docker-compose.yaml").read_text())
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+UNIT = (DEPLOY / "waypost.service").read_text()
+# After so long the supervisor of several workers kills them, and whoever stops the gateway must wait for longer.
+PATIENCE = ServerSettings().shutdown_delay_seconds + ServerSettings().drain_seconds + 20
 
 
 def rendered(values: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +128,7 @@ def test_compose_gives_each_gateway_what_its_config_refers_to():
         for wants in gateway["configs"]:
             assert (DEPLOY / COMPOSE["configs"][wants["source"]]["file"]).is_file()
             assert wants["target"] in DOCKERFILE, "the path that the image's command reads"
+        assert int(gateway["stop_grace_period"].removesuffix("s")) > PATIENCE
         assert all(port.endswith(":8080") for port in gateway["ports"]) and "EXPOSE 8080" in DOCKERFILE
 
 
@@ -162,13 +167,53 @@ def test_the_chart_s_config_is_taken_and_the_disruption_budget_leaves_room(tmp_p
     (tmp_path / "waypost.yaml").write_text(text)
     assert load(tmp_path / "waypost.yaml", ENV).server.port == VALUES["port"]
     assert VALUES["minAvailable"] < VALUES["replicas"]
-    assert VALUES["gracePeriod"] > ServerSettings().drain_seconds + 10
+    waits = rendered(VALUES)["Deployment"]["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]
+    [seconds] = re.findall(r"sleep\((\d+)\)", str(waits))
+    assert VALUES["gracePeriod"] >= PATIENCE + int(seconds)
 
 
 def test_the_unit_is_hardened_reloads_and_stops_within_the_gateways_grace():
-    lines = [line for line in (DEPLOY / "waypost.service").read_text().splitlines() if "=" in line and line[0] != "#"]
+    lines = [line for line in UNIT.splitlines() if "=" in line and line[0] != "#"]
     unit = dict(line.split("=", 1) for line in lines)
     assert (unit["NoNewPrivileges"], unit["ProtectSystem"], unit["CapabilityBoundingSet"]) == ("yes", "strict", "")
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert unit["WorkingDirectory"] == f"/var/lib/{unit['StateDirectory']}", "the only folder that it can write to"
-    assert int(unit["TimeoutStopSec"]) > ServerSettings().drain_seconds + 10
+    assert int(unit["TimeoutStopSec"]) > PATIENCE
+
+
+def unit_configs() -> list[str]:
+    """The lines of a config that the unit tells its reader to write."""
+    return re.findall(r"^#     (\w+: .+)$", UNIT, re.MULTILINE)
+
+
+def writable(place: str) -> list[str]:
+    """The folders that the gateway may write to where the configs are shipped for."""
+    if place == "unit":
+        [folder] = re.findall(r"^StateDirectory=(.+)$", UNIT, re.MULTILINE)
+        return [f"/var/lib/{folder}"]
+    if place == "compose":
+        return [
+            volume.split(":")[1]
+            for name in ("gateway-1", "gateway-2")
+            for volume in COMPOSE["services"][name]["volumes"]
+        ]
+    [container] = rendered(VALUES)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+
+
+@pytest.mark.parametrize("place", ["compose", "chart", "unit"])
+def test_what_the_gateway_writes_lies_where_it_may_write(place, tmp_path):
+    pool = "models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\n"
+    unit = [pool + line + ("" if "store" in line else "\nstore: ${WAYPOST_STORE}") for line in unit_configs()]
+    shipped = {"compose": [(DEPLOY / "waypost.yaml").read_text()], "chart": [VALUES["config"]], "unit": unit}
+    folders, config = writable(place), tmp_path / "waypost.yaml"
+    for text in shipped[place]:
+        config.write_text(text)
+        settings = load(config, ENV)
+        paths = [path for path in (address(settings), spool(settings)) if isinstance(path, Path)]
+        assert paths
+        assert all(any(path.is_relative_to(folder) for folder in folders) for path in paths), paths
+
+
+def test_the_image_looks_after_itself_at_the_port_that_it_listens_on():
+    assert "os.environ.get('PORT', '8080')" in DOCKERFILE

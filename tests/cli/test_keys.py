@@ -70,6 +70,13 @@ def test_the_store_of_the_config_is_meant_where_none_is_named(run, tmp_path):
     assert "has no `store`" in run("keys", "list")[1]
 
 
+def test_no_store_is_made_where_the_gateway_s_is_not_known(run, tmp_path):
+    for command in (["keys", "create", "--name", "laptop"], ["shadow"], ["canary"], ["migrate"]):
+        code, said = run(*command)
+        assert code == 2 and "name the gateway's with --config, or --store" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_url_may_take_its_password_from_the_environment(run, monkeypatch, postgres_url):
     monkeypatch.setenv("STORE_URL", postgres_url)
     (made,) = run("keys", "create", "--name", "laptop", "--store", postgres_url, "--json")

@@ -58,6 +58,19 @@ def test_what_its_author_may_not_mean_is_a_warning(findings):
     assert len(said) == 6
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("keys: optional\nserver: {host: 0.0.0.0}", "line 4: 'keys' is optional and 'server.host' is 0.0.0.0: whoever"),
+        ("logs: {requests: all, level: warning}", "line 4: 'logs.requests' is all, and nothing is said of them with"),
+    ],
+)
+def test_what_does_less_than_it_seems_is_a_warning(findings, text, says):
+    ((level, found),) = findings(f"{MODEL}router: cheapest\n{text}\nstore: rows.sqlite\n")
+    assert level == "warning"
+    assert found.startswith(says)
+
+
 def test_several_workers_count_a_keys_limits_apart(findings):
     (found,) = findings(MODEL + "router: cheapest\nserver: {workers: 2}\nkeys: required\nstore: rows.sqlite")
     assert found[0] == "warning"

@@ -87,7 +87,7 @@ def _supervise(settings: Settings, json: bool) -> int:
     if doubt := divided(settings):
         output.say(doubt)
     server = settings.server
-    patience = server.shutdown_delay_seconds + server.drain_seconds + 10
+    patience = server.shutdown_delay_seconds + server.drain_seconds + 20
     with listen(server.host, server.port) as listener:
         return Supervisor(command, os.environ, listener, server.workers, announce, patience).run()
 

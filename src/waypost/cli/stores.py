@@ -30,7 +30,7 @@ def database(store: str | None, config: Path | None) -> Database:
     """The database of a store.
 
     Raises:
-        BadConfig: there is none, or it cannot be used.
+        BadConfig: neither a store nor a config is named and there is no waypost.yaml here; or the store cannot be used.
     """
     from waypost.store.database import Database
 
@@ -67,10 +67,15 @@ def _named(store: str) -> Path | str:
 
 
 def _configured(config: Path | None) -> Path | str:
-    from waypost.gateway.settings import load
+    from waypost.gateway.settings import EMBEDDED, load
     from waypost.gateway.storing import address
 
     settings = load(config)
+    if settings.file.parent == EMBEDDED:
+        # A store of its own would be made here, and none of a gateway's keys or decisions are in it.
+        raise BadConfig(
+            "there is no waypost.yaml here to say which store; name the gateway's with --config, or --store"
+        )
     store = address(settings)
     if store is None:
         raise BadConfig(f"{settings.file} has no `store`; add one, or name it with --store")

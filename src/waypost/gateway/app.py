@@ -223,6 +223,7 @@ class App:
             self._caller(scope)
         page = self.page()
         if self.pages is not None:
+            self.pages.write(page)
             page = await asyncio.to_thread(self.pages.merged, page)
         await send_bytes(send, 200, page.encode(), b"text/plain; version=0.0.4; charset=utf-8")
 

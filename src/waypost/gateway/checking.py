@@ -71,6 +71,17 @@ def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
             f"{settings.places['keys']}: 'keys' is off and 'server.host' is {settings.server.host}: whoever reaches it "
             "may spend on the keys of your providers; say `keys: required`, or listen on 127.0.0.1"
         )
+    if settings.keys == "optional" and not _private(settings.server.host):
+        yield (
+            f"{settings.places['keys']}: 'keys' is optional and 'server.host' is {settings.server.host}: whoever "
+            "reaches it and leaves the key out may spend on the keys of your providers, without any limit; say "
+            "`keys: required`, or listen on 127.0.0.1"
+        )
+    if settings.logs.requests != "off" and settings.logs.level in ("warning", "error"):
+        yield (
+            f"{settings.places['logs']}: 'logs.requests' is {settings.logs.requests}, and nothing is said of them with "
+            f"the level {settings.logs.level}; say `level: info`"
+        )
     if doubt := divided(settings):
         yield doubt
     yield from _forgotten(settings)

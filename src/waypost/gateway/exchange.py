@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -21,6 +20,7 @@ from waypost.gateway.choice.choosing import Choice
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
 from waypost.store import Attempt, Decided
+from waypost.store.decisions import new_id
 from waypost.types import Answer, Decision, Delta
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
@@ -43,7 +43,7 @@ class Exchange:
     drive: Drive
     visit: Visit
     book: Callable[[Exchange], None]
-    id: str = field(default_factory=lambda: secrets.token_hex(12))
+    id: str = field(default_factory=new_id)
     began: float = field(default_factory=time.time)
     clock: float = field(default_factory=time.perf_counter)
     status: int = GONE

@@ -15,6 +15,15 @@ def address(settings: Settings) -> Path | str | None:
     return settings.store.reveal() if isinstance(settings.store, Secret) else settings.store
 
 
+def spool(settings: Settings) -> Path | None:
+    """The folder where rows wait for the store; None is beside its file."""
+    folder = settings.spool.folder
+    if folder is None and isinstance(settings.store, Secret):
+        # The embedded config lies in the installed package, which is no place to write to.
+        folder = (settings.file.parent if settings.file.parent != EMBEDDED else Path()) / "waypost.spool"
+    return folder
+
+
 def writer(settings: Settings) -> Writer | None:
     """What keeps decisions and feedback, if the config says where.
 
@@ -25,8 +34,4 @@ def writer(settings: Settings) -> Writer | None:
     store = address(settings)
     if store is None:
         return None
-    folder = settings.spool.folder
-    if folder is None and isinstance(store, str):
-        # The embedded config lies in the installed package, which is no place to write to.
-        folder = (settings.file.parent if settings.file.parent != EMBEDDED else Path()) / "waypost.spool"
-    return Writer(store, spool=folder, spool_bytes=settings.spool.max_bytes, keep_days=settings.keep_days)
+    return Writer(store, spool=spool(settings), spool_bytes=settings.spool.max_bytes, keep_days=settings.keep_days)

@@ -83,7 +83,8 @@ class Spool:
             os.close(probe)
         except OSError as error:
             raise BadConfig(
-                f"the spool {folder} cannot be used: {error.strerror}; give a folder that can be written to"
+                f"the spool {folder} cannot be used: {error.strerror}; "
+                "name a folder that can be written to in the config, with `spool: {folder: ...}`"
             ) from error
 
     def append(self, line: bytes) -> bool:

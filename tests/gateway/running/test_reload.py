@@ -6,6 +6,7 @@ import logging
 import queue
 import re
 import threading
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -131,3 +132,32 @@ def test_where_it_listens_does_not_change_and_that_is_said(serve, pool, tmp_path
     assert names(served) == ["b"]
     with pytest.raises(openai.APIStatusError, match="300"):
         served.client.chat.completions.create(model="b", messages=[{"role": "user", "content": "x" * 400}])
+
+
+def test_a_gateway_that_is_about_to_end_reloads_nothing_and_stays_unready(serve, pool, tmp_path, upstream):
+    served = serve(pool("a") + "\nserver: {port: 0, shutdown_delay_seconds: 30}")
+    (tmp_path / "waypost.yaml").write_text(pool("b"))
+    asked = threading.Event()
+    read = served.gateway._reloading._again
+
+    def slowly():
+        asked.set()
+        served.gateway._drain()  # SIGTERM comes while the new config is read
+        return read()
+
+    served.gateway._reloading._again = slowly
+    assert served.gateway.reload().result(30) and asked.is_set()
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(f"{served.url}/health/ready")
+    assert served.gateway.reload().result(30) is False
+    served.gateway.force_exit = True
+
+
+def test_the_form_of_the_lines_changes_with_the_config(serve, pool, tmp_path, monkeypatch):
+    changed: list[str] = []
+    monkeypatch.setattr("waypost.gateway.running.reload.configure", lambda logs: changed.append(logs.format))
+    served = serve(pool("a"))
+    for text in (pool("a") + "\nlogs: {format: json}", pool("b") + "\nlogs: {format: json}"):
+        (tmp_path / "waypost.yaml").write_text(text)
+        assert served.gateway.reload().result(30)
+    assert changed == ["json"]

@@ -30,8 +30,7 @@ class Group:
         self.url = url
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
+        return children(self.process.pid)
 
     def ask(self) -> int:
         try:
@@ -46,13 +45,24 @@ class Group:
         return sum(map(int, re.findall(r'^waypost_requests_total\{.*status="200".* (\d+)$', page, re.MULTILINE)))
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @contextmanager
-def group(folder: Path, *arguments: str, text: str = CONFIG) -> Iterator[Group]:
+def group(
+    folder: Path,
+    *arguments: str,
+    text: str = CONFIG,
+    meanwhile: Callable[[subprocess.Popen[str]], None] = lambda process: None,
+) -> Iterator[Group]:
     config = folder / "waypost.yaml"
     config.write_text(text)
     command = [sys.executable, "-m", "waypost", "serve", "--config", str(config), "--port", "0", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, **pipes) as process:
         try:
+            meanwhile(process)
             line = process.stdout.readline()
             assert line, process.stderr.read()
             yield Group(process, json.loads(line)["url"])
@@ -101,7 +111,9 @@ def test_a_killed_worker_is_replaced_and_nothing_that_was_counted_is_forgotten(t
         assert set(outcomes) <= {200, "broken"} and outcomes["broken"] <= len(clients)
         totals = [served.answered() for _ in range(20)]
         assert totals == sorted(totals), "whoever answers, the totals never go back"
-        assert outcomes[200] - totals[-1] <= outcomes[200] / 2
+        # Of what was told nothing is lost, nor of what came after the end of the first; in between a client may have
+        # had its answer out of its hands and not have counted it yet.
+        until(lambda: served.answered() + len(clients) >= counted + outcomes[200] - before)
 
 
 def test_hangup_reloads_every_worker_and_the_end_is_graceful(tmp_path):
@@ -140,6 +152,45 @@ def test_every_process_logs_in_the_form_that_is_asked_for(tmp_path):
     assert {"waypost.requests", "waypost.gateway.running.workers", "waypost.gateway.running.reload"} <= {
         line["logger"] for line in told
     }
+
+
+def test_ctrl_c_lets_the_requests_under_way_end(tmp_path, pool, upstream, monkeypatch):
+    monkeypatch.setenv("KEY", "sk-1")
+    with group(tmp_path, "--workers", "2", text=pool("stepwise") + "\n") as served:
+        answers = []
+
+        def ask() -> None:
+            question = {"model": "stepwise", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+            with urllib.request.urlopen(f"{served.url}/v1/chat/completions", json.dumps(question).encode()) as reply:
+                answers.append(reply.read().decode())
+
+        def closed() -> bool:
+            try:
+                with urllib.request.urlopen(f"{served.url}/health/live", timeout=1):
+                    return False
+            except OSError:
+                return True
+
+        client = threading.Thread(target=ask)
+        client.start()
+        upstream.began.get(timeout=30)
+        # As a terminal does it: to every process of the group.
+        os.killpg(os.getpgid(served.process.pid), signal.SIGINT)
+        until(closed)
+        upstream.go_on.set()
+        client.join(30)
+        assert served.process.wait(30) == 0
+    assert "Paris" in answers[0] and answers[0].endswith("data: [DONE]\n\n")
+
+
+def test_a_worker_that_is_killed_before_it_serves_is_replaced_too(tmp_path):
+    def kill_one(process: subprocess.Popen[str]) -> None:
+        until(lambda: bool(children(process.pid)))
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+
+    with group(tmp_path, "--workers", "2", meanwhile=kill_one) as served:
+        assert served.ask() == 200
+        assert len(served.workers()) == 2
 
 
 def test_workers_end_with_their_supervisor_however_it_ends(tmp_path):

@@ -11,7 +11,7 @@ def test_prometheus_reads_what_is_written():
         seconds.observe(value)
     families = [
         counter("a_total", "Things.", 3),
-        gauge("b", "A share.", 0.1),
+        gauge("b", "A share.", 0.1, "least"),
         Family("c_seconds", "histogram", "How long.", {(("api", "chat"),): seconds}),
         Family("d", "gauge", "Odd words.", {(("word", 'say "a\\b"\nc'),): math.inf}),
     ]

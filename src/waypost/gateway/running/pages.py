@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-# Of the gauges, those that count things; any other is a state, of which the greatest is told.
-_ADDED = ("_in_flight", "_length", "_pending", "_bytes", "_fds", "_entries")
+_log = logging.getLogger(__name__)
+
+_TOGETHER: Mapping[str, Callable[[float, float], float]] = {
+    "sum": lambda one, other: one + other,
+    "least": min,
+    "most": max,
+}
 
 
 class Pages:
@@ -17,6 +23,7 @@ class Pages:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     first, second = Pages(Path(folder), "1"), Pages(Path(folder), "2")
     ...     first.write(one)
+    ...     second.write(one)
     ...     Pages.bury(Path(folder), "1")
     ...     print(second.merged(one))
     # TYPE requests counter
@@ -29,20 +36,30 @@ class Pages:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._own = folder / f"{name}.live"
+        self._refused = False
 
     def write(self, page: str) -> None:
-        """Keep the page of this process; a reader sees the old one or the new one."""
+        """Keep the page of this process, always from the same thread; a reader sees the old one or the new one.
+
+        A disk that refuses is said once, and others are told the old page until it takes another.
+        """
         fresh = self._own.with_suffix(".fresh")
-        fresh.write_text(page, encoding="utf-8")
-        fresh.replace(self._own)
+        try:
+            fresh.write_text(page, encoding="utf-8")
+            fresh.replace(self._own)
+        except OSError as error:
+            if not self._refused:
+                _log.error("the metrics of this process cannot be kept, and get old for the others: %s", error)
+            self._refused = True
+        else:
+            self._refused = False
 
     def merged(self, page: str) -> str:
-        """The pages of all processes, with this one's as it is now.
+        """The pages of all processes, with this one's as it is now; from any thread.
 
-        It is kept first: what was told once is never taken back, whoever is asked next.
+        Write it first: then what was told once is never taken back, whoever is asked next.
         """
-        self.write(page)
-        return merge(self._read())
+        return merge([(page, True), *self._others()])
 
     @staticmethod
     def bury(folder: Path, name: str) -> None:
@@ -51,9 +68,10 @@ class Pages:
         if live.exists():
             live.rename(folder / f"{name}.dead")
 
-    def _read(self) -> list[tuple[str, bool]]:
+    def _others(self) -> list[tuple[str, bool]]:
         while True:
             names = sorted(path for path in self._folder.iterdir() if path.suffix in (".live", ".dead"))
+            names = [path for path in names if path != self._own]
             try:
                 return [(path.read_text(encoding="utf-8"), path.suffix == ".live") for path in names]
             except FileNotFoundError:
@@ -63,25 +81,25 @@ class Pages:
 def merge(pages: Iterable[tuple[str, bool]]) -> str:
     r"""Pages in Prometheus' text format as one; each comes with whether its process lives.
 
-    Counters and histograms add up, also those of the dead; gauges are of the living.
+    Counters and histograms add up, also those of the dead; gauges are of the living, and each says itself what several
+    are together.
 
-    >>> print(merge([('# TYPE up gauge\nup 1\n', True), ('# TYPE up gauge\nup 3\n', False)]), end="")
+    >>> page = "# TYPE up gauge\n# TOGETHER up least\nup {}\n"
+    >>> print(merge([(page.format(2), True), (page.format(1), True), (page.format(0), False)]), end="")
     # TYPE up gauge
     up 1
     """
     heads: dict[str, list[str]] = {}
     samples: dict[str, dict[str, float]] = {}
     for page, lives in pages:
-        for family, kind, head, sample, value in _lines(page):
+        for family, together, head, sample, value in _lines(page):
             known = heads.setdefault(family, [])
             if head:
                 known += [head] if head not in known else []
                 continue
             rows = samples.setdefault(family, {})
-            if kind != "gauge" or (lives and family.endswith(_ADDED)):
-                rows[sample] = rows.get(sample, 0) + value
-            elif lives:
-                rows[sample] = max(rows.get(sample, value), value)
+            if lives or not together:
+                rows[sample] = _TOGETHER[together or "sum"](rows[sample], value) if sample in rows else value
     return "".join(
         "".join(f"{line}\n" for line in [*head, *(f"{s} {_shown(v)}" for s, v in samples.get(family, {}).items())])
         for family, head in heads.items()
@@ -89,19 +107,22 @@ def merge(pages: Iterable[tuple[str, bool]]) -> str:
 
 
 def _lines(page: str) -> Iterator[tuple[str, str, str, str, float]]:
-    """Of each line its family and that one's type, and its text or its sample and value."""
-    family, kind = "", "untyped"
+    """Of each line its family, what several of its gauges are together, and its text or its sample and value."""
+    family, together = "", ""
     for line in page.splitlines():
         if line.startswith("# "):
             _, word, name, rest = [*line.split(" ", 3), ""][:4]
             if name != family:
-                family, kind = name, "untyped"
-            if word == "TYPE":
-                kind = rest
-            yield family, kind, line, "", 0.0
+                family, together = name, ""
+            if word == "TOGETHER":
+                together = rest
+                continue
+            if word == "TYPE" and rest == "gauge":
+                together = "most"
+            yield family, together, line, "", 0.0
         elif line:
             sample, _, value = line.rpartition(" ")
-            yield family, kind, "", sample, float(value)
+            yield family, together, "", sample, float(value)
 
 
 def _shown(value: float) -> str:

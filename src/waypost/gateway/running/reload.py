@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from waypost.errors import WaypostError
 from waypost.gateway.build import Built, build
+from waypost.gateway.seeing.logs import configure
 from waypost.gateway.settings import Settings
 from waypost.gateway.wire import Receive, Scope, Send
 
@@ -82,9 +83,9 @@ class Reloading:
     async def reload(self) -> bool:
         """Read the config again and go on with it, if all of it can be used; else the old one goes on.
 
-        Returns whether the new one serves.
+        Returns whether the new one serves.  A gateway that is about to end keeps what it has.
         """
-        if self._again is None:
+        if self._again is None or self.built.app.readiness.draining:
             return False
         async with self._one_at_a_time:
             try:
@@ -112,6 +113,11 @@ class Reloading:
         return build(replace(settings, server=server), self.built)
 
     def _take_over(self, built: Built) -> None:
+        before = self.built
+        # It may have begun to end while the new parts were made.
+        built.app.readiness.draining = before.app.readiness.draining
+        if built.settings.logs != before.settings.logs:
+            configure(built.settings.logs)
         built.app.readiness.start()
         task = asyncio.create_task(built.app.open())
         self._tasks.add(task)

@@ -37,7 +37,8 @@ class Supervisor:
     """Keeps ``count`` processes of ``command`` on the listener until a signal.
 
     ``announce`` gets the line that the first process says of itself, once all of them serve.  SIGHUP is passed on;
-    SIGTERM and SIGINT end all gracefully, and who has not ended after ``patience`` seconds is killed.
+    SIGTERM and SIGINT end all gracefully, a second one at once, and who has not ended after ``patience`` seconds is
+    killed.
     """
 
     command: Sequence[str]
@@ -45,7 +46,7 @@ class Supervisor:
     listener: socket.socket
     count: int
     announce: Callable[[str], None]
-    patience: float = 45.0
+    patience: float = 50.0
     _running: dict[int, Process] = field(default_factory=dict)
     _said: dict[int, str] = field(default_factory=dict)
     _serving: set[int] = field(default_factory=set)
@@ -60,7 +61,7 @@ class Supervisor:
     async def _run(self, folder: Path) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+            loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
         places = [asyncio.create_task(self._keep(place, folder)) for place in range(self.count)]
         await self._ending.wait()
@@ -84,9 +85,9 @@ class Supervisor:
             Pages.bury(folder, str(process.pid))
             if self._ending.is_set():
                 return
-            if not serves and place not in self._said:
-                # It never came so far: the reason, which it has said, is there for the next one too.
-                self._code = code if code > 0 else 1
+            if not serves and place not in self._said and code >= 0:
+                # It ended by itself: the reason, which it has said, is there for the next one too.
+                self._code = code or 1
                 self._ending.set()
                 return
             if time.monotonic() - began > _SETTLED_SECONDS:
@@ -100,7 +101,11 @@ class Supervisor:
         number = self.listener.fileno()
         said = f"{number}:{os.getpid()}:{folder}"
         environment = {**self.environment, VARIABLE: said}
-        return await asyncio.create_subprocess_exec(*self.command, stdout=PIPE, pass_fds=(number,), env=environment)
+        # In a session of its own: Ctrl-C goes to every process of a terminal's group, and with the supervisor's SIGTERM
+        # behind it would be a worker's second signal, which ends it with its requests.
+        return await asyncio.create_subprocess_exec(
+            *self.command, stdout=PIPE, pass_fds=(number,), env=environment, start_new_session=True
+        )
 
     async def _serves(self, place: int, process: Process) -> bool:
         """Wait until a process says that it serves, or ends."""
@@ -117,6 +122,11 @@ class Supervisor:
         if first and len(self._said) == self.count:
             self.announce(self._said[0])
         return True
+
+    def _end(self) -> None:
+        if self._ending.is_set():
+            self._pass_on(signal.SIGTERM)
+        self._ending.set()
 
     def _pass_on(self, number: signal.Signals) -> None:
         for place, process in self._running.items():

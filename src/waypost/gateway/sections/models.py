@@ -186,7 +186,7 @@ SAYS: Mapping[str, str] = {
     "timeout": "Seconds for the whole answer, streamed or not.",
     "connect_timeout": "Seconds until the connection stands.",
     "first_byte_timeout": "Seconds until the first byte of a streamed answer.",
-    "idle_timeout": "Seconds between two bytes of a streamed answer.",
+    "idle_timeout": "Seconds between two bytes of an answer.",
     "path": "The model's GGUF file, or builtin: and the name of one that Waypost fetches.",
     "template": "The chat template by name; else the file's own.",
     "slots": "Answers that are written at once.",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 Labels = tuple[tuple[str, str], ...]
+#: What several processes say together of a gauge; of counters and histograms it is always the sum.
+Together = Literal["sum", "least", "most"]
 
 #: Seconds of a whole answer and of its first byte: from an answer of a cache to the longest stream.
 LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -42,6 +45,8 @@ class Histogram:
 class Family:
     """All samples of one metric; a value is a number or a histogram.
 
+    What a gauge is ``together`` with those of other processes stands in a comment, which Prometheus passes over.
+
     >>> print("".join(Family("queue_length", "gauge", "Rows that wait.", {(("store", "disk"),): 3}).lines()), end="")
     # HELP queue_length Rows that wait.
     # TYPE queue_length gauge
@@ -52,11 +57,14 @@ class Family:
     kind: str
     says: str
     samples: Mapping[Labels, float | Histogram]
+    together: Together = "most"
 
     def lines(self) -> Iterator[str]:
         """The family as it is scraped."""
         yield f"# HELP {self.name} {self.says}\n"
         yield f"# TYPE {self.name} {self.kind}\n"
+        if self.together != "most":
+            yield f"# TOGETHER {self.name} {self.together}\n"
         for labels in sorted(self.samples):
             value = self.samples[labels]
             if isinstance(value, Histogram):
@@ -73,9 +81,9 @@ class Family:
         yield f"{self.name}_count{_braces(labels)} {total}\n"
 
 
-def gauge(name: str, says: str, value: float) -> Family:
-    """A number that goes up and down, without labels."""
-    return Family(name, "gauge", says, {(): value})
+def gauge(name: str, says: str, value: float, together: Together) -> Family:
+    """A number that goes up and down, without labels, and what several processes say ``together``."""
+    return Family(name, "gauge", says, {(): value}, together)
 
 
 def counter(name: str, says: str, value: float) -> Family:

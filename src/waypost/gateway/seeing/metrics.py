@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ from waypost.types import Answer
 _NOBODY = "-"
 _KINDS = ("in", "out", "cached", "written", "reasoning")
 _MEMORY = Path("/proc/self/statm")
-_PAGE_BYTES = 4096
 _STARTED = time.time()
 
 
@@ -112,7 +112,7 @@ class Metrics:
                 for (api, status, model), count in self.requests.items()
             },
         )
-        yield gauge("waypost_requests_in_flight", "Requests under way.", self.in_flight)
+        yield gauge("waypost_requests_in_flight", "Requests under way.", self.in_flight, "sum")
         yield Family(
             "waypost_request_seconds",
             "histogram",
@@ -172,14 +172,15 @@ def limit_of(error: BaseException | None) -> str | None:
 def log_families(dropped: int, waiting: int) -> Iterator[Family]:
     """How the log of decisions is doing."""
     yield counter("waypost_log_rows_dropped_total", "Rows that the store could not take.", dropped)
-    yield gauge("waypost_log_queue_length", "Rows that wait to be written.", waiting)
+    yield gauge("waypost_log_queue_length", "Rows that wait to be written.", waiting, "sum")
 
 
 def limits_families(shared: Shared) -> Iterator[Family]:
     """How the Redis is doing on which limits are shared."""
-    says = "Whether Redis answers, and limits are kept together; of several workers, how many it answers."
-    yield gauge("waypost_redis_up", says, int(shared.up))
-    yield gauge("waypost_redis_untold", "Ends of requests and calls that Redis was not told yet.", shared.untold)
+    says = "Whether Redis answers, and limits are kept together; of several workers, whether it answers all."
+    yield gauge("waypost_redis_up", says, int(shared.up), "least")
+    says = "Ends of requests and calls that Redis was not told yet."
+    yield gauge("waypost_redis_untold", says, shared.untold, "sum")
 
 
 def trace_families(sent: int, lost: int) -> Iterator[Family]:
@@ -197,7 +198,7 @@ def cache_families(looks: Counter[str]) -> Iterator[Family]:
 def drift_families(drift: Drift) -> Iterator[Family]:
     """How far the latest traffic is from the calibration."""
     drifted = drift.verdict == "drifted"
-    yield gauge("waypost_drifted", "Whether the latest traffic has drifted from the calibration.", int(drifted))
+    yield gauge("waypost_drifted", "Whether the latest traffic has drifted from the calibration.", int(drifted), "most")
     says = "Population stability index of the latest traffic, by feature; 0.1 is a shift."
     yield Family("waypost_drift_psi", "gauge", says, {(("feature", s.feature),): round(s.psi, 4) for s in drift.shifts})
 
@@ -206,7 +207,7 @@ def learning_families(learning: Learning) -> Iterator[Family]:
     """What a router that learns has learnt."""
     says = "Feedback that the router has learnt from since the start."
     yield counter("waypost_outcomes_learned_total", says, learning.learnt)
-    yield gauge("waypost_decisions_pending", "Decisions that wait for feedback.", len(learning.pending))
+    yield gauge("waypost_decisions_pending", "Decisions that wait for feedback.", len(learning.pending), "sum")
 
 
 def _labelled(name: str, values: Mapping[str, float | Histogram]) -> Mapping[Labels, float | Histogram]:
@@ -216,7 +217,8 @@ def _labelled(name: str, values: Mapping[str, float | Histogram]) -> Mapping[Lab
 def _process() -> Iterator[Family]:
     """What Prometheus' own clients say of their process, under the same names."""
     if _MEMORY.exists():
-        resident = int(_MEMORY.read_text().split()[1]) * _PAGE_BYTES
-        yield gauge("process_resident_memory_bytes", "Resident memory size in bytes.", resident)
+        resident = int(_MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        yield gauge("process_resident_memory_bytes", "Resident memory size in bytes.", resident, "sum")
     yield counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", time.process_time())
-    yield gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", _STARTED)
+    says = "Start time of the process since unix epoch in seconds."
+    yield gauge("process_start_time_seconds", says, _STARTED, "most")
