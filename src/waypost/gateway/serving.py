@@ -91,7 +91,7 @@ class Serving:
         client = Client(scope)
         try:
             caller = self.access.caller(scope["headers"])
-            body = await read_body(scope, receive, self.max_body_bytes)
+            body = await read_body(receive, self.max_body_bytes)
             clock = time.perf_counter()
             asked = self._asked(api, caller, scope["headers"], body)
             visit = await self.access.enter(caller, asked)
@@ -123,7 +123,7 @@ class Serving:
             ClientGone: the client left before its request was read.
         """
         caller = self.access.caller(scope["headers"])
-        body = await read_body(scope, receive, self.max_body_bytes)
+        body = await read_body(receive, self.max_body_bytes)
         asked = self._asked(CHAT, caller, scope["headers"], body)
         choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
         return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
