@@ -197,6 +197,50 @@ def test_many_choices_equal_single_ones_whatever_is_unknown(rng, usd, rest, gaps
     assert [NAMES[m] for m in many] == singly
 
 
+numbers = st.one_of(
+    st.sampled_from([0.0, -0.0, 0.25, 0.5, 1.0, 0.5 + 4e-10, 0.5 + 6e-10, 1e-12, np.nan, 1e12]),
+    st.floats(0, 1),
+    st.floats(0, 1e-3),
+)
+rows = st.lists(numbers, min_size=3, max_size=3)
+weights = st.sampled_from([0.0, 1.0, 30.0, 1e4]) | st.floats(0, 100)
+points = st.sampled_from([0.0, -0.5, 0.25, -1e-12]) | st.floats(-1, 1)
+
+
+@given(
+    facts=st.tuples(rows, rows, rows, rows),
+    objective=st.builds(
+        Objective,
+        quality=weights,
+        usd=weights,
+        seconds=weights,
+        risk=weights,
+        min_quality=st.sampled_from([0.0, 0.3, 0.5, 0.95]),
+        allowed=st.none() | st.lists(st.sampled_from(NAMES), min_size=1, unique=True).map(tuple),
+        flags=st.dictionaries(st.sampled_from(["smaller", "newer", "open", "local", "terse"]), weights, max_size=2),
+        bias=st.dictionaries(st.sampled_from(NAMES), points, max_size=2),
+        barred=st.dictionaries(st.sampled_from(NAMES), st.just("not for this key"), max_size=1),
+    ),
+    needs=st.sampled_from([frozenset(), frozenset({"tools"})]),
+)
+def test_a_choice_is_what_ranking_many_gives_to_the_last_bit(facts, objective, needs):
+    """The scores of one prompt are made without arrays; `ranked` is the reference."""
+    prediction = expect(*facts)
+    query = Query(({"role": "user", "content": "Hi"},), needs=needs)
+    try:
+        decision = objective.choose(prediction, CARDS, query)
+    except NoModelLeft:
+        removed = objective._removed(NAMES, CARDS, query)
+        assert np.isneginf(objective._rank(prediction, CARDS, removed).score_NM).all()
+        return
+    score_M, order_M = (array_NM[0] for array_NM in objective.ranked(prediction, CARDS, query))
+    left = [NAMES[m] for m in order_M if np.isfinite(score_M[m])]
+    assert list(decision.ranking) == list(decision.scores) == left
+    expected = {name: float(score_M[NAMES.index(name)]) for name in left}
+    assert {name: score.hex() for name, score in decision.scores.items()} == {n: s.hex() for n, s in expected.items()}
+    assert set(decision.removed) == set(NAMES) - set(left)
+
+
 def test_a_cost_that_is_unknown_for_one_prompt_decides_nothing_there_alone():
     usd = np.array([[np.nan, np.nan, np.nan], [0.01, 0.001, 0.0]])
     prediction = Prediction(NAMES, np.array([[0.9, 0.8, 0.1]] * 2), usd, np.zeros((2, 3)), np.zeros((2, 3)))

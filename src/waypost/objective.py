@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import isfinite, log
+from math import copysign, inf, isfinite, isnan, log
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -113,29 +113,35 @@ class Objective:
             UnknownModel: ``allowed`` or ``bias`` names a model outside the pool.
             NoModelLeft: the constraints removed every model; the sentence says what removed each.
         """
-        removed = self._removed(prediction.models, cards, query)
-        scores_M, order_M = (a[0] for a in self._rank(prediction, cards, removed))
-        for m, name in enumerate(prediction.models):
-            if not isfinite(scores_M[m]) and name not in removed:
-                removed[name] = self._unscored(prediction.quality_NM[0, m])
-        ranking = [prediction.models[m] for m in order_M if isfinite(scores_M[m])]
-        if not ranking:
+        models = prediction.models
+        removed = self._removed(models, cards, query)
+        quality, usd, seconds, spread = (array_NM[0].tolist() for array_NM in prediction[1:])
+        bonus = self._bonus(models, cards).tolist() if self.flags or self.bias else [0.0] * len(models)
+        scored = self._scored([name in removed for name in models], bonus, (quality, usd, seconds, spread))
+        best_first = []
+        for name, score, dollars, worth in zip(models, scored, usd, quality, strict=True):
+            if isfinite(score):
+                best_first.append((-score, inf if isnan(dollars) else dollars, name))
+            elif name not in removed:
+                removed[name] = self._unscored(worth)
+        if not best_first:
             reasons = "; ".join(f"{name}: {why}" for name, why in removed.items())
             raise NoModelLeft(f"no model is left to choose from ({reasons}); relax the constraints or name a model")
-        bonus_M = self._bonus(prediction.models, cards).tolist()
-        facts = [dict(zip(prediction.models, map(float, a[0]), strict=True)) for a in prediction[1:4]]
-        scores = {name: float(scores_M[prediction.models.index(name)]) for name in ranking}
+        best_first.sort()
+        scores = {name: -less for less, _, name in best_first}
+        ranking = tuple(scores)
+        qualities, dollars_of = dict(zip(models, quality, strict=True)), dict(zip(models, usd, strict=True))
         return Decision(
             router=router,
-            ranking=tuple(ranking),
+            ranking=ranking,
             scores=scores,
-            quality=facts[0],
-            usd=facts[1],
-            seconds=facts[2],
+            quality=qualities,
+            usd=dollars_of,
+            seconds=dict(zip(models, seconds, strict=True)),
             removed=removed,
             weights=self.weights,
-            why=self._why(ranking, scores, facts[0], facts[1], len(prediction.models)),
-            bonus=dict(zip(prediction.models, bonus_M, strict=True)) if self.flags or self.bias else {},
+            why=self._why(ranking, scores, qualities, dollars_of, len(models)),
+            bonus=dict(zip(models, bonus, strict=True)) if self.flags or self.bias else {},
         )
 
     def choose_many(self, prediction: Prediction, cards: Mapping[str, ModelCard]) -> NDArray[np.intp]:
@@ -286,6 +292,22 @@ class Objective:
         score_NM = score_NM.round(_DECIMALS)
         return Ranked(score_NM, np.lexsort((name_NM, usd_NM, -score_NM), axis=1))
 
+    def _scored(self, gone: Sequence[bool], bonus: Sequence[float], facts: Sequence[Sequence[float]]) -> list[float]:
+        """The scores of `_rank` for one prompt, to the last bit: for so few numbers arrays would take much longer."""
+        quality, *terms = facts
+        scores = [self.quality * worth + points for worth, points in zip(quality, bonus, strict=True)]
+        for weight, term in zip((self.usd, self.seconds, self.risk), terms, strict=True):
+            if weight and not all(map(isnan, term)):
+                scores = [score - weight * much for score, much in zip(scores, term, strict=True)]
+        scores = [-inf if out or isnan(score) else score for score, out in zip(scores, gone, strict=True)]
+        if self.min_quality > 0:
+            enough = [isfinite(s) and worth >= self.min_quality for s, worth in zip(scores, quality, strict=True)]
+            if any(enough):
+                scores = [score if fits else -inf for score, fits in zip(scores, enough, strict=True)]
+            else:
+                scores = [worth if isfinite(s) else -inf for s, worth in zip(scores, quality, strict=True)]
+        return [_rounded(score) for score in scores]
+
     def _bonus(self, models: Sequence[str], cards: Mapping[str, ModelCard]) -> Floats:
         total_M = np.array([self.bias.get(name, 0.0) for name in models])
         for flag, weight in self.flags.items():
@@ -313,6 +335,14 @@ def misfit(card: ModelCard, query: Query) -> str:
     asked = query.parameters.get("max_completion_tokens") or query.parameters.get("max_tokens")
     tokens = query.size + int(asked or 0)
     return f"{tokens} tokens do not fit its context of {card.context}" if tokens > card.context else ""
+
+
+def _rounded(score: float) -> float:
+    """A score as numpy rounds it, which is not quite as Python does."""
+    scaled = score * 10.0**_DECIMALS
+    if not isfinite(scaled):
+        return scaled
+    return round(scaled) / 10.0**_DECIMALS or copysign(0.0, scaled)
 
 
 @lru_cache(maxsize=64)

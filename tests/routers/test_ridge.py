@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge as Reference
 
 from waypost.outcomes import example_table
 from waypost.routers import Ridge
+from waypost.routers.parts.features import features
 from waypost.routers.parts.linear import ALPHAS, fit_heads
 
 RNG = np.random.default_rng(3)
@@ -76,3 +77,19 @@ def test_a_table_too_large_for_its_features_gives_the_same_heads(monkeypatch):
     monkeypatch.setattr("waypost.routers.parts.linear._KEPT", 100)
     for one, other in zip(whole[1:], Ridge().fit(table).predict(prompts)[1:], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_one_product_for_all_gives_what_the_heads_and_the_leverage_give():
+    """Also after a second fit, and where a model has no seconds."""
+    table, prompts = example_table(200), ["What is 3 plus 4?", "Olá, tudo bem?", "x" * 3000]
+    router = Ridge()
+    for seen in (table, replace(table, seconds_NM=np.full(table.seconds_NM.shape, np.nan)).only(table.models[:2])):
+        found = router.fit(seen).predict(prompts)
+        x_ND = (features(router.encoder, prompts) - router.center_D) / router.scale_D
+        slow_NK = x_ND @ router.heads_DK.astype(float) + router.bias_K
+        leverage_N = np.square(x_ND @ router.roots_DD.astype(float)).sum(axis=1)
+        m = len(seen.models)
+        assert np.allclose(found.quality_NM, slow_NK[:, :m].clip(0, 1), atol=1e-5)
+        assert np.allclose(found.usd_NM, slow_NK[:, m : 2 * m].clip(0), rtol=1e-4, atol=1e-8)
+        assert np.allclose(found.seconds_NM, slow_NK[:, 2 * m :].clip(0), rtol=1e-4, atol=1e-5, equal_nan=True)
+        assert np.allclose(found.spread_NM, np.sqrt(leverage_N)[:, None] * router.sigma_M, rtol=1e-4)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from itertools import chain
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,10 @@ from waypost.errors import NotInstalled
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_WORD = re.compile("▁+[^▁]*")
+_WORD = re.compile(" ( *[^ ]*)")
 _CACHED_WORDS = 200_000
 _LONGEST_WORD = 64
+_TOKENS = 512  # of a text, for which memory is kept: fresh memory would take as long to get as to fill
 _SPACE = 29871  # the vocabulary's token for a "▁" alone
 
 
@@ -47,36 +48,54 @@ class StaticEncoder:
         if max_chars < 2:
             raise ValueError(f"max_chars must be at least 2, got {max_chars}")
         self.max_chars = max_chars
-        self._words: dict[str, list[int]] = {}
+        self._words: dict[str, bytes] = {}
+        self._spaces: list[NDArray[np.float32]] = []  # where vectors are looked up, one a thread at work
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, 256); a text without any token gets the zero vector."""
-        tokens = [self.tokens(text) for text in texts]
-        out = np.zeros((len(tokens), self.dim), dtype=np.float32)
-        for row, ids in zip(out, tokens, strict=True):
-            if ids:
-                self._vectors.take(ids, axis=0).sum(axis=0, out=row)
-        norm = np.sqrt(np.einsum("nd,nd->n", out, out))
-        out /= np.where(norm > 0, norm, 1)[:, None]
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        try:
+            space = self._spaces.pop()
+        except IndexError:
+            space = np.empty((_TOKENS, self.dim), dtype=np.float32)
+        for row, text in zip(out, texts, strict=True):
+            ids = np.frombuffer(self._ids(text), np.intp)
+            if n := len(ids):
+                room = space[:n] if n <= _TOKENS else None
+                # No id is outside the vocabulary; to check that, numpy would fill other memory first.
+                found = self._vectors.take(ids, axis=0, out=room, mode="clip")
+                np.add.reduce(found, axis=0, out=row)
+                row /= sqrt(row.dot(row)) or 1.0
+        self._spaces.append(space)
         return out
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text, equal to those of the tokenizer on the whole text."""
+        return [int(token) for token in np.frombuffer(self._ids(text), np.intp)]
+
+    def _ids(self, text: str) -> bytes:
+        """Token ids of a text as the bytes of an array, which are quick to join and to look up by."""
         if len(text) > self.max_chars:
             half = self.max_chars // 2
             text = f"{text[:half]} {text[-half:]}"
         if not text:
-            return []
+            return b""
         if not text.isascii():
             text = text.encode(errors="replace").decode()  # half a surrogate pair is no text
-        known = self._words.get
-        words = _WORD.findall("▁" + text.replace(" ", "▁"))
-        return list(chain.from_iterable([known(word) or self._tokenize(word) for word in words]))
+            text = text.replace("▁", " ")  # to the tokenizer they are the same
+        # Spaces beyond one belong to the word after them.
+        words = _WORD.findall(" " + text) if text[0] == " " or "  " in text else text.split(" ")
+        try:
+            return b"".join(map(self._words.__getitem__, words))
+        except KeyError:
+            known = self._words.get
+            return b"".join([known(word) or self._tokenize(word) for word in words])
 
-    def _tokenize(self, word: str) -> list[int]:
-        # The tokenizer puts a "▁" before every text but the empty one; the word has its own already.
-        ids: list[int] = self._tokenizer.encode(word[1:], add_special_tokens=False).ids if word != "▁" else [_SPACE]
-        if len(word) <= _LONGEST_WORD:
+    def _tokenize(self, word: str) -> bytes:
+        """Token ids of a word, which stands here without the space before it: the tokenizer puts one there itself."""
+        found = self._tokenizer.encode(word, add_special_tokens=False).ids if word else [_SPACE]
+        ids = np.array(found, np.intp).tobytes()
+        if len(word) < _LONGEST_WORD:
             if len(self._words) >= _CACHED_WORDS:
                 self._words.clear()
             self._words[word] = ids

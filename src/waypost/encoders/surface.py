@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log1p
 
 import numpy as np
 
@@ -20,13 +21,17 @@ SURFACE = (
 )
 # What each byte of UTF-8 counts as; a character beyond ASCII is counted by its first byte.
 _OTHER, _DIGIT, _OPERATOR, _FOREIGN, _UPPER, _SPACE, _LINE = range(7)
-_KIND = np.zeros(256, dtype=np.uint8)
-_KIND[list(b"0123456789")] = _DIGIT
-_KIND[list(b"+-*/=<>%^(){}[]")] = _OPERATOR
-_KIND[0xC0:] = _FOREIGN
-_KIND[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")] = _UPPER
-_KIND[list(b" ")] = _SPACE
-_KIND[list(b"\n")] = _LINE
+_KIND = bytearray(256)
+for _kind, _those in (
+    (_DIGIT, b"0123456789"),
+    (_OPERATOR, b"+-*/=<>%^(){}[]"),
+    (_FOREIGN, range(0xC0, 0x100)),
+    (_UPPER, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    (_SPACE, b" "),
+    (_LINE, b"\n"),
+):
+    for _byte in _those:
+        _KIND[_byte] = _kind
 
 
 def surface(texts: Sequence[str]) -> Floats:
@@ -35,14 +40,20 @@ def surface(texts: Sequence[str]) -> Floats:
     >>> surface(["2+2?"]).round(2).tolist()
     [[1.61, 0.69, 0.5, 0.25, 0.0, 0.0, 0.0, 1.0]]
     """
-    rows = np.zeros((len(texts), len(SURFACE)))
-    for row, text in zip(rows, texts, strict=True):
-        if text:
-            counts = np.bincount(_KIND[np.frombuffer(text.encode(errors="replace"), np.uint8)], minlength=7).tolist()
-            row[0] = n = len(text)
-            row[1] = counts[_SPACE] + 1
-            row[2:6] = counts[_DIGIT] / n, counts[_OPERATOR] / n, counts[_FOREIGN] / n, counts[_UPPER] / n
-            row[6] = counts[_LINE]
-            row[7] = text.rstrip().endswith("?")
-    rows[:, (0, 1, 6)] = np.log1p(rows[:, (0, 1, 6)])
-    return rows
+    return np.array([_facts(text) for text in texts], dtype=np.float64).reshape(-1, len(SURFACE))
+
+
+def _facts(text: str) -> tuple[float, ...]:
+    if not text:
+        return (0.0,) * len(SURFACE)
+    n, count = len(text), text.encode(errors="replace").translate(_KIND).count
+    return (
+        log1p(n),
+        log1p(count(_SPACE) + 1),
+        count(_DIGIT) / n,
+        count(_OPERATOR) / n,
+        count(_FOREIGN) / n,
+        count(_UPPER) / n,
+        log1p(count(_LINE)),
+        text.rstrip().endswith("?"),
+    )

@@ -163,7 +163,7 @@ class App:
 
     async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
-        body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
+        body = read_object(await read_body(receive, self.serving.max_body_bytes))
         tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
         await send_json(send, 200, {"input_tokens": tokens})
 
@@ -180,7 +180,7 @@ class App:
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
-        body = read_object(await read_body(scope, receive, self.serving.max_body_bytes))
+        body = read_object(await read_body(receive, self.serving.max_body_bytes))
         said = _read_feedback(body)
         if self.serving.access.identity.keys != "off":
             await self._owned(said.decision, caller)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -44,6 +43,7 @@ from waypost.gateway.traces.trace import Trace
 from waypost.gateway.traces.tracer import Tracer
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
 from waypost.objective import Objective
+from waypost.store.decisions import new_id
 from waypost.types import Model
 
 _GONE = 499  # as nginx calls it: the client left before its answer
@@ -91,7 +91,7 @@ class Serving:
         client = Client(scope)
         try:
             caller = self.access.caller(scope["headers"])
-            body = await read_body(scope, receive, self.max_body_bytes)
+            body = await read_body(receive, self.max_body_bytes)
             clock = time.perf_counter()
             asked = self._asked(api, caller, scope["headers"], body)
             visit = await self.access.enter(caller, asked)
@@ -123,7 +123,7 @@ class Serving:
             ClientGone: the client left before its request was read.
         """
         caller = self.access.caller(scope["headers"])
-        body = await read_body(scope, receive, self.max_body_bytes)
+        body = await read_body(receive, self.max_body_bytes)
         asked = self._asked(CHAT, caller, scope["headers"], body)
         choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
         return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
@@ -151,8 +151,8 @@ class Serving:
         return exchange
 
     async def _decided(self, asked: Ask, visit: Visit, headers: Headers) -> Exchange:
-        # The id is drawn at random already, and in the log: so what a router draws by it can be drawn again.
-        id = os.urandom(12).hex()
+        # Much of the id is drawn already, and it is in the log: so what a router draws by it can be drawn again.
+        id = new_id()
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
         choice = await asyncio.to_thread(choose) if long else choose()

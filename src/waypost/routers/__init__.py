@@ -55,6 +55,7 @@ USUAL = ("cheapest", "best_single", "random", "knn", "ridge", "domain", "hierarc
 # A cascade's head looks at answers too, so it is made and saved like a router but is not one.
 HEADS: Mapping[str, type] = {"cascade": Escalation, "safe_route": SafeRoute}
 KINDS: Mapping[str, type] = {**ROUTERS, **HEADS}
+_NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 @runtime_checkable
@@ -121,7 +122,7 @@ def _check_types(name: str, kind: type, settings: Mapping[str, Any]) -> None:
 
 def name_of(router: object) -> str:
     """A router's name in the registry, or its class's name when it is a user's own."""
-    return next((name for name, kind in KINDS.items() if type(router) is kind), type(router).__name__)
+    return _NAMES.get(type(router)) or type(router).__name__
 
 
 def save(router: Router, folder: str | Path, sample: Sequence[str] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -60,6 +60,7 @@ class Ridge:
         features_ND = features_of(table.prompts, partial(features, self.encoder))
         fit = fit_heads(features_ND, table.values_NK, table.weight_N, dim=self.encoder.dim, alpha=self.alpha)
         self.models, self.trained_on = table.models, outcomes.fingerprint
+        vars(self).pop("_product", None)
         self.center_D, self.scale_D, self.heads_DK, self.bias_K = fit[:4]
         self.sigma_M = fit.sigma_K[:m]
         values_D, vectors_DD = np.linalg.eigh(fit.gram_DD)
@@ -70,10 +71,19 @@ class Ridge:
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """One matrix product for all models."""
         check_prompts(self.models, prompts)
-        x_ND = ((features(self.encoder, prompts) - self.center_D) / self.scale_D).astype(np.float32)
-        leverage_N = np.square(x_ND @ self.roots_DD).sum(axis=1)
-        spread_NM = np.sqrt(leverage_N)[:, None] * self.sigma_M
-        return prediction(self.models, x_ND @ self.heads_DK + self.bias_K, spread_NM)
+        product_DX, shift_X = self._product
+        found_NX = features(self.encoder, prompts).astype(np.float32) @ product_DX + shift_X
+        rooted_ND = found_NX[:, len(self.bias_K) :]
+        spread_NM = np.sqrt(np.vecdot(rooted_ND, rooted_ND))[:, None] * self.sigma_M
+        return prediction(self.models, found_NX[:, : len(self.bias_K)], spread_NM)
+
+    @cached_property
+    def _product(self) -> tuple[NDArray[np.float32], Floats]:
+        """Heads and roots side by side, and what to add, for features as they come: centred and scaled already."""
+        both_DX = np.hstack([self.heads_DK, self.roots_DD]) / self.scale_D[:, None]
+        shift_X = -self.center_D @ both_DX
+        shift_X[: len(self.bias_K)] += self.bias_K
+        return both_DX.astype(np.float32), shift_X
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from waypost.encoders import surface
+from waypost.encoders.surface import SURFACE
 from waypost.types import Encoder, Floats
 
 
@@ -17,4 +18,8 @@ def features(encoder: Encoder, prompts: Sequence[str]) -> Floats:
     >>> features(StaticEncoder(), ["Hi", "2+2?"]).shape
     (2, 264)
     """
-    return np.hstack([encoder.encode(prompts), surface(prompts)])
+    dim = encoder.dim
+    found_ND = np.empty((len(prompts), dim + len(SURFACE)))
+    found_ND[:, :dim] = encoder.encode(prompts)
+    found_ND[:, dim:] = surface(prompts)
+    return found_ND

@@ -64,5 +64,8 @@ def check_prompts(models: tuple[str, ...], prompts: Sequence[str]) -> None:
 
 def prediction(models: tuple[str, ...], values_NK: Floats, spread_NM: Floats) -> Prediction:
     """Split (N, 3M) estimates; quality is kept in 0..1 and costs at zero or more."""
-    quality_NM, usd_NM, seconds_NM = np.split(np.asarray(values_NK, dtype=np.float64), 3, axis=1)
-    return Prediction(models, np.clip(quality_NM, 0, 1), np.maximum(usd_NM, 0), np.maximum(seconds_NM, 0), spread_NM)
+    found_NK = np.maximum(values_NK, 0.0, dtype=np.float64)
+    m = found_NK.shape[1] // 3
+    quality_NM = found_NK[:, :m]
+    np.minimum(quality_NM, 1.0, out=quality_NM)
+    return Prediction(models, quality_NM, found_NK[:, m : 2 * m], found_NK[:, 2 * m :], spread_NM)
