@@ -64,7 +64,7 @@ def test_a_gateway_starts_while_its_postgres_is_away_and_keeps_rows_for_it(tmp_p
         writer.settled().result(30)
     writer.close(1.0)
     assert "127.0.0.1:1/rows" in str(told.value) and "hunter2" not in caplog.text + str(told.value)
-    assert b'"id":"a"' in next((tmp_path / "spool").iterdir()).read_bytes()
+    assert next((tmp_path / "spool").iterdir()).read_bytes().startswith(b'["a",')
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ BAD = [
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_row_that_cannot_be_stored_is_counted_told_and_takes_no_other_with_it(tmp_path, postgres_url, caplog, bad):
-    writer = Writer(postgres_url, spool=tmp_path / "spool")
+def test_a_row_that_cannot_be_stored_is_counted_told_and_takes_no_other_with_it(opened, caplog, bad):
+    writer = opened()
     writer.put(decided("a"))
     writer.settled().result(30)
     for number in range(20):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from waypost.errors import BadConfig, NotInstalled, WaypostError
 from waypost.store import schema
+from waypost.store.line import AS_JSON, COLUMNS, storable
 from waypost.store.tables import tables
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ _BUSY_SECONDS = 30.0  # how long SQLite waits for another process that writes
 _CONNECT_SECONDS = 3
 _SWITCH_SECONDS = 5.0
 _STATEMENT_SECONDS = 30
-# JSON may name the character 0, which a text in a database cannot hold.  Before it stand whole pairs of backslashes.
-_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+# Rows in one statement of SQLite, which Python's lock is given up for once each: so often do requests and this wait for
+# one another.  Old versions of SQLite take no more than 999 values at once.
+_AT_ONCE = 999 // len(COLUMNS)
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _UNREADABLE = (
     "the store's URL cannot be read; write postgresql://user:password@host:port/database, and a character of the "
     "password that has a meaning in URLs as its %-code (@ is %40)"
@@ -115,19 +118,23 @@ class Database:
             yield connection
 
     def keep(self, lines: Sequence[bytes]) -> None:
-        """Store decisions, each as a line of JSON; those whose id is known are passed over.
+        """Store decisions, each as a line of this version; those whose id is known are passed over.
 
         Raises:
             StoreDown: the database does not answer; none is stored.
             RowRefused: one of them cannot be stored; none is.
         """
-        whole = [_NUL.sub(rb"\1\\ufffd", line) if b"\\u0000" in line else line for line in lines]
+        import orjson
+
+        whole = [storable(line) for line in lines]
         with self.begin() as connection:
-            if self.path is not None:
-                # SQLite takes the JSON apart itself, in C and without Python's lock, which requests want.
-                connection.exec_driver_sql(_insert_sqlite(), [(line.decode(),) for line in whole])
-            else:
+            if self.path is None:
                 connection.exec_driver_sql(_insert_postgres(), (f"[{b','.join(whole).decode()}]",))
+                return
+            for start in range(0, len(whole), _AT_ONCE):
+                some = whole[start : start + _AT_ONCE]
+                values = orjson.loads(b"[%b]" % b",".join([line[1:-1] for line in some]))
+                connection.exec_driver_sql(_insert_sqlite(len(some)), tuple(values))
 
     def say(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store feedback.
@@ -253,7 +260,7 @@ class Database:
 
         try:
             yield
-        except (DataError, IntegrityError) as error:
+        except (DataError, IntegrityError, OverflowError) as error:  # the last: an integer that SQLite does not know
             raise RowRefused(_said(error)) from error
         except (SQLAlchemyError, OSError) as error:
             raise StoreDown(f"the store {self.name} does not answer: {_said(error)}; try again") from error
@@ -316,27 +323,23 @@ def _bounded(connection: Any, _: Any) -> None:
 
 
 @cache
-def _insert_sqlite() -> str:
-    """One decision of one parameter, its JSON."""
-    from sqlalchemy import JSON
-
-    columns = tables().decisions.columns
-    # "->" keeps what it finds as JSON, "->>" makes it a text or a number.
-    values = (f"?1->{'' if isinstance(column.type, JSON) else '>'}'{column.name}'" for column in columns)
-    return f"INSERT INTO decisions ({_names()}) VALUES ({', '.join(values)}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
+def _insert_sqlite(rows: int) -> str:
+    """So many decisions, of as many parameters as they have values."""
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return f"INSERT INTO decisions ({_NAMES}) VALUES {', '.join([row] * rows)} ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
 
 @cache
 def _insert_postgres() -> str:
-    """Decisions of one parameter, a list of them in JSON."""
+    """Decisions of one parameter, a list of lists in JSON."""
+    types = {column.name: column.type.compile() for column in tables().decisions.columns}
+    # A table's JSON may be null, as SQLite has it, or not there, as Postgres has it.
+    texts = (f"NULLIF(line->>{i}, 'null')" if name in AS_JSON else f"line->>{i}" for i, name in enumerate(COLUMNS))
+    values = ", ".join(f"({text})::{types[name]}" for name, text in zip(COLUMNS, texts, strict=True))
     return (
-        f"INSERT INTO decisions ({_names()}) SELECT {_names()} "  # noqa: S608
-        "FROM json_populate_recordset(NULL::decisions, %s::json) ON CONFLICT (id) DO NOTHING"
+        f"INSERT INTO decisions ({_NAMES}) SELECT {values} "  # noqa: S608
+        "FROM jsonb_array_elements(%s::jsonb) AS line ON CONFLICT (id) DO NOTHING"
     )
-
-
-def _names() -> str:
-    return ", ".join(f'"{column.name}"' for column in tables().decisions.columns)
 
 
 def _postgres_url(text: str) -> URL:

@@ -11,17 +11,18 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, NamedTuple
 
-import orjson
-
 from waypost.errors import WaypostError
 from waypost.store.database import Database, RowRefused, Scope
 from waypost.store.decisions import Decided, Feedback, iso
+from waypost.store.line import of_this_version, values, written
 from waypost.store.spool import Batch, Spool, lines
 
 _log = logging.getLogger(__name__)
 
-# One transaction a batch: a commit waits for the disk, so under load each should carry many rows.
-_LINGER_SECONDS = 0.05
+# One transaction a batch: a commit waits for the disk, so under load each should carry many rows.  Nobody waits longer
+# for it, since whoever waits hurries it.
+_LINGER_SECONDS = 0.25
+_PAUSE_SECONDS = 0.05  # between two pieces of work that requests should hardly notice
 _LOOK_SECONDS = 5.0  # between two looks for what a dead process has left
 _PRUNE_SECONDS = 600.0
 _BACK_OFF_SECONDS = (0.1, 5.0)
@@ -91,7 +92,7 @@ class Writer:
     def put(self, row: Decided) -> None:
         """Keep a row; when the disk or the spool is full it is dropped."""
         try:
-            line = orjson.dumps(row.row(), option=orjson.OPT_APPEND_NEWLINE)
+            line = written(row)
         except (TypeError, ValueError, OverflowError, OSError) as error:
             self._drop(f"1 row(s) not written to {self.database.name}: {error}")
             return
@@ -143,10 +144,10 @@ class Writer:
         waiting: dict[str, tuple[str, float]] = {}
         for line in lines(self._spool.folder):
             try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError:
+                row = values(line)
+            except ValueError:
                 continue
-            if row["time"] >= start and row.get(scope) is not None and row["usd"]:
+            if row["time"] >= start and row[scope] is not None and row["usd"]:
                 waiting[row["id"]] = (row[scope], row["usd"])
         return self.database.spent(scope, start, waiting)
 
@@ -216,7 +217,7 @@ class Writer:
         if self._down:
             _log.warning("the store %s answers again", self.database.name)
             self._down = False
-        return _LINGER_SECONDS if more else 0.0
+        return _PAUSE_SECONDS if more else 0.0
 
     def _asked(self) -> list[_Waiter]:
         asked: list[_Waiter] = []
@@ -252,9 +253,12 @@ class Writer:
     def _move(self, batch: Batch) -> None:
         kept = batch.lines
         if not batch.own:  # after a power cut there may be anything in a file
-            kept = [line for line in kept if _readable(line)]
-            for _ in range(len(batch.lines) - len(kept)):
-                self._drop("its line in the spool cannot be read")
+            kept = []
+            for line in batch.lines:
+                try:
+                    kept.append(of_this_version(line))
+                except ValueError:
+                    self._drop("its line in the spool cannot be read")
         self._keep(kept)
         self._spool.done(batch)
 
@@ -299,13 +303,6 @@ class Writer:
 def _beside(path: Path | None) -> Path:
     """Where the spool is when nobody says where."""
     return Path("waypost.spool") if path is None else path.with_name(f"{path.name}.spool")
-
-
-def _readable(line: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return False
 
 
 def _settle(waiters: list[_Waiter], error: Exception | None) -> None:
