@@ -348,6 +348,16 @@ def test_a_header_after_the_body_means_nothing(peers, pool, upstream):
     assert peer.answer()[1]["x-waypost-model"] == "small"
 
 
+def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(peers):
+    peer, _ = peers()
+    peer.send(request("/nowhere", method="HEAD") + LIVE)
+    peer.rest += peer.socket.recv(65536)
+    head, _, rest = peer.rest.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404")
+    peer.rest = rest
+    assert peer.answer()[0] == 200
+
+
 def test_requests_that_are_sent_ahead_are_answered_in_order(peers):
     peer, _ = peers()
     peer.send(LIVE + request("/nope", method="GET") + LIVE)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import cast
 
@@ -17,7 +18,8 @@ import uvicorn
 
 from waypost.errors import BadInput
 from waypost.gateway.build import build
-from waypost.gateway.protocol import Door
+from waypost.gateway.door import Door
+from waypost.gateway.protocol import Connection
 from waypost.gateway.running.reload import Reloading
 from waypost.gateway.running.worker import Worker
 from waypost.gateway.settings import Settings
@@ -77,7 +79,7 @@ class Gateway(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
             self._reloading,
-            http=cast(type[asyncio.Protocol], self._door),
+            http=cast(type[asyncio.Protocol], partial(Connection, self._door)),
             ws="none",
             lifespan="on",
             log_config=None,

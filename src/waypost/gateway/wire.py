@@ -68,26 +68,25 @@ class Busy(WaypostError):
         self.retry_after = retry_after
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's body; a larger one is refused from its declared length, before it is read.
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The request's body.
 
     Raises:
-        TooLarge: it has more than ``limit`` bytes.
+        TooLarge: it has more than ``limit`` bytes; the door refuses what declares as much before it is read.
         ClientGone: the client left in the middle.
     """
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise TooLarge(limit)
-    body = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        body += message["body"]
-        if len(body) > limit:
+        pieces.append(message["body"])
+        size += len(pieces[-1])
+        if size > limit:
             raise TooLarge(limit)
         if not message.get("more_body", False):
-            return bytes(body)
+            return b"".join(pieces)  # which copies nothing if there is but one
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -213,12 +212,15 @@ def error_body(error: WaypostError) -> dict[str, Any]:
     'temperature'
     """
     status = error_status(error)
+    code, param = error.code, getattr(error, "field", None)
+    if isinstance(error, ModelFailed) and error.upstream in _KEPT:
+        code, param = error.told[0] or code, error.told[1]
     return {
         "error": {
             "message": str(error),
             "type": "invalid_request_error" if status < 500 else "server_error",
-            "param": getattr(error, "field", None),
-            "code": error.code,
+            "param": param,
+            "code": code,
         }
     }
 

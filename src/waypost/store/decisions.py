@@ -18,7 +18,7 @@ _drawn: list[str] = []
 
 @dataclass(slots=True)
 class Attempt:
-    """One call that was made: ``outcome`` is ok, declined, failed, or cut (failed after its first byte)."""
+    """One call that was made: ``outcome`` is ok, declined, failed, or cut (broken off, by either side)."""
 
     model: str
     outcome: str
