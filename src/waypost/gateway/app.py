@@ -208,7 +208,8 @@ class App:
             try:
                 self._caller(scope)
             except WaypostError:
-                body = {}  # whom it calls, and what is wrong with it, is not for everybody
+                # Whom it calls, and what is wrong with it, is not for everybody; the rest every request is told.
+                body = {name: body[name] for name in body.keys() & {"keys"}}
         await send_json(send, 200 if status == "ready" else 503, {"status": status, **body})
 
     async def _state(self) -> tuple[str, dict[str, Any]]:

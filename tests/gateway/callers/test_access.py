@@ -343,6 +343,10 @@ def test_nothing_is_ready_as_long_as_no_key_could_be_read(serve, pool) -> None:
     told = served.client._client.get(f"{served.url}/health/ready")
     assert told.status_code == 503 and told.json()["status"] == "not ready"
     assert told.json()["keys"].startswith("no key could be read yet") and told.json()["ready"] == ["ok"]
+    open_to_all = pool("ok", top=REQUIRED) + "\nserver: {port: 0, host: 0.0.0.0}"
+    guarded = serve(open_to_all + "\nstore: postgresql://nobody:secret@127.0.0.1:9/none")
+    told = guarded.client._client.get(f"http://127.0.0.1:{guarded.port}/health/ready")
+    assert told.status_code == 503 and set(told.json()) == {"status", "keys"}
 
 
 def reload(served, tmp_path: Path, text: str):
