@@ -104,16 +104,25 @@ class ModelFailed(WaypostError):
 
     ``kind`` says at what point: "connect" (there was no connection), "status" (the answer was a refusal), "lost" (the
     connection broke), "garbage" (the answer was none), "late" (nothing came in time), "rest" (it was not called, since
-    it had failed too often), or "" (anything else).
+    it had failed too often), "unsent" (the request cannot be told to the model at all, so that nothing was sent and
+    nothing is to be paid), or "" (anything else).  ``told`` are the provider's own ``code`` and ``param``.
     """
 
     status = 502
     code = "upstream_error"
 
     def __init__(
-        self, problem: str, *, upstream: int | None = None, retry_after: float | None = None, kind: str = ""
+        self,
+        problem: str,
+        *,
+        upstream: int | None = None,
+        retry_after: float | None = None,
+        kind: str = "",
+        code: str | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(problem)
+        self.told = (code, param)
         self.upstream = upstream
         self.retry_after = retry_after
         self.kind = kind

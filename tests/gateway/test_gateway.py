@@ -158,6 +158,13 @@ async def test_who_declines_has_read_the_prompt_and_that_is_paid():
     assert float(headers[b"x-waypost-cost"]) == pytest.approx(0.25 + read)
 
 
+async def test_who_could_not_even_be_asked_is_not_paid():
+    sent = await chat(app_of(Fake("a", before=Declined("has no such thing", kind="unsent")), Fake("b")))
+    headers = dict(sent[0]["headers"])
+    assert headers[b"x-waypost-attempts"] == b"a=declined,b=ok"
+    assert float(headers[b"x-waypost-cost"]) == 0.25
+
+
 @pytest.mark.parametrize("broken", [{"before": RuntimeError("native crash")}, {"closing": OSError("gone")}])
 async def test_the_end_comes_in_order_whatever_breaks(tmp_path, caplog, broken):
     bad, good = Fake("bad", local=True, **broken), Fake("good")

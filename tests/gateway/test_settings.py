@@ -170,6 +170,21 @@ def test_what_is_wrong_is_said_with_its_place(read, tmp_path, text, where, says)
     assert str(error.value).startswith(f"{tmp_path / 'waypost.yaml'}{where}:")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "models:\n  - {name: a, kind: '${OPENAI_API_KEY}'}",
+        "models:\n  - {name: 'a ${OPENAI_API_KEY}', kind: arithmetic}",
+        MODEL + "router: ${OPENAI_API_KEY}",
+        MODEL + "server: {port: '${OPENAI_API_KEY}'}",
+    ],
+)
+def test_what_came_out_of_the_environment_is_named_and_not_said(read, text):
+    with pytest.raises(BadConfig, match="the value of OPENAI_API_KEY") as error:
+        read(text)
+    assert "secret" not in str(error.value)
+
+
 def test_all_mistakes_of_a_file_are_told_at_once(read):
     text = """\
 models:

@@ -113,6 +113,14 @@ def test_each_error_has_its_status_and_openai_s_shape(error, status, type_, code
     assert set(body) == {"message", "type", "param", "code"}
 
 
+def test_where_a_provider_has_judged_the_request_its_code_is_told():
+    told = {"code": "context_length_exceeded", "param": "messages"}
+    judged = error_body(ModelFailed("too long", upstream=400, **told))["error"]
+    assert (judged["code"], judged["param"]) == ("context_length_exceeded", "messages")
+    ours = error_body(ModelFailed("no such deployment", upstream=404, **told))["error"]
+    assert (ours["code"], ours["param"]) == ("upstream_error", None)
+
+
 def test_retry_after_is_whole_seconds_and_never_too_soon():
     assert error_headers(ModelFailed("x", upstream=429, retry_after=1.2)) == [(b"retry-after", b"2")]
     assert error_headers(ModelFailed("x")) == []

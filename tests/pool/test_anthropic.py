@@ -123,6 +123,20 @@ async def test_parts_that_a_client_marks_for_the_cache_stay_marked(upstream):
     assert asked["messages"][0]["content"] == [document, {"type": "text", "text": "What does it say?"}]
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, {"type": "auto", "disable_parallel_tool_use": True}),
+        ({"tool_choice": "required"}, {"type": "any", "disable_parallel_tool_use": True}),
+        ({"tool_choice": "none"}, {"type": "none"}),
+    ],
+)
+async def test_one_tool_at_a_time_is_said_in_the_choice(upstream, asked, told):
+    tools = [{"type": "function", "function": {"name": "clock"}}]
+    body = await sent(upstream, Query.of("Hi", tools=tools, parallel_tool_calls=False, **asked))
+    assert body["tool_choice"] == told
+
+
 def call(number):
     return {"id": f"c{number}", "type": "function", "function": {"name": "clock", "arguments": '{"zone": "UTC"}'}}
 
@@ -206,9 +220,9 @@ NO_CALL_ID = ({"role": "tool", "content": "12:00"},)
     ],
 )
 async def test_what_the_api_cannot_do_is_declined_before_anything_is_sent(upstream, query, told):
-    with pytest.raises(Declined, match=told):
+    with pytest.raises(Declined, match=told) as declined:
         await model(upstream).complete(query)
-    assert upstream.exchanges == []
+    assert (upstream.exchanges, declined.value.kind) == ([], "unsent")
 
 
 EVENTS = [

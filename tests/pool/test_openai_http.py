@@ -290,6 +290,7 @@ async def test_a_key_that_no_header_may_hold_is_refused_without_being_shown(upst
     with pytest.raises(ModelFailed) as caught:
         await model(upstream, api_key=Secret("sk-broken\nkey")).complete(Query.of("Hi"))
     assert "broken" not in str(caught.value)
+    assert caught.value.kind == "unsent"
 
 
 async def test_ready_tells_a_refused_key_and_is_content_with_any_other_answer(upstream):
@@ -357,12 +358,19 @@ async def test_a_model_without_chat_declines_a_chat(upstream):
         await model(upstream, apis=("embeddings",)).complete(Query.of("Hi"))
 
 
-async def test_a_response_that_failed_is_a_failed_call_in_the_providers_words(upstream):
-    upstream.handler = lambda exchange: exchange.answer(
-        {"object": "response", "status": "failed", "output": [], "error": {"message": "too long"}}
-    )
-    with pytest.raises(ModelFailed, match="broke off: too long"):
-        await model(upstream, apis=("responses",)).complete(Query((), native=Native("responses", {"input": "Hi"})))
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [("failed", {"message": "too long"}, "too long"), ("failed", None, "failed"), ("cancelled", None, "cancelled")],
+)
+async def test_a_response_that_failed_is_a_failed_call_in_the_providers_words(upstream, status, error, words):
+    response = {"object": "response", "status": status, "output": [], "error": error}
+    query, near = Query((), native=Native("responses", {"input": "Hi"})), model(upstream, apis=("responses",))
+    upstream.handler = lambda exchange: exchange.answer(response)
+    with pytest.raises(ModelFailed, match=f"broke off: .*{words}"):
+        await near.complete(query)
+    upstream.handler = lambda exchange: stream_of(exchange, {"type": "response.failed", "response": response})
+    with pytest.raises(ModelFailed, match=f"broke off: .*{words}"):
+        await pieces(near.stream(query))
 
 
 @pytest.mark.parametrize(
@@ -385,10 +393,103 @@ def test_an_api_that_does_not_exist_is_refused(apis, told):
 
 @pytest.mark.parametrize(
     ("base_url", "name"),
-    [("https://api.openai.com/v1", "max_completion_tokens"), ("https://models.example/v1", "max_tokens")],
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://ours.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("https://models.example/v1", "max_tokens"),
+    ],
 )
-def test_a_translated_request_limits_the_answer_by_the_name_that_the_server_takes(base_url, name):
+def test_an_answer_is_limited_by_the_name_that_the_server_takes(base_url, name):
     near = OpenAI(CARD, base_url=base_url)
     told = Query.of("Hi", max_tokens=5)
-    assert near._body(replace(told, native=Native("messages", {})))[name] == 5
-    assert near._body(told)["max_tokens"] == 5, "a chat request passes untouched"
+    limits = [near._body(query) for query in (told, replace(told, native=Native("messages", {})))]
+    assert [{key: body[key] for key in body if "tokens" in key} for body in limits] == [{name: 5}] * 2
+    both = near._body(Query.of("Hi", max_tokens=5, max_completion_tokens=6))
+    assert both["max_completion_tokens"] == 6
+
+
+@pytest.mark.parametrize(("base_url", "kept"), [("https://api.openai.com/v1", False), ("http://127.0.0.1:1/v1", True)])
+def test_openai_is_not_sent_what_only_anthropics_api_has(base_url, kept):
+    body = OpenAI(CARD, base_url=base_url)._body(replace(Query.of("Hi", top_k=5), native=Native("messages", {})))
+    assert ("top_k" in body) == kept
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"code": "invalid_prompt"}, 400),
+        ({"code": "rate_limit_exceeded", "type": "tokens"}, 429),
+        ({"type": "overloaded_error"}, 529),
+        ({"code": 503}, 503),
+        ({"type": "server_error"}, None),
+    ],
+)
+async def test_what_an_error_without_a_status_means_is_known_by_its_code_or_type(upstream, error, status):
+    told = {"error": {"message": "no", **error}}
+    upstream.handler = lambda exchange: exchange.answer(told)
+    with pytest.raises(ModelFailed) as whole:
+        await model(upstream).complete(Query.of("Hi"))
+    upstream.handler = lambda exchange: stream_of(exchange, told)
+    with pytest.raises(ModelFailed) as streamed:
+        await pieces(model(upstream).stream(Query.of("Hi")))
+    failed = {"type": "response.failed", "response": {"status": "failed", **told}}
+    upstream.handler = lambda exchange: stream_of(exchange, failed)
+    with pytest.raises(ModelFailed) as native:
+        await pieces(model(upstream, apis=("responses",)).stream(Query((), native=Native("responses", {}))))
+    assert [caught.value.upstream for caught in (whole, streamed, native)] == [status] * 3
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "told"),
+    [
+        (
+            {"error": {"message": "too long", "code": "context_length_exceeded", "param": "messages[0].content"}},
+            "too long",
+            ("context_length_exceeded", "messages[0].content"),
+        ),
+        ({"error": {"message": "no", "code": KEY, "param": "a text\r\nof its own"}}, "no", (None, None)),
+        ({"detail": "no such route"}, "no such route", (None, None)),
+        ({"detail": [{"loc": ["body"], "msg": "too hot"}]}, "too hot", (None, None)),
+    ],
+)
+async def test_a_refusal_keeps_the_providers_code_and_words(upstream, said, words, told):
+    upstream.handler = lambda exchange: exchange.answer(said, 400)
+    with pytest.raises(ModelFailed, match=f"HTTP 400: {words}") as caught:
+        await model(upstream).complete(Query.of("Hi"))
+    assert caught.value.told == told
+
+
+def choice(index, text, finish=None):
+    return {"choices": [{"index": index, "delta": {"content": text}, "finish_reason": finish}]}
+
+
+async def test_of_several_choices_each_must_come_to_its_end(upstream):
+    begun = [choice(0, "a"), choice(1, "b"), choice(0, "", "stop"), choice(0, "")]
+    upstream.handler = lambda exchange: stream_of(exchange, *begun)
+    with pytest.raises(ModelFailed, match="before the answer was complete"):
+        await pieces(model(upstream).stream(Query.of("Hi", n=2)))
+    upstream.handler = lambda exchange: stream_of(exchange, *begun, choice(1, "", "stop"))
+    assert (await pieces(model(upstream).stream(Query.of("Hi", n=2))))[-1].text == "a"
+
+
+PARTS = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+SAID = {"content": PARTS, "tool_calls": [{"index": 0, "function": {"name": "now", "arguments": {"zone": "UTC"}}}]}
+
+
+async def test_text_in_parts_and_arguments_as_objects_are_told_as_texts(upstream):
+    upstream.handler = lambda exchange: exchange.answer({"choices": [{"message": SAID, "finish_reason": "stop"}]})
+    whole = await model(upstream).complete(Query.of("Hi"))
+    upstream.handler = lambda exchange: stream_of(exchange, {"choices": [{"delta": SAID, "finish_reason": "stop"}]})
+    piece, streamed = await pieces(model(upstream).stream(Query.of("Hi")))
+    assert (whole.text, streamed.text, piece.text) == ("Hello", "Hello", "Hello")
+    for said in (whole.body["choices"][0]["message"], piece.chunk["choices"][0]["delta"]):
+        assert said["content"] == "Hello"
+        assert said["tool_calls"][0]["function"]["arguments"] == '{"zone":"UTC"}'
+
+
+@pytest.mark.parametrize("usage", [7, [1], {"prompt_tokens": "many"}])
+async def test_vectors_with_a_usage_that_is_none_are_garbage(upstream, usage):
+    upstream.handler = lambda exchange: exchange.answer({"data": [{"embedding": [1]}], "usage": usage})
+    with pytest.raises(ModelFailed, match="a usage that is none") as caught:
+        await model(upstream, apis=("embeddings",)).complete(Query((), native=Native("embeddings", {"input": "Hi"})))
+    assert caught.value.kind == "garbage"

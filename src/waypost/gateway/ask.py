@@ -82,8 +82,22 @@ def parse(
 
 
 def passed(headers: Headers) -> dict[str, str]:
-    """Those of a client's headers that a provider gets to see."""
-    return {name.decode(): value.decode("latin-1") for name, value in headers if name in _PASSED}
+    """Those of a client's headers that a provider gets to see; what came in several lines is one list.
+
+    Raises:
+        BadRequest: one holds what no header should.
+
+    >>> passed([(b"anthropic-beta", b"a-1"), (b"host", b"localhost"), (b"anthropic-beta", b"b-2")])
+    {'anthropic-beta': 'a-1, b-2'}
+    """
+    found: dict[str, str] = {}
+    for raw, value in headers:
+        if raw in _PASSED:
+            name, text = raw.decode(), value.decode("latin-1")
+            if not text.isascii() or not text.replace("\t", " ").isprintable():
+                raise BadRequest(name, "must be plain text: letters, digits and signs of ASCII, such as '2023-06-01'")
+            found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
 
 
 def _is_number(value: object) -> bool:

@@ -81,7 +81,8 @@ class Entry:
         """One of the allowed words."""
         names, value = list(allowed), self.text()
         if value not in names:
-            raise self.error(f"must be one of {', '.join(names)}; got '{value}'.{nearest(value, names)}")
+            hint = "" if self.names else nearest(value, names)
+            raise self.error(f"must be one of {', '.join(names)}; got {self.got()}.{hint}")
         return value
 
     def number(self, least: float | None = None, most: float | None = None) -> float:
@@ -92,7 +93,7 @@ class Entry:
         if (least is not None and value < least) or (most is not None and value > most):
             floor = f"at least {least:g}" if least is not None else ""
             limits = floor if most is None else f"at most {most:g}" if least is None else f"{least:g} to {most:g}"
-            raise self.error(f"must be {limits}, got {value}")
+            raise self.error(f"must be {limits}, got {self.got()}")
         return value
 
     def whole_number(self, least: int = 0, most: int | None = None) -> int:
@@ -101,7 +102,8 @@ class Entry:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wanted("a whole number")
         if value < least or (most is not None and value > most):
-            raise self.error(f"must be {f'at least {least}' if most is None else f'{least} to {most}'}, got {value}")
+            limits = f"at least {least}" if most is None else f"{least} to {most}"
+            raise self.error(f"must be {limits}, got {self.got()}")
         return value
 
     def flag(self) -> bool:
@@ -144,6 +146,11 @@ class Entry:
             inside = self.value
         return self.unset + tuple(name for entry in inside for name in entry.variables())
 
+    def got(self) -> str:
+        """What stands here, for an error; a value out of the environment may be a key, so it is named and not said."""
+        got = {dict: "named fields", list: "a list", type(None): "nothing"}.get(type(self.value))
+        return got or ("the value of " + ", ".join(self.names) if self.names else _shown(self.value))
+
     def _scalar(self) -> Scalar:
         if self.unset:
             raise self.error(f"refers to the environment variable {self.unset[0]}, which is not set")
@@ -152,10 +159,7 @@ class Entry:
         return self.value
 
     def _wanted(self, what: str, hint: str = "") -> BadConfig:
-        got = {dict: "named fields", list: "a list", type(None): "nothing"}.get(type(self.value))
-        # A value out of the environment may be a key, so only what stands in the file is repeated.
-        shown = got or ("the value of " + ", ".join(self.names) if self.names else _shown(self.value))
-        return self.error(f"must be {what}, got {shown}{hint}")
+        return self.error(f"must be {what}, got {self.got()}{hint}")
 
 
 def _shown(value: object) -> str:

@@ -54,6 +54,7 @@ class Exchange:
     overhead: float | None = None
     failure: WaypostError | None = None
     _gathered: Gathered | None = None
+    _started: bool = False
 
     @property
     def decision(self) -> Decision:
@@ -157,11 +158,11 @@ class Exchange:
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
             answer = await self._shown(send, stream)
-            if not stream.begun:
+            if not self._started:
                 await self._send_piece(send, stream, whole_delta(answer))
             last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
         except Exception as error:
-            if not stream.begun:
+            if not self._started:
                 raise
             # The status line is gone, so the log and the metrics carry the failure, and the client an event of it.
             told = to_tell(error, f"the stream of decision {self.id}")
@@ -169,6 +170,8 @@ class Exchange:
             last = stream.broken(told)
         else:
             self.status = 200
+        if not self._started:  # an answer without a word
+            await self._start(send)
         self.settle()
         await send({"type": "http.response.body", "body": last})
 
@@ -189,17 +192,20 @@ class Exchange:
         return answer
 
     async def _send_piece(self, send: Send, stream: Written, delta: Delta) -> None:
-        first = not stream.begun
         body = stream.piece(self.served or "", delta)
         if not body:
             return
         if self._gathered is not None:
             self._gathered.take(delta)
-        if first:
-            self._leaves()
-            headers = EVENT_STREAM + self._headers()
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if not self._started:
+            await self._start(send)
         await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _start(self, send: Send) -> None:
+        self._started = True
+        self._leaves()
+        headers = EVENT_STREAM + self._headers()
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def _headers(self, usd: float | None = None) -> Headers:
         attempts = list(self.drive.attempts)

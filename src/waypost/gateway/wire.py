@@ -211,12 +211,15 @@ def error_body(error: WaypostError) -> dict[str, Any]:
     'temperature'
     """
     status = error_status(error)
+    code, param = error.code, getattr(error, "field", None)
+    if isinstance(error, ModelFailed) and error.upstream in _KEPT:
+        code, param = error.told[0] or code, error.told[1]
     return {
         "error": {
             "message": str(error),
             "type": "invalid_request_error" if status < 500 else "server_error",
-            "param": getattr(error, "field", None),
-            "code": error.code,
+            "param": param,
+            "code": code,
         }
     }
 

@@ -79,8 +79,10 @@ class Anthropic:
     async def complete(self, query: Query) -> Answer:
         """The whole answer, its ``body`` in OpenAI's shape unless the query is native; raises as `stream` does."""
         start, native = time.perf_counter(), _native(query)
-        headers = native.headers if native else None
-        reply, raw = await self._provider.post("/v1/messages", self._body(query), headers)
+        headers, asked = native.headers if native else None, self._body(query)
+        if asked.get("stream"):  # of a request that came as a stream, but whose answer is to be looked at first
+            asked["stream"] = False
+        reply, raw = await self._provider.post("/v1/messages", asked, headers)
         try:
             body = shape.completion(reply, self._upstream, int(time.time()))
             written = Written()
@@ -116,7 +118,9 @@ class Anthropic:
         try:
             return {"model": self._upstream, **shape.request(query)}
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise Declined("the conversation holds a message that Anthropic's API has no shape for") from None
+            raise Declined(
+                "the conversation holds a message that Anthropic's API has no shape for", kind="unsent"
+            ) from None
 
     def _chunk(self, events: shape.Events, event: Json) -> Json | None:
         try:

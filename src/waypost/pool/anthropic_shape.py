@@ -54,8 +54,11 @@ def request(query: Query) -> dict[str, Any]:
         body["top_p"] = asked["top_p"]
     if tools := asked.get("tools"):
         body["tools"] = [_tool(tool["function"]) for tool in tools]
-        if asked.get("tool_choice") is not None:
-            body["tool_choice"] = _tool_choice(asked["tool_choice"])
+        choice = None if asked.get("tool_choice") is None else _tool_choice(asked["tool_choice"])
+        if asked.get("parallel_tool_calls") is False and choice != {"type": "none"}:
+            choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
+        if choice is not None:
+            body["tool_choice"] = choice
     return body
 
 
@@ -128,11 +131,11 @@ class Events:
 def _check(asked: Json) -> None:
     wanted = asked.get("response_format")
     if isinstance(wanted, Mapping) and wanted.get("type", "text") != "text":
-        raise Declined(f"Anthropic's API has no response_format '{wanted['type']}'")
+        raise Declined(f"Anthropic's API has no response_format '{wanted['type']}'", kind="unsent")
     if (asked.get("n") or 1) > 1:
-        raise Declined("Anthropic's API gives one choice a request; 'n' is more")
+        raise Declined("Anthropic's API gives one choice a request; 'n' is more", kind="unsent")
     if asked.get("logprobs"):
-        raise Declined("Anthropic's API gives no log-probabilities")
+        raise Declined("Anthropic's API gives no log-probabilities", kind="unsent")
 
 
 def _system(messages: Sequence[Message]) -> str | list[Json]:
@@ -193,7 +196,9 @@ def _block(part: Json) -> Json:
         return {"type": "document", "source": _source(file["file_data"]), **title, **mark}
     if part.get("type") != "image_url":
         kind = part.get("type")
-        raise Declined(f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'")
+        raise Declined(
+            f"Anthropic's API takes text, images and files by content, not a part of type '{kind}'", kind="unsent"
+        )
     return {"type": "image", "source": _source(part["image_url"]["url"]), **mark}
 
 

@@ -47,7 +47,7 @@ class LocalEncoder:
             NotInstalled: the encoder's files are missing.
         """
         if query.native is None or query.native.api != "embeddings":
-            raise Declined(f"{self.card.name} makes embeddings and answers nothing")
+            raise Declined(f"{self.card.name} makes embeddings and answers nothing", kind="unsent")
         start = time.perf_counter()
         asked = query.native.body
         texts = self._texts(asked)

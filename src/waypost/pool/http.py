@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 
 from waypost.errors import BadInput, ModelFailed, ModelTimeout
+from waypost.pool import verdict
 from waypost.pool.calling import CALLING
 from waypost.pool.secret import Secret
 from waypost.pool.sse import Event, EventParser
@@ -134,7 +135,7 @@ class Provider:
 
     def broken_off(self, error: Json) -> ModelFailed:
         """The error for an answer in which the provider says that it failed."""
-        return ModelFailed(f"{self._name}: {self._place} broke off: {self._told(error)}", kind="status")
+        return self._verdict("broke off", error, verdict.status(error))
 
     def garbage(self, found: object) -> ModelFailed:
         """The error for a 200 whose content is not what the protocol promises."""
@@ -168,7 +169,7 @@ class Provider:
         try:
             return self._transport.head("POST", self._path + path, headers)
         except Broken as error:
-            raise self._ours(error, 0.0, late=False) from None
+            raise ModelFailed(f"{self._name}: {self._place} cannot be asked: {error}", kind="unsent") from None
 
     def _ours(self, error: Exception, wait: float, *, late: bool) -> ModelFailed:
         """The transport's error as one of ours; ``late`` says whether the time for the whole answer is over."""
@@ -188,27 +189,17 @@ class Provider:
         except _TRANSPORT as error:
             raise self._ours(error, wait, late=False) from None
         try:
-            told = self._told(orjson.loads(body))
+            said = orjson.loads(body)
         except orjson.JSONDecodeError:
-            told = "no reason given"
-        raise ModelFailed(
-            f"{self._name}: {self._place} answered HTTP {response.status}: {told}",
-            upstream=response.status,
-            retry_after=_seconds(response.header("retry-after")),
-            kind="status",
-        )
+            said = {}
+        again = _seconds(response.header("retry-after"))
+        raise self._verdict(f"answered HTTP {response.status}", said, response.status, again)
 
     def _sound(self, data: Json) -> Json:
         """The same, unless it holds an error, which some send with a 200 and their true status inside."""
-        error = data.get("error")
-        if not error:
+        if not data.get("error"):
             return data
-        code = error.get("code") if isinstance(error, dict) else None
-        raise ModelFailed(
-            f"{self._name}: {self._place} broke off: {self._told(data)}",
-            upstream=code if isinstance(code, int) and 400 <= code <= 599 else None,
-            kind="status",
-        )
+        raise self.broken_off(data)
 
     def _object(self, body: bytes) -> Json:
         try:
@@ -219,16 +210,24 @@ class Provider:
             raise self.garbage(f"JSON that is no object but a {type(data).__name__}")
         return data
 
-    def _told(self, data: Any) -> str:
-        """The provider's own words about an error, short, on one line, and without our keys."""
-        error = data.get("error", data) if isinstance(data, dict) else data
-        message = error.get("message", "no reason given") if isinstance(error, dict) else error
-        text = " ".join(str(message).split())
+    def _verdict(self, what: str, said: Any, status: int | None, retry_after: float | None = None) -> ModelFailed:
+        """The error for what a provider says against a request, short and without our keys."""
+        code, param = verdict.named(said, "code"), verdict.named(said, "param")
+        return ModelFailed(
+            f"{self._name}: {self._place} {what}: {self._without_keys(verdict.words(said))[:300]}",
+            upstream=status,
+            retry_after=retry_after,
+            kind="status",
+            code=code if code is not None and self._without_keys(code) == code else None,
+            param=param if param is not None and self._without_keys(param) == param else None,
+        )
+
+    def _without_keys(self, text: str) -> str:
         for value in self._headers.values():
             if isinstance(value, Secret):
                 for part in value.reveal().split():
                     text = text.replace(part, "***") if len(part) > 6 else text
-        return text[:300]
+        return text
 
 
 class _Call:

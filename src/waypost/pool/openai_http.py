@@ -25,11 +25,12 @@ PATHS = {
     "responses": "/responses",
 }
 _OPENAIS = ("chat", "embeddings", "responses")
+_AZURE = ".openai.azure.com"
 _OTHERS = ("chat", "embeddings", "completions")
 
 
 class OpenAI:
-    """A model behind an OpenAI-compatible endpoint; everything in the request and the answer passes untouched.
+    """A model behind an OpenAI-compatible endpoint; request and answer pass untouched but for the limit's name.
 
     ``base_url`` goes up to and including ``/v1``; ``upstream`` is the provider's name of the model, by default the
     card's.  ``apis`` are those of OpenAI's APIs that the endpoint has for the model; by default chat and embeddings,
@@ -51,8 +52,8 @@ class OpenAI:
         idle_timeout: float = 60.0,
     ) -> None:
         self._upstream = upstream or card.name
-        # Of a request that is translated: OpenAI's newer models refuse the old name, other servers the new one.
-        self._renames = _is_openai(base_url)
+        # OpenAI's newer models refuse the old name `max_tokens`, other servers the new one.
+        self._renames = _is_openai(base_url) or (urlsplit(base_url).hostname or "").endswith(_AZURE)
         timeouts = Timeouts(connect_timeout, first_byte_timeout, idle_timeout, timeout)
         headers = {"authorization": Secret(f"Bearer {api_key.reveal()}")} if api_key else {}
         self._provider = Provider(card.name, base_url, headers, timeouts)
@@ -78,7 +79,6 @@ class OpenAI:
         written, last = Written(), None
         async for event in self._provider.events(PATHS["chat"], body):
             if event.data == b"[DONE]":
-                written.finish = written.finish or "stop"
                 last = event.raw
                 break
             chunk = self._provider.event_json(event)
@@ -86,7 +86,7 @@ class OpenAI:
             # We always ask for the usage; a client that did not must not see the extra chunk without choices.
             if chunk.get("choices") or options.get("include_usage"):
                 yield Delta(text, chunk, event.raw)
-        if not written.finish:
+        if last is None and not written.whole:
             raise self._provider.cut()
         yield written.answer(self.card, time.perf_counter() - start, raw=last)
 
@@ -121,7 +121,7 @@ class OpenAI:
         if native is not None and native.api in self.card.apis:
             return native
         if "chat" not in self.card.apis:
-            raise Declined(f"{self.card.name} speaks {', '.join(sorted(self.card.apis))} only")
+            raise Declined(f"{self.card.name} speaks {', '.join(sorted(self.card.apis))} only", kind="unsent")
         return None
 
     async def _stream_native(self, native: Native) -> AsyncGenerator[Delta | Answer]:
@@ -133,19 +133,20 @@ class OpenAI:
             options = native.body.get("stream_options") or {}
             asked_usage = bool(options.get("include_usage"))
             body["stream_options"] = {**options, "include_usage": True}
-        said = Told() if native.api == "responses" else Written()
+        said, done = Told() if native.api == "responses" else Written(), False
         async for event in self._provider.events(PATHS[native.api], body):
             if event.data == b"[DONE]":
+                done = True
                 break
             chunk = self._provider.event_json(event)
             text = self._take(said, chunk)
-            if isinstance(said, Told) and said.failure:
+            if isinstance(said, Told) and said.failure is not None:
                 raise self._provider.broken_off(said.failure)
             if asked_usage or chunk.get("choices"):
                 yield Delta(text, chunk, event.raw, native.api)
             if isinstance(said, Told) and said.over:
                 break
-        if not (said.over if isinstance(said, Told) else said.finish):
+        if not (said.over if isinstance(said, Told) else said.whole or (done and said.finish)):
             raise self._provider.cut()
         yield replace(said.answer(self.card, time.perf_counter() - start), api=native.api)
 
@@ -160,7 +161,7 @@ class OpenAI:
         else:
             said = Told() if native.api == "responses" else Written()
             self._take(said, body)
-            if isinstance(said, Told) and said.failure:
+            if isinstance(said, Told) and said.failure is not None:
                 raise self._provider.broken_off(said.failure)
             answer = said.answer(self.card, 0.0)
         return replace(answer, seconds=time.perf_counter() - start, body=body, raw=raw, api=native.api)
@@ -168,7 +169,10 @@ class OpenAI:
     def _vectors(self, body: Json) -> Answer:
         if not isinstance(body.get("data"), list):
             raise self._provider.garbage("an object without data")
-        used = Usage.of({"completion_tokens": 0, **(body.get("usage") or {})})
+        try:
+            used = Usage.of({"completion_tokens": 0, **(body.get("usage") or {})})
+        except (AttributeError, TypeError, ValueError):
+            raise self._provider.garbage("vectors with a usage that is none") from None
         if used is None:
             return Answer(self.card.name)
         # Nothing comes out, so that an unknown price of output makes no unknown cost.
@@ -183,8 +187,10 @@ class OpenAI:
 
     def _body(self, query: Query) -> dict[str, Any]:
         passed = {k: v for k, v in query.parameters.items() if k not in ("stream", "stream_options")}
-        if query.native is not None and self._renames and "max_tokens" in passed:
-            passed["max_completion_tokens"] = passed.pop("max_tokens")
+        if self._renames and "max_tokens" in passed:
+            passed.setdefault("max_completion_tokens", passed.pop("max_tokens"))
+        if self._renames and query.native is not None:
+            passed.pop("top_k", None)  # which Anthropic's API has and OpenAI's refuses
         return passed | {"model": self._upstream, "messages": list(query.messages)}
 
 

@@ -46,8 +46,8 @@ class Told:
                 return self._take_whole(said)
             match said["type"]:
                 case "response.output_text.delta":
-                    self.texts.append(said["delta"])
-                    return str(said["delta"])
+                    self.texts.append(str(said["delta"]))
+                    return self.texts[-1]
                 case "response.completed" | "response.incomplete" | "response.failed":
                     self._end(said["response"])
                 case "error":
@@ -82,8 +82,8 @@ class Told:
 
     def _end(self, body: Json) -> None:
         self.over, self.body = True, body
-        if body.get("status") == "failed":
-            self.failure = body.get("error") or {}
+        if (status := body.get("status", "completed")) not in ("completed", "incomplete"):
+            self.failure = body.get("error") or {"message": f"its response is {status}"}
         calls = any(item["type"] == "function_call" for item in body.get("output") or ())
         reason = (body.get("incomplete_details") or {}).get("reason")
         self.finish = _FINISH.get(str(reason), "tool_calls" if calls else "stop")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from waypost.pool.usage import Usage
 from waypost.types import Answer, ModelCard
 
@@ -32,9 +34,17 @@ class Written:
     usage: Usage | None = None
     texts: list[str] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    _ended: dict[int, bool] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether each choice that has begun has said why it ended."""
+        return self.finish != "" and all(self._ended.values())
 
     def take(self, chunk: Mapping[str, Any]) -> str:
         """Note a chunk and return the first choice's text.
+
+        Text in parts and arguments as objects, which some providers send, become texts in the chunk itself.
 
         Raises:
             ValueError: the chunk is not of that shape.
@@ -44,16 +54,19 @@ class Written:
                 self.usage = Usage.of(usage)
             text = ""
             for choice in chunk.get("choices") or ():
-                if choice.get("index", 0) == 0:
-                    text += self._take_choice(choice)
+                index = choice.get("index", 0)
+                self._ended[index] = bool(choice.get("finish_reason")) or self._ended.get(index, False)
+                part = choice.get("delta") or choice.get("message") or {}
+                _make_plain(part)
+                if index == 0:
+                    text += self._take_choice(choice, part)
             return text
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError("a chunk that is no chat completion") from error
 
-    def _take_choice(self, choice: Mapping[str, Any]) -> str:
+    def _take_choice(self, choice: Mapping[str, Any], part: Mapping[str, Any]) -> str:
         if usage := choice.get("usage"):  # where Moonshot puts it in a stream
             self.usage = Usage.of(usage)
-        part = choice.get("delta") or choice.get("message") or {}
         text = str(choice.get("text") or part.get("content") or "")
         if self.trim and not self.texts:
             text = text.lstrip()
@@ -86,3 +99,16 @@ class Written:
             tokens_reasoning=usage.reasoning,
             raw=raw,
         )
+
+
+def _make_plain(part: dict[str, Any]) -> None:
+    """Say in OpenAI's shape what a message, or a piece of one, says in its own."""
+    content = part.get("content")
+    if isinstance(content, list):
+        part["content"] = "".join(piece["text"] for piece in content if piece.get("type") == "text")
+    elif content is not None and not isinstance(content, str):
+        raise TypeError("content that is no text")
+    for call in part.get("tool_calls") or ():
+        function = call.get("function")
+        if function and not isinstance(function.get("arguments"), str | None):
+            function["arguments"] = orjson.dumps(function["arguments"]).decode()

@@ -17,7 +17,7 @@ _TEN_DIGITS = 16**10 - 1
 
 @dataclass(slots=True)
 class Attempt:
-    """One call that was made: ``outcome`` is ok, declined, failed, or cut (failed after its first byte)."""
+    """One call that was made: ``outcome`` is ok, declined, failed, or cut (broken off, by either side)."""
 
     model: str
     outcome: str

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import openai
 import pytest
+
+from waypost.gateway.apis.completions import Completions
+from waypost.gateway.reply import DONE, whole_delta
+from waypost.types import Answer
 
 PARIS = "The capital is Paris."
 ASK = "The capital of France"
@@ -77,6 +83,34 @@ def test_what_a_chat_cannot_do_is_refused_by_a_model_that_only_chats(serve, nati
     with pytest.raises(openai.BadRequestError, match="'small' does not, ask for base") as refused:
         served.client.completions.create(**{"model": "small", "prompt": ASK} | body)
     assert refused.value.param == field
+
+
+def test_a_setting_that_says_nothing_is_no_reason_to_refuse_and_one_of_zero_is(serve, native, upstream):
+    served = serve(native)
+    assert served.client.completions.create(model="small", prompt=ASK, best_of=1, echo=False).choices[0].text == PARIS
+    with pytest.raises(openai.BadRequestError) as refused:
+        served.client.completions.create(model="small", prompt=ASK, logprobs=0)
+    assert refused.value.param == "logprobs"
+
+
+def test_a_completion_that_was_looked_at_first_streams_all_that_the_provider_said():
+    logprobs = {"tokens": ["12"], "token_logprobs": [-0.1]}
+    choice = {"index": 0, "text": "12", "logprobs": logprobs, "finish_reason": "stop"}
+    body = {"id": "cmpl-up", "choices": [choice], "usage": {"total_tokens": 7}, "vendor": "kept"}
+    stream = Completions().stream("1", 0, {})
+    piece = stream.piece("base", whole_delta(Answer("base", "12", body=body, api="completions")))
+    assert json.loads(piece.removeprefix(b"data: ")) == {name: body[name] for name in ("id", "choices", "vendor")}
+    assert stream.end(Answer("base", "12"), {}) == DONE
+
+
+def test_an_answer_without_a_word_is_a_whole_stream(serve, native, upstream):
+    async def silent(body, receive, send):
+        await upstream.says(body, "", "", send)
+
+    upstream.small = silent
+    reply = serve(native).client.completions.with_raw_response.create(model="small", prompt=ASK, stream=True)
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert [chunk.choices[0].finish_reason for chunk in reply.parse()] == ["stop"]
 
 
 @pytest.mark.parametrize("body", [{}, {"prompt": []}, {"prompt": 3}, {"prompt": ["a", 1]}])

@@ -88,6 +88,14 @@ def test_an_input_that_is_none_is_named(serve, body):
     assert refused.value.param == "input"
 
 
+def test_our_own_field_stays_here_and_a_stream_is_refused(serve, native, upstream):
+    client = serve(native).client
+    client.embeddings.create(model="far", input="Hi", extra_body={"waypost": {}})
+    assert "waypost" not in upstream.seen[-1]
+    with pytest.raises(openai.BadRequestError, match="embeddings come whole"):
+        client.embeddings.create(model="far", input="Hi", extra_body={"stream": True})
+
+
 def test_a_providers_refusal_is_told(serve, pool):
     with pytest.raises(openai.RateLimitError) as refused:
         serve(pool("limit429")).client.embeddings.create(model="limit429", input="Hi")

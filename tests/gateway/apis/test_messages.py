@@ -1,6 +1,9 @@
 """Anthropic's own SDK against a gateway, with a model of Anthropic's behind it or one that speaks OpenAI's protocol."""
 
+import asyncio
 import json
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import anthropic
@@ -15,11 +18,12 @@ from waypost.gateway.choice.choosing import Choosing
 from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.seeing.ledger import Ledger
 from waypost.gateway.serving import Serving
+from waypost.objective import Objective
 from waypost.pool import make
 from waypost.routers import Cheapest
 from waypost.store.keys import Key, digest
 from waypost.strategies import Single
-from waypost.types import ModelCard
+from waypost.types import Call, ModelCard
 
 AGENT = json.loads((Path(__file__).parents[2] / "fixtures" / "coding_agent_messages.json").read_text())
 PIXEL = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
@@ -234,6 +238,32 @@ def test_a_coding_agent_reaches_anthropics_api_untouched(claude, upstream):
     assert b"x-secret" not in heads
 
 
+def betas(made, *values):
+    """Status and body of the answer to a question with these bytes as its headers."""
+    with closing(HTTPConnection(made.base_url.host, made.base_url.port, timeout=30)) as connection:
+        content = json.dumps({**ASK, "model": "claude"}).encode()
+        connection.putrequest("POST", "/v1/messages")
+        connection.putheader("content-length", str(len(content)))
+        for value in values:
+            connection.putheader("anthropic-beta", value)
+        connection.endheaders(content)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_a_header_that_no_provider_takes_is_the_clients_fault_and_shuts_no_model(claude, upstream):
+    for _ in range(6):
+        status, told = betas(claude, b"caf\xe9")
+        assert (status, "anthropic-beta" in told) == (400, True)
+    assert betas(claude)[0] == 200
+    assert len(upstream.seen) == 1
+
+
+def test_betas_in_several_lines_are_one_list(claude, upstream):
+    assert betas(claude, b"a-1", b"b-2,c-3")[0] == 200
+    assert upstream.heads[0][1][b"anthropic-beta"] == b"a-1, b-2,c-3"
+
+
 def test_bytes_of_anthropics_api_pass_as_they_are_and_are_billed_by_their_usage(claude, upstream):
     odd = (
         b'event: message_start\ndata: {"type":  "message_start", "message": '
@@ -331,30 +361,55 @@ def test_tokens_are_counted_by_anthropic_where_a_model_of_theirs_is_named(claude
         claude.messages.count_tokens(model="auto", messages=[])
 
 
-async def counted(headers, model):
-    """Status and body of a count by a gateway that wants keys, of which one may ask the model 'sums' alone."""
-    models = {name: make("arithmetic", ModelCard(name), {}) for name in ("sums", "others")}
+def serving_of(models, kind=Single, **more):
+    """What serves these models, without a server around it."""
     cards = {name: made.card for name, made in models.items()}
-    key = Key("k1", "laptop", digest("wp-laptop"), models=("sums",))
-    parts = (
-        Choosing(Single(Cheapest.from_cards(cards), cards), cards),
-        {},
-        Ledger(None),
-        Budgets(lambda objective: objective),
-    )
-    serving = Serving(models, *parts, access=Access(Identity("required", {key.digest: key})))
-    arrived = iter([{"type": "http.request", "body": json.dumps({**ASK, "model": model}).encode()}])
+    choosing = Choosing(kind(Cheapest.from_cards(cards), cards), cards)
+    return Serving(models, choosing, {"default": Objective()}, Ledger(None), Budgets(lambda o: o), **more)
+
+
+async def posted(serving, path, asked, headers=()):
+    """Status and body of what the application answers."""
+    arrived = iter([{"type": "http.request", "body": json.dumps(asked).encode()}])
     sent = []
 
     async def receive():
-        return next(arrived)
+        return next(arrived, None) or await asyncio.Event().wait()
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/messages/count_tokens", "headers": headers}
-    await App(serving, Readiness(models))(scope, receive, send)
-    return sent[0]["status"], json.loads(sent[1]["body"])
+    scope = {"type": "http", "method": "POST", "path": path, "headers": list(headers)}
+    await App(serving, Readiness(serving.models))(scope, receive, send)
+    return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
+
+
+class Held(Single):
+    """Looks at each answer before it gives it, as a cascade does."""
+
+    def run(self, query, decision):
+        return (yield Call(decision.model, query, final=False))
+
+
+async def test_a_streamed_question_whose_answer_is_looked_at_first_is_asked_as_a_whole(upstream):
+    upstream.claude_x = said(json.dumps(REPLY).encode())
+    base = upstream.url.removesuffix("/v1")
+    claude = make("anthropic", ModelCard("claude"), {"base_url": base, "upstream": "claude-x"})
+    status, body = await posted(serving_of({"claude": claude}, Held), "/v1/messages", ASK | {"stream": True})
+    await claude.close()
+    assert upstream.seen[0]["stream"] is False
+    assert status == 200
+    assert [line for line in body.decode().split("\n") if line.startswith("event")][-1] == "event: message_stop"
+    assert b"Paris." in body
+
+
+async def counted(headers, model):
+    """Status and body of a count by a gateway that wants keys, of which one may ask the model 'sums' alone."""
+    models = {name: make("arithmetic", ModelCard(name), {}) for name in ("sums", "others")}
+    key = Key("k1", "laptop", digest("wp-laptop"), models=("sums",))
+    serving = serving_of(models, access=Access(Identity("required", {key.digest: key})))
+    status, body = await posted(serving, "/v1/messages/count_tokens", {**ASK, "model": model}, headers)
+    return status, json.loads(body)
 
 
 async def test_who_may_not_ask_a_model_may_not_have_its_provider_count():

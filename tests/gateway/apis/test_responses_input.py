@@ -121,7 +121,7 @@ def test_a_choice_among_some_of_the_tools_leaves_the_others_out():
         ({"input": "Hi", "previous_response_id": "resp_1"}, "previous_response_id (what providers keep is not kept"),
         ({"previous_response_id": "resp_1"}, "send the whole input instead"),
         ({"input": "Hi", "conversation": "conv_1"}, "conversation (what providers keep is not kept here"),
-        ({"input": "Hi", "background": True}, "background (an answer that is fetched later is not kept here"),
+        ({"input": "Hi", "background": True, "stream": True}, "background"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0] of type 'item_reference' (what providers"),
         ({"input": [{"type": "mcp_call", "id": "mcp_1"}]}, "input[0] of type 'mcp_call'"),
         (
@@ -159,6 +159,8 @@ def test_what_chat_cannot_say_is_named_and_left_to_models_that_speak_the_api(bod
         ({"input": "Hi", "text": {"format": "json"}}, "text.format"),
         ({"input": "Hi", "reasoning": "low"}, "reasoning"),
         ({"input": "Hi", "max_output_tokens": 0}, "max_output_tokens"),
+        ({"input": "Hi", "background": True}, "background"),
+        ({"input": "Hi", "background": True, "stream": False}, "background"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(body, field):

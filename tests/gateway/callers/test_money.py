@@ -69,7 +69,8 @@ async def test_an_answer_costs_what_it_costs_whole_and_streamed() -> None:
 
 
 async def test_a_failure_costs_nothing_and_to_decline_costs_the_prompt() -> None:
-    for broken, cost in ((ModelFailed("down"), 0.0), (Declined("not mine"), HELLO.size / 1e6)):
+    unsaid = Declined("has no such thing", kind="unsent")
+    for broken, cost in ((ModelFailed("down"), 0.0), (Declined("not mine"), HELLO.size / 1e6), (unsaid, 0.0)):
         for paid in (purse(Scripted(broken)), purse(Scripted(broken))):
             with pytest.raises(type(broken)):
                 await paid["m"].complete(HELLO)

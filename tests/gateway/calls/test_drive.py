@@ -131,19 +131,25 @@ async def test_who_cancels_the_drive_cancels_the_call(show):
         await forever.wait()
 
     model = Scripted("a", gate=gate)
-    task = asyncio.create_task(collect(drive_of(model), in_turn("a"), show=show))
+    drive = drive_of(model)
+    task = asyncio.create_task(collect(drive, in_turn("a"), show=show))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert model.left
+    assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "cut")]
+    assert drive.usd() is None
 
 
-async def test_leaving_in_the_middle_closes_the_model_s_stream():
+async def test_leaving_in_the_middle_closes_the_model_s_stream_and_its_cost_is_unknown():
     model = Scripted("a", "Hel", "lo")
-    async with aclosing(drive_of(model).pieces(in_turn("a"))) as pieces:
+    drive = drive_of(model)
+    async with aclosing(drive.pieces(in_turn("a"))) as pieces:
         assert (await anext(pieces)).text == "Hel"
     assert model.left
+    assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "cut")]
+    assert (drive.usd(), drive.usd(broken=0.5)) == (None, 0.5)
 
 
 async def test_a_stream_without_its_answer_is_a_failure():

@@ -221,6 +221,15 @@ async def test_streams_that_all_break_half_way_open_the_breaker():
 
 
 @either
+async def test_what_cannot_be_sent_is_not_tried_again_and_counts_against_nobody(stream):
+    model = reliable(*[ModelFailed("a header cannot be sent", kind="unsent")] * 9)
+    for _ in range(9):
+        with pytest.raises(ModelFailed, match="header"):
+            await call(model, stream)
+    assert (model.retries, model.breaker.state, model.provider.state) == (0, "closed", "closed")
+
+
+@either
 async def test_who_declines_has_not_failed(stream):
     model = reliable(*[Declined("not mine")] * 9)
     for _ in range(9):

@@ -72,6 +72,20 @@ def test_hostile_texts_stay_texts() -> None:
     assert page(row(EVIL)).count(b"</style>") == 1
 
 
+@pytest.mark.parametrize(
+    ("served", "status", "title"),
+    [
+        ("large", 200, "large answered"),
+        ("large", 502, "large broke off"),
+        ("large", 499, "The client left large"),
+        (None, 499, "The client left before there was an answer"),
+        (None, 502, "Nobody answered"),
+    ],
+)
+def test_its_title_says_who_answered_and_who_left(served: str | None, status: int, title: str) -> None:
+    assert f"<h1>{title}</h1>" in page(row(served=served, status=status)).decode()
+
+
 def test_the_page_loads_nothing_and_its_policy_allows_nothing_but_its_own_style() -> None:
     html = page(row()).decode()
     assert not re.search(r"https?:|url\(|@import|<script|<link|style=|\son\w+=", html)

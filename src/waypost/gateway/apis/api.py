@@ -12,9 +12,7 @@ Json = Mapping[str, Any]
 
 
 class Written(Protocol):
-    """One streamed answer in the making; ``begun`` says whether there was anything to send yet."""
-
-    begun: bool
+    """One streamed answer in the making."""
 
     def piece(self, model: str, delta: Delta) -> bytes:
         """The events that say a piece of ``model``'s answer; empty where there is nothing to say."""

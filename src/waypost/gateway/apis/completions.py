@@ -15,7 +15,13 @@ from waypost.gateway.wire import error_body, kind
 from waypost.types import Answer, Delta, Native
 
 # What a chat cannot do: continue before a text, repeat the prompt, weigh several answers, tell of its tokens so.
-_FOREIGN = ("suffix", "echo", "logprobs", "best_of")
+# With each the values that say no more than leaving it out does.
+_FOREIGN: Mapping[str, tuple[object, ...]] = {
+    "suffix": (None, ""),
+    "echo": (None, False),
+    "logprobs": (None,),
+    "best_of": (None, 1),
+}
 
 
 class Completions:
@@ -27,7 +33,7 @@ class Completions:
     def read(self, body: Json) -> tuple[Json, Native]:
         """The prompt as a conversation of one turn, and the request as it came but for ``waypost``."""
         prompt, foreign = _prompt(body)
-        foreign += [name for name in _FOREIGN if body.get(name)]
+        foreign += [name for name in _FOREIGN if body.get(name) not in _FOREIGN[name]]
         passed = {name: value for name, value in body.items() if name not in ("prompt", *_FOREIGN)}
         came = {name: value for name, value in body.items() if name != "waypost"}
         messages = [{"role": "user", "content": prompt}]
@@ -57,7 +63,6 @@ class Stream:
     id: str
     created: int
     include_usage: bool
-    begun: bool = False
     finished: bool = False
     told_usage: bool = False
 
@@ -74,10 +79,11 @@ class Stream:
             choices = [choice for choice in choices if choice["text"] or choice["finish_reason"]]
             if not choices:
                 return b""
-        self.begun = True
         self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
-        if delta.raw is not None and delta.api == Completions.name:
-            return delta.raw
+        if delta.api == Completions.name:
+            # Without bytes it is a whole completion that a strategy has looked at; its usage comes with the end.
+            whole = {name: value for name, value in chunk.items() if name != "usage"}
+            return delta.raw if delta.raw is not None else event(whole)
         return event(_head(self.id, self.created, model, choices))
 
     def end(self, answer: Answer, waypost: Json) -> bytes:

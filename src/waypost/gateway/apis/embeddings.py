@@ -26,9 +26,10 @@ class Embeddings:
         if isinstance(model, str) and (model == _AUTO or model.startswith(f"{_AUTO}:")):
             problem = "must name one model for embeddings: vectors of different models cannot be compared, "
             raise BadRequest("model", f"{problem}so '{model}' would make an index of them useless")
-        passed = {name: value for name, value in body.items() if name not in ("input", "stream")}
+        passed = {name: value for name, value in body.items() if name != "input"}
+        came = {name: value for name, value in body.items() if name != "waypost"}
         messages = [{"role": "user", "content": text} for text in _texts(body)]
-        return {**passed, "messages": messages}, Native(self.name, body, foreign=("input",))
+        return {**passed, "messages": messages}, Native(self.name, came, foreign=("input",))
 
     def whole(self, id: str, created: int, answer: Answer, asked: Json) -> bytes:
         """The model's bytes as they came."""

@@ -98,7 +98,6 @@ def _sampling(asked: Mapping[str, Any], done: Translation) -> None:
     most = asked.get("max_tokens")
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise BadRequest("max_tokens", f"must be a whole number of at least 1, {_got(asked, 'max_tokens')}")
-    # Models that think refuse the older name `max_tokens`.
     done.body["max_tokens"] = most
     done.body |= {name: asked[name] for name in _SAME if asked.get(name) is not None}
     stops = asked.get("stop_sequences")

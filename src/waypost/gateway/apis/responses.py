@@ -50,13 +50,11 @@ class Stream:
     """Writes one streamed answer; a provider's own events pass as they came."""
 
     writer: Writer
-    begun: bool = False
     _native: bool = False
     _next: int = field(default=0)
 
     def piece(self, model: str, delta: Delta) -> bytes:
         """A provider's event, or the events that say a piece of a chat stream."""
-        self.begun = True
         if delta.api != Responses.name:
             return self.writer.piece(model, delta)
         self._native = True

@@ -29,7 +29,7 @@ _NATIVE_FIELDS: Mapping[str, str] = {
     "previous_response_id": _KEPT,
     "conversation": _KEPT,
     "prompt": _KEPT,
-    "background": "(an answer that is fetched later is not kept here: ask for a stream instead)",
+    "background": "",
     "context_management": "",
 }
 
@@ -64,6 +64,8 @@ def chat(body: Json, ours: Iterable[str] = ("model", "stream", "waypost")) -> Ch
     said = Chat()
     known = {*_LEFT_OUT, *_TRANSLATED, *_NATIVE_FIELDS, *ours}
     said.parameters = {name: value for name, value in body.items() if name not in known and value is not None}
+    if body.get("background") and not body.get("stream"):
+        raise BadRequest("background", "needs `stream`: an answer that is to be fetched later is not kept here")
     for name, why in _NATIVE_FIELDS.items():
         if body.get(name):
             said.cannot_say(name, why)

@@ -179,9 +179,9 @@ class _Paid:
         await self._model.close()
 
     def _failed(self, payment: Payment, error: WaypostError, query: Query) -> None:
-        """A failure costs nothing; to decline, a model has read the prompt."""
-        declined = isinstance(error, Declined)
-        payment.settle(self.card.usd(query.size, 0) if declined else 0.0, query.size if declined else 0)
+        """A failure costs nothing; to decline, a model has read the prompt, unless it could not even be asked."""
+        read = isinstance(error, Declined) and error.kind != "unsent"
+        payment.settle(self.card.usd(query.size, 0) if read else 0.0, query.size if read else 0)
 
 
 def input_tokens(query: Query) -> int:

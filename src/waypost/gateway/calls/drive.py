@@ -119,7 +119,7 @@ class Drive:
         traced = self.trace.call(call) if self.trace is not None else None
         try:
             answer = await self.models[call.model].complete(call.query)
-        except _FAILURES as error:
+        except BaseException as error:  # noqa: BLE001 - what is no failure of the model is raised again
             return self._failed(call, error, start, traced)
         return self._answered(answer, traced)
 
@@ -145,7 +145,7 @@ class Drive:
                         yield delta
                     held.clear()
             raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
-        except _FAILURES as error:
+        except BaseException as error:
             answer = self._failed(call, error, start, traced)
             if self.showing:
                 raise
@@ -161,14 +161,19 @@ class Drive:
         self.attempts.append(Attempt(answer.model, "ok", answer.seconds, answer.usd))
         return answer
 
-    def _failed(self, call: Call, error: WaypostError, start: float, traced: Traced | None) -> Answer:
+    def _failed(self, call: Call, error: BaseException, start: float, traced: Traced | None) -> Answer:
+        if not isinstance(error, _FAILURES):
+            # The client has left, or something broke here: the model was at work, and what that cost nobody will tell.
+            self.attempts.append(Attempt(call.model, "cut", time.perf_counter() - start))
+            raise error
         declined = isinstance(error, Declined)
         outcome = "declined" if declined else "cut" if self.showing else "failed"
         seconds = time.perf_counter() - start
         if traced is not None:
             traced.failed(error, outcome)
-        # To decline, a model has read the prompt.
-        usd = self.models[call.model].card.usd(call.query.size, 0) if declined else None
+        # To decline, a model has read the prompt, unless it could not even be asked.
+        read = isinstance(error, Declined) and error.kind != "unsent"
+        usd = self.models[call.model].card.usd(call.query.size, 0) if read else 0.0 if declined else None
         self.attempts.append(Attempt(call.model, outcome, seconds, usd, str(error)))
         self.errors[call.model] = error
         if declined:

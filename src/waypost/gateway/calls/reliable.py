@@ -149,7 +149,7 @@ class Reliable:
 
     def _failed(self, error: ModelFailed, probes: tuple[bool, bool], tries: _Tries, *, begun: bool = False) -> float:
         """Note a failure, and how long to wait for the next try; where there is none, the error is raised."""
-        if isinstance(error, Declined):
+        if isinstance(error, Declined) or error.kind == "unsent":
             self._left(probes)
             raise error
         if error.upstream is not None and error.upstream < 500 and error.upstream not in _PASSING | _ACCOUNT:

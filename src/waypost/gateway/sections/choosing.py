@@ -17,7 +17,8 @@ def _router(entry: Entry) -> str | Path:
     if text in ("builtin", "cheapest"):
         return text
     if not entry.path().is_dir():
-        raise entry.error(f"must be builtin, cheapest, or a folder saved by `waypost train`; there is no '{text}'")
+        there = entry.got()
+        raise entry.error(f"must be builtin, cheapest, or a folder saved by `waypost train`; there is no {there}")
     return entry.path()
 
 

@@ -120,7 +120,7 @@ def _settings(kind: str) -> tuple[dict[str, Kind], list[str]]:
 def _name(entry: Entry) -> str:
     name = entry.text()
     if not _NAME.fullmatch(name):
-        raise entry.error(f"must be made of letters, digits and . _ : / @ + -, got '{name}'")
+        raise entry.error(f"must be made of letters, digits and . _ : / @ + -, got {entry.got()}")
     if name == "auto" or name.startswith("auto:"):
         raise entry.error(f"cannot be '{name}': that is how clients ask for the router's choice")
     return name

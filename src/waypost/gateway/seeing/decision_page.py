@@ -12,6 +12,7 @@ from waypost.gateway.wire import Headers
 
 Row = Mapping[str, Any]
 
+_GONE = 499  # the client left
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1f24; --soft: #667080; --line: #e3e6eb; --paper: #fff; --back: #f6f7f9;
   --bar: #4c7dd9; --bad: #b3261e; --good: #1b7f4b }
@@ -87,9 +88,13 @@ def page(row: Row) -> bytes:
 
 
 def _head(row: Row) -> str:
-    served = row["served"]
-    state = "good" if row["status"] == 200 else "bad"
-    title = f"{_text(served)} answered" if served is not None else "Nobody answered"
+    served, status = row["served"], row["status"]
+    state = "good" if status == 200 else "bad"
+    title = "Nobody answered" if served is None else f"{_text(served)} answered"
+    if status == _GONE:
+        title = "The client left before there was an answer" if served is None else f"The client left {_text(served)}"
+    elif served is not None and status != 200:
+        title = f"{_text(served)} broke off"
     return (
         f"<h1>{title}</h1><p>{_text(row['why'])}</p>"
         f'<p class="soft">Decision {_text(row["id"])}, {_text(row["time"])}, '

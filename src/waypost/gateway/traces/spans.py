@@ -52,6 +52,7 @@ _WHY = {
     "garbage": "invalid_response",
     "late": "timeout",
     "rest": "circuit_open",
+    "unsent": "request_not_sent",
 }
 _MOST_KEPT = 20_000  # characters of a text
 _MOST_WHY = 200
