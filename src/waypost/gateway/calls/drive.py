@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
@@ -117,28 +117,11 @@ class Drive:
         start = time.perf_counter()
         traced = self.trace.call(call) if self.trace is not None else None
         stream = self.models[call.model].stream(call.query)
-        held: list[Delta] = []
         try:
-            async for piece in stream:
-                if traced is not None and not traced.first:
-                    traced.begun(piece)
-                if self.showing is None:
-                    if isinstance(piece, Delta):
-                        held.append(piece)
-                        if not says_something(piece):
-                            continue
-                    self.waited += time.perf_counter() - start
-                    self.showing = call.model if held else None
-                    for delta in held:
-                        await show(delta)
-                elif isinstance(piece, Delta):
-                    await show(piece)
-                if isinstance(piece, Answer):
-                    return self._answered(piece, traced)
-            raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
+            answer = await self._shown(call, stream, show, start, traced)
         except BaseException as error:
             answer = self._failed(call, error, start, traced)
-            if self.showing:
+            if self.showing is not None:
                 raise
             self.waited += time.perf_counter() - start
             return answer
@@ -146,6 +129,30 @@ class Drive:
             # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
+        return self._answered(answer, traced)
+
+    async def _shown(
+        self, call: Call, stream: AsyncIterator[Delta | Answer], show: Show, start: float, traced: Traced | None
+    ) -> Answer:
+        held: list[Delta] = []
+        async for piece in stream:
+            if self.showing is not None and isinstance(piece, Delta):
+                await show(piece)
+                continue
+            if traced is not None and not traced.first:
+                traced.begun(piece)
+            if isinstance(piece, Delta):
+                held.append(piece)
+                if not says_something(piece):
+                    continue
+            if self.showing is None:
+                self.waited += time.perf_counter() - start
+                self.showing = call.model if held else None
+                for delta in held:
+                    await show(delta)
+            if isinstance(piece, Answer):
+                return piece
+        raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
 
     def _answered(self, answer: Answer, traced: Traced | None) -> Answer:
         if traced is not None:
