@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import pytest
+
+from waypost import routers
+from waypost.errors import BadConfig
 from waypost.gateway.build import Built, build
 from waypost.gateway.settings import load
+from waypost.routers import LinUCB
+from waypost.types import ModelCard
 
 MODELS = """\
 models:
@@ -44,5 +51,54 @@ async def test_a_new_key_or_another_store_is_a_change(tmp_path):
     assert new.app.serving.models["same"] is not old.app.serving.models["same"]
     assert new.app.serving.models["changed"] is old.app.serving.models["changed"]
     assert new.app.serving.ledger is not old.app.serving.ledger
+    await old.app.close(kept=new.app.parts())
+    await new.app.close()
+
+
+async def test_a_new_model_of_a_provider_that_is_known_shares_its_breaker(tmp_path):
+    config = tmp_path / "waypost.yaml"
+    old = built(config, MODELS)
+    first = "models:\n  - {name: new, kind: openai, base_url: 'http://127.0.0.1:9/v1', api_key: '${KEY}'}"
+    new = built(config, MODELS.replace("models:", first), old)
+    assert new.app.serving.models["new"].provider is old.app.serving.models["same"].provider
+    await old.app.close(kept=new.app.parts())
+    await new.app.close()
+
+
+LEARNS = MODELS.replace("cheapest", "learner").replace("rows.", "other.") + "keys: required\n"
+
+
+@pytest.mark.parametrize("place", ["cache: {redis: '${BAD}'}", "limits: {redis: '${BAD}'}"])
+async def test_what_a_failed_reload_had_made_is_closed_again(tmp_path, place):
+    def threads() -> list[str]:
+        return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("waypost-"))
+
+    routers.save(LinUCB.from_cards({name: ModelCard(name) for name in ("same", "changed")}), tmp_path / "learner")
+    config = tmp_path / "waypost.yaml"
+    old = built(config, MODELS)
+    before = threads()
+    with pytest.raises(BadConfig, match="redis") as told:
+        built(config, LEARNS + place, old, ENV | {"BAD": "redis://127.0.0.1:9/0?socket_timeout=hunter2"})
+    assert "hunter2" not in str(told.value)
+    assert threads() == before
+    new = built(config, LEARNS, old)  # nobody holds the router's folder
+    assert new.app.serving.learning is not None
+    await old.app.close(kept=new.app.parts())
+    await new.app.close()
+
+
+async def test_a_router_that_was_trained_anew_is_not_taken_for_the_one_that_learns(tmp_path):
+    def train(seed: int) -> None:
+        cards = {name: ModelCard(name) for name in ("same", "changed")}
+        routers.save(LinUCB.from_cards(cards, seed=seed), tmp_path / "learner")
+
+    config = tmp_path / "waypost.yaml"
+    train(0)
+    old = built(config, LEARNS)
+    new = built(config, LEARNS + "log_prompts: true", old)
+    assert new.app.serving.learning is old.app.serving.learning
+    train(1)
+    with pytest.raises(BadConfig, match=r"'router' was trained anew.* start the gateway again"):
+        built(config, LEARNS, new)
     await old.app.close(kept=new.app.parts())
     await new.app.close()

@@ -140,3 +140,14 @@ def test_settings_out_of_range_are_refused():
         Pending(most=0)
     with pytest.raises(ValueError, match="max_age"):
         Pending(max_age=0)
+
+
+def test_what_is_written_is_what_was_there_when_it_was_asked_for():
+    pending = Pending()
+    for id in "ab":
+        pending.put(decision(id))
+    lines = pending.lines()
+    pending.take("a", 0.0)
+    pending.put(decision("c"))
+    again = Pending().restore(lines)
+    assert [again.take(id, 1.0)[0] for id in "abc"] == ["taken", "taken", "unknown"]

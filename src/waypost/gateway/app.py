@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from waypost.errors import BadRequest, UnknownModel, nearest, shown
+from waypost.errors import BadRequest, UnknownModel, WaypostError, nearest, shown
 from waypost.gateway.apis import APIS, Api
 from waypost.gateway.apis.messages import COUNT
 from waypost.gateway.ask import AUTO
@@ -215,20 +215,31 @@ class App:
         await send_json(send, 200, {"status": "live"})
 
     async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, body = await self._state()
+        if self.doors.guarded:
+            try:
+                self._caller(scope)
+            except WaypostError:
+                body = {}  # whom it calls, and what is wrong with it, is not for everybody
+        await send_json(send, 200 if status == "ready" else 503, {"status": status, **body})
+
+    async def _state(self) -> tuple[str, dict[str, Any]]:
         if self.readiness.draining:
-            await send_json(send, 503, {"status": "draining", "ready": [], "not_ready": {}})
-            return
+            return "draining", {"ready": [], "not_ready": {}}
         states = await self.readiness.states()
         ready = [name for name, reason in states.items() if reason is None]
         waiting = {name: reason for name, reason in states.items() if reason is not None}
         status = "ready" if ready else "not ready"
-        body = {"status": status, "ready": ready, "not_ready": waiting}
+        body: dict[str, Any] = {"ready": ready, "not_ready": waiting}
+        if self.doors.locked:
+            status = "not ready"
+            body["keys"] = "no key could be read yet, so every request would be refused: the store does not answer"
         if self.serving.drifting is not None and self.serving.drifting.latest is not None:
             body["traffic"] = str(self.serving.drifting.latest)
         shared = self.serving.access.limiter.shared
         if shared is not None and not shared.up:
             body["limits"] = "Redis does not answer: this process keeps limits by itself until it does"
-        await send_json(send, 200 if ready else 503, body)
+        return status, body
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.doors.guarded:

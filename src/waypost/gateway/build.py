@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.callers.doors import doors
 from waypost.gateway.choice.choosing import Choosing
 from waypost.gateway.choice.deciding import Deciding
+from waypost.gateway.choice.drifting import Drifting
 from waypost.gateway.choice.learning import Learning
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.running.pages import Pages
@@ -49,29 +51,27 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         NotInstalled: see `plan`.
     """
     planned = plan(settings, _unchanged(settings, old))
-    tracer = _tracer(settings, old)
-    learning = _learning(settings, planned.chosen, old)
-    try:
+    # What holds nothing before it is opened, and then what has to be closed again if a later part cannot be made.
+    cache, tracer = _cache(settings, old), _tracer(settings, old)
+    going_on = set(map(id, old.app.parts())) if old is not None else set()
+    with ExitStack() as undoing:
+        learning = _learning(settings, planned.chosen, old)
+        if learning is not None and id(learning) not in going_on:
+            undoing.callback(learning.close)
         ledger = _ledger(settings, old)
-    except Exception:
-        if learning is not None and (old is None or learning is not old.app.serving.learning):
-            learning.close()
-        raise
-    try:
+        if id(ledger) not in going_on:
+            undoing.callback(ledger.close)
         entrance = doors(settings, ledger.writer, (old.settings, old.app.doors) if old is not None else None)
-    except Exception:
-        if old is None or ledger is not old.app.serving.ledger:
-            ledger.close()
-        raise
+        undoing.pop_all()
     serving = Serving(
         models=planned.models,
         choosing=_choosing(settings, planned, learning, old),
         profiles=planned.profiles,
         ledger=ledger,
         budgets=planned.budgets,
-        drifting=planned.drifting,
+        drifting=_drifting(settings, planned, old),
         learning=learning,
-        cache=_cache(settings, old),
+        cache=cache,
         lines=RequestLines(settings.logs.requests == "errors") if settings.logs.requests != "off" else None,
         tracer=tracer,
         decides_long=planned.decides_long,
@@ -129,6 +129,20 @@ def _cache(settings: Settings, old: Built | None) -> Cache | None:
     return Cache(settings.cache)
 
 
+def _drifting(settings: Settings, planned: Plan, old: Built | None) -> Drifting | None:
+    """What was seen of the traffic is still to be held against the same calibration, which is of one router only."""
+    drifting, before = planned.drifting, old.app.serving.drifting if old is not None else None
+    if drifting is None or before is None or old is None or _told(old.settings) != _told(settings):
+        return drifting
+    return before.of(drifting.objective)
+
+
+def _told(settings: Settings) -> tuple[object, ...] | None:
+    """What makes a calibration this one and no other."""
+    known = settings.calibration
+    return None if known is None else (known.fingerprint, known.objective, known.reference)
+
+
 def _tracer(settings: Settings, old: Built | None) -> Tracer | None:
     """What traces; whoever sends the spans goes on, and has yet to be opened if it is new."""
     traces = settings.traces
@@ -151,6 +165,11 @@ def _learning(settings: Settings, chosen: Deciding, old: Built | None) -> Learni
     if settings.store is None or settings.calibration is not None:
         return None
     if old is not None and old.app.serving.learning is not None and old.settings.router == folder:
+        if not old.app.serving.learning.teaches(router):
+            raise BadConfig(
+                f"{settings.places['router']}: 'router' was trained anew, and what this gateway has learnt is of the "
+                "one before; start the gateway again, or train into another folder and name that"
+            )
         return old.app.serving.learning
     if settings.server.workers > 1:
         raise BadConfig(

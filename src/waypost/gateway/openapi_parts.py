@@ -104,7 +104,7 @@ _SCHEMAS: Mapping[str, Json] = {
                        attempts=_OBJECTS, stored={"type": "boolean"}),
     "Stored": _object("decision", "stored", decision=_TEXT, stored={"const": True}, learned=_TEXT),
     "Live": _object("status", status={"const": "live"}),
-    "Ready": _object("status", "ready", "not_ready", status={"enum": ["ready", "not ready", "draining"]},
+    "Ready": _object("status", status={"enum": ["ready", "not ready", "draining"]},
                      ready=_TEXTS, not_ready={"type": "object", "additionalProperties": _TEXT}),
     "Document": _object("openapi", "paths", openapi=_TEXT, paths=_OBJECT),
 }  # fmt: skip

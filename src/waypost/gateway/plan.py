@@ -122,6 +122,9 @@ def _trial(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding | Non
 def _models(settings: Settings, made: Mapping[str, Model]) -> dict[str, Model]:
     models: dict[str, Model] = {}
     providers: dict[tuple[object, ...], Breaker] = {}
+    for model in settings.models:
+        if isinstance(known := made.get(model.name), Reliable):
+            providers[_place(model)] = known.provider
     mistakes = Mistakes()
     for model in settings.models:
         if model.missing is None:
@@ -132,15 +135,19 @@ def _models(settings: Settings, made: Mapping[str, Model]) -> dict[str, Model]:
     return models
 
 
+def _place(model: ModelSettings) -> tuple[object, ...]:
+    """What the models of one provider have in common."""
+    return model.kind, model.settings.get("base_url"), model.settings.get("api_key")
+
+
 def _reliable(
     model: ModelSettings, made: Model, settings: ReliabilitySettings, providers: dict[tuple[object, ...], Breaker]
 ) -> Model:
     """A provider's model is tried again and left alone, by a breaker of its own and one of its place and key."""
     if "base_url" not in pool.settings_of(model.kind):
         return made
-    place = (model.kind, model.settings.get("base_url"), model.settings.get("api_key"))
     # Neither address nor key can stand in a metric, so the first of its models names it.
-    provider = providers.setdefault(place, Breaker(f"the provider of {model.name}", settings.breaker))
+    provider = providers.setdefault(_place(model), Breaker(f"the provider of {model.name}", settings.breaker))
     return Reliable(made, Breaker(model.name, settings.breaker), provider, settings)
 
 

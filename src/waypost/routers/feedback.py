@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, Self
 
 import orjson
@@ -113,11 +114,12 @@ class Pending:
             self._expire(now)
             return self.expired
 
-    def lines(self) -> list[bytes]:
-        """What waits and what is settled, as JSON lines, oldest first."""
+    def lines(self) -> Iterator[bytes]:
+        """What waits and what is settled now, as JSON lines, oldest first; they are written as they are taken."""
         with self._lock:
-            settled = [orjson.dumps({"id": id, "settled": verdict}) for id, verdict in self._settled.items()]
-            return settled + [orjson.dumps(asdict(decision)) for decision in self._waiting.values()]
+            settled, waiting = list(self._settled.items()), list(self._waiting.values())
+        yielded = ({"id": id, "settled": verdict} for id, verdict in settled)
+        return map(orjson.dumps, chain(yielded, waiting))
 
     def restore(self, lines: Iterable[bytes | str]) -> Self:
         """Take up what `lines` gave; of an id that is known already nothing changes.

@@ -21,7 +21,8 @@ class KeyRing:
 
     ``load`` gives all keys by digest, as `KeyStore.find_all` does; it is called in a thread, every ``every`` seconds,
     and sooner (but ``least`` seconds after the last time) when a key is asked for that is unknown.  While it fails the
-    keys that are known go on working.  ``loaded`` says whether it has ever succeeded.
+    keys that are known go on working, also those of a ring ``before`` this one on the same store.  ``loaded`` says
+    whether keys have ever been read.
 
     >>> ring = KeyRing(lambda: {"some-digest": Key("k1", "laptop", "some-digest")})
     >>> ring.wait(10), ring.get("some-digest").name, ring.get("another")
@@ -32,14 +33,17 @@ class KeyRing:
     def __init__(
         self,
         load: Callable[[], Mapping[str, Key]],
+        before: KeyRing | None = None,
         *,
         every: float = _EVERY_SECONDS,
         least: float = _LEAST_SECONDS,
     ) -> None:
         self._load = load
         self._every, self._least = every, least
-        self._keys: Mapping[str, Key] = {}
+        self._keys: Mapping[str, Key] = before._keys if before is not None else {}
         self._first = threading.Event()
+        if before is not None and before.loaded:
+            self._first.set()
         self._asked = threading.Event()  # somebody looked for a key that is unknown, or it is the end
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="waypost-keys", daemon=True)

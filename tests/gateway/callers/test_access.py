@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ import anthropic
 import openai
 import pytest
 
-from waypost.store.database import Database
+from waypost.store.database import Database, StoreDown
 from waypost.store.keystore import KeyStore
 from waypost.store.limits import Limits
 
@@ -280,15 +281,19 @@ def test_tokens_of_every_kind_are_paid_at_their_own_price(serve, upstream, secre
     assert [s.account.spent for s in limiter._scopes.values()] == [round(cost * 1e9)]
 
 
-def test_keys_cannot_be_forgotten_where_others_can_reach_the_server(serve, pool) -> None:
+def test_keys_cannot_be_forgotten_where_others_can_reach_the_server(serve, pool, secret) -> None:
     from waypost.errors import BadConfig
 
     with pytest.raises(BadConfig, match=r"listens on 0\.0\.0\.0, where others can reach it"):
         serve(pool("ok") + "\nserver: {port: 0, host: 0.0.0.0}")
     served = serve(pool("ok") + "\nkeys: off\nserver: {port: 0, host: 0.0.0.0}")
     assert b"200" in served.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").split(b"\r\n")[0]
+    key = secret()
     guarded = serve(pool("ok") + "\nkeys: required\nserver: {port: 0, host: 0.0.0.0}")
     assert b"401" in guarded.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").split(b"\r\n")[0]
+    http, ready = guarded.client._client, f"http://127.0.0.1:{guarded.port}/health/ready"
+    assert http.get(ready).json() == {"status": "ready"}
+    assert http.get(ready, headers={"x-api-key": key}).json()["ready"] == ["ok"]
 
 
 def test_with_optional_keys_nobody_may_ask_and_a_wrong_key_may_not(serve, pool, secret) -> None:
@@ -334,3 +339,53 @@ def test_a_redis_that_is_away_is_told_of_and_keeps_nobody_from_serving(serve, po
     ready, metrics = said(redis_url)
     assert "limits" not in ready
     assert "\nwaypost_redis_up 1\n" in metrics
+
+
+def test_nothing_is_ready_as_long_as_no_key_could_be_read(serve, pool) -> None:
+    served = serve(pool("ok", top=REQUIRED) + "\nstore: postgresql://nobody:secret@127.0.0.1:9/none")
+    told = served.client._client.get(f"{served.url}/health/ready")
+    assert told.status_code == 503 and told.json()["status"] == "not ready"
+    assert told.json()["keys"].startswith("no key could be read yet") and told.json()["ready"] == ["ok"]
+
+
+def reload(served, tmp_path: Path, text: str):
+    (tmp_path / "waypost.yaml").write_text(text + "\nserver: {port: 0}\n")
+    return served.gateway.reload()
+
+
+def test_a_reload_knows_the_keys_also_while_the_store_is_away(serve, pool, secret, tmp_path, monkeypatch) -> None:
+    def away(self) -> dict[str, Any]:
+        raise StoreDown("away")
+
+    key = secret()
+    text = pool("ok", top=REQUIRED) + "\nstore: waypost.sqlite"
+    served = serve(text)
+    monkeypatch.setattr(KeyStore, "find_all", away)
+    assert reload(served, tmp_path, text + "\nlog_prompts: true").result(30)
+    with client(served, key) as one:
+        assert ask(one).status_code == 200
+
+
+def test_keys_of_another_store_are_read_before_it_takes_over(serve, pool, secret, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("waypost.gateway.callers.doors._START_SECONDS", 30.0)
+    key = secret()
+    database = Database(tmp_path / "other.sqlite")
+    _, other = KeyStore(database).create("desk")
+    database.close()
+    text = pool("ok", top=REQUIRED)
+    served = serve(text + "\nstore: waypost.sqlite")
+    asked, go_on, find_all = threading.Event(), threading.Event(), KeyStore.find_all
+
+    def slowly(self) -> dict[str, Any]:
+        asked.set()
+        go_on.wait(30)
+        return find_all(self)
+
+    monkeypatch.setattr(KeyStore, "find_all", slowly)
+    done = reload(served, tmp_path, text + "\nstore: other.sqlite")
+    assert asked.wait(30)
+    with client(served, key) as one, client(served, other) as two:
+        assert ask(one).status_code == 200
+        go_on.set()
+        assert done.result(30)
+        assert ask(two).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,25 @@ def test_what_cannot_be_kept_is_refused_at_the_start(settings) -> None:
         settings("limits: {redis: 'http://x'}")
     with pytest.raises(BadConfig, match="Did you mean 'requests_per_minute'"):
         settings("teams: {research: {request_per_minute: 5}}")
+
+
+def test_a_reload_refuses_the_limits_that_a_start_refuses(settings) -> None:
+    free = replace(settings("server: {workers: 2}"), models=())
+    old = doors(free, None)
+    with pytest.raises(BadConfig, match="2 workers would each keep the limits"):
+        doors(settings("server: {workers: 2}\nteams: {research: {parallel: 5}}"), None, (free, old))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:hunter2/x@h:6379", "redis://h:hunter2/0", "http://:hunter2@h", "redis://h/0?socket_timeout=hunter2"],
+)
+def test_an_address_that_is_no_redis_is_refused_without_being_shown(settings, url) -> None:
+    with pytest.raises(BadConfig, match=r"limits.redis.*address of a Redis") as told:
+        doors(settings("limits: {redis: '${URL}'}", {"URL": url}), None)
+    assert "hunter2" not in str(told.value)
+    with pytest.raises(BadConfig, match="holds a password, which never stands in this file"):
+        settings("limits: {redis: 'redis://:hunter2@h'}")
 
 
 def test_limits_go_on_when_the_config_is_read_again(settings) -> None:

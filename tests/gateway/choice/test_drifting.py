@@ -98,6 +98,18 @@ def warnings(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
+def test_what_was_seen_of_the_traffic_goes_on_when_the_config_is_read_again(gateway, calibrated):
+    config = calibrated.with_name("waypost.yaml")
+    with client_of(gateway) as client:
+        client.ask(*prompts((*EASY, *HARD), 200))
+        client.looked()
+        config.write_text(config.read_text() + "\nlog_prompts: true\n")
+        assert gateway.gateway.reload().result(30)
+        assert client.traffic() == "has not drifted: 200 prompts"
+        client.ask(*prompts((*EASY, *HARD), 100))
+        assert gateway.gateway._reloading.built.app.serving.drifting.seen == 300
+
+
 def test_traffic_like_that_of_the_calibration_is_not_called_drifted(gateway, caplog):
     with client_of(gateway) as client:
         assert "waypost_drifted" not in client.get("/metrics")

@@ -72,7 +72,7 @@ class Seeds:
 class Doors:
     """`Access` with what it runs on: ``ring`` finds the keys, ``limiter`` keeps the limits.
 
-    ``guarded`` says that even metrics are told to those only who have a key.
+    ``guarded`` says that even metrics, and who is ready, are told to those only who have a key.
     """
 
     access: Access = field(default_factory=Access)
@@ -90,6 +90,11 @@ class Doors:
         if self.seeds.writer is not None:
             self._seeding = asyncio.create_task(self._seed())
             await asyncio.wait({self._seeding}, timeout=_START_SECONDS)
+
+    @property
+    def locked(self) -> bool:
+        """Whether everybody needs a key, and none could be read yet."""
+        return self.access.identity.keys == "required" and self.ring is not None and not self.ring.loaded
 
     @property
     def parts(self) -> tuple[object, ...]:
@@ -123,16 +128,21 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
     """The doors of a config; limits that are kept in one place go on there, and keys known from the same store.
 
     Raises:
-        BadConfig: keys are asked for and there is no store to keep them in, or the server can be reached from outside
-            and nothing is said of keys.
+        BadConfig: keys are asked for and there is no store to keep them in, the server can be reached from outside
+            and nothing is said of keys, several workers would each keep limits for themselves, or the address of
+            Redis is none.
         NotInstalled: Redis is asked for without its package.
     """
     keys = keys_of(settings)
+    kept_together(settings)
     limiter = _limiter(settings, old)
     ring = None
     if keys != "off" and writer is not None:
-        kept = old[1].ring if old is not None and old[1].seeds.writer is writer else None
-        ring = kept or KeyRing(KeyStore(writer.database).find_all)
+        before = old[1].ring if old is not None and old[0].store == settings.store else None
+        if before is not None and old is not None and old[1].seeds.writer is writer:
+            ring = before
+        else:
+            ring = KeyRing(KeyStore(writer.database).find_all, before)
     # Without anybody who could have a budget there is nothing to read, and the database need not be opened yet.
     paying = keys != "off" or any(model.limits is not None for model in settings.models)
     seeds = Seeds(limiter, writer if paying else None)
@@ -192,7 +202,6 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
     if old is not None and (old[0].limits.redis, old[0].limits.wait_seconds) == (kept.redis, kept.wait_seconds):
         return old[1].limiter
     if kept.redis is None:
-        kept_together(settings)
         return LocalLimiter()
     # Here and not above: a package that not everybody has.
     from waypost.errors import NotInstalled
@@ -202,3 +211,9 @@ def _limiter(settings: Settings, old: tuple[Settings, Doors] | None) -> Limiter:
         return RedisLimiter(kept.redis.reveal(), wait=kept.wait_seconds)
     except ModuleNotFoundError:
         raise NotInstalled("limits are to be kept in Redis, which needs pip install 'waypost[redis]'") from None
+    except ValueError:
+        # Without the address: it may hold a password.
+        raise BadConfig(
+            f"{settings.places['limits']}: 'limits.redis' is no address of a Redis; give one like "
+            "redis://127.0.0.1:6379/0"
+        ) from None

@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -38,6 +39,15 @@ class Drifting:
     _recent: deque[Row] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _since: int = 0
     _look: asyncio.Future[Drift] | None = None
+
+    @property
+    def seen(self) -> int:
+        """How many decisions the next look takes."""
+        return len(self._recent)
+
+    def of(self, objective: Objective) -> Self:
+        """The same watch, for decisions by an equal objective of another reading of the config."""
+        return replace(self, objective=objective)
 
     def put(self, decision: Decision, objective: Objective | None, prompt: str) -> None:
         """Count a decision if it was made by the calibrated trade-off and no other; the text is not kept."""

@@ -14,7 +14,7 @@ import logging
 import os
 import shutil
 import threading
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
@@ -74,6 +74,10 @@ class Learning:
         learning.save()
         return learning
 
+    def teaches(self, router: Online) -> bool:
+        """Whether a router that was read anew is the one that learns here, as it was before it learnt."""
+        return _same(self.router, router)
+
     def wait(self, exchange: Exchange) -> None:
         """Let an exchange wait for its feedback, if the router made the choice and the answer came."""
         served = exchange.served
@@ -93,7 +97,7 @@ class Learning:
         )
         with self._lock:
             try:
-                self._write(orjson.dumps(asdict(waiting)))
+                self._write(orjson.dumps(waiting))
             except OSError as error:
                 # The answer is out and good.  A decision that no journal knows must not wait: its outcome would be
                 # acknowledged and yet be lost in a crash.
@@ -150,6 +154,7 @@ class Learning:
             draft.mkdir()
             journal = (draft / _JOURNAL).open("ab", buffering=0)
             with self._lock:
+                # Copies and references: what takes time is done when requests need not wait for it.
                 still, lines = self.router.snapshot(), self.pending.lines()
                 self._journals.append(journal)
             try:

@@ -91,6 +91,7 @@ class Reloading:
             try:
                 settings = await asyncio.to_thread(self._again)
                 built = await asyncio.to_thread(self._build, settings)
+                await self._open(built)
             except (WaypostError, OSError) as error:
                 _log.error("the config was not reloaded, and the old one goes on: %s", error)
                 for other in getattr(error, "others", ()):
@@ -112,6 +113,17 @@ class Reloading:
         )
         return build(replace(settings, server=server), self.built)
 
+    async def _open(self, built: Built) -> None:
+        """Let the new parts connect before they serve: a good key must not be refused because none was read yet."""
+        try:
+            await built.app.open()
+        except BaseException:
+            await built.app.close(kept=self._living())
+            raise
+
+    def _living(self) -> list[object]:
+        return [part for one in (self._current, *self._old) for part in one.built.app.parts()]
+
     def _take_over(self, built: Built) -> None:
         before = self.built
         # It may have begun to end while the new parts were made.
@@ -119,9 +131,6 @@ class Reloading:
         if built.settings.logs != before.settings.logs:
             configure(built.settings.logs)
         built.app.readiness.start()
-        task = asyncio.create_task(built.app.open())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         old, self._current = self._current, Generation(built)
         self._old.append(old)
         if not old.under_way:
@@ -136,8 +145,7 @@ class Reloading:
 
     async def _close(self, old: Generation) -> None:
         self._old.remove(old)
-        living = [generation for generation in (self._current, *self._old) if generation is not old]
-        await old.built.app.close(kept=[part for one in living for part in one.built.app.parts()])
+        await old.built.app.close(kept=self._living())
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

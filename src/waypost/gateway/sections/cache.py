@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from waypost.encoders import named
 from waypost.errors import BadInput
 from waypost.gateway.entry import Entry
-from waypost.gateway.sections.kinds import FLAG, TEXT, Kind, number, section, setting, whole_number
+from waypost.gateway.sections.kinds import FLAG, REDIS, TEXT, Kind, number, section, setting, whole_number
 from waypost.pool.secret import Secret
 
 
@@ -17,17 +16,6 @@ def _encoder(entry: Entry) -> str:
         return named(entry.text()).name
     except BadInput as error:
         raise entry.error(f"names {error}") from None
-
-
-def _redis(entry: Entry) -> Secret:
-    text = entry.text()
-    try:
-        password = urlsplit(text).password
-    except ValueError:
-        raise entry.error("must be a URL like redis://127.0.0.1:6379/0, or a variable like ${REDIS_URL}") from None
-    if password is not None and not entry.names:
-        raise entry.error("holds a password, which never stands in this file; use a variable like ${REDIS_URL}")
-    return Secret(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +34,7 @@ class CacheSettings:
 
     seconds: float = setting(number(1), "How long an answer is kept.", 3600.0)
     max_bytes: int = setting(whole_number(10_000), "Most memory for answers.", 100_000_000)
-    redis: Secret | None = setting(Kind(_redis, TEXT.schema), "URL of a Redis that keeps the answers instead.", None)
+    redis: Secret | None = setting(REDIS, "URL of a Redis that keeps the answers instead.", None)
     semantic: SemanticSettings | None = setting(
         section(SemanticSettings), "Answer too what says the same in other words.", None
     )

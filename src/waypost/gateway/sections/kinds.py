@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from waypost.errors import BadConfig
 from waypost.gateway.entry import Entry
 from waypost.pool.secret import Secret
 
+_REDIS = ("redis", "rediss", "unix")
 REFERENCE = {"$ref": "#/definitions/reference"}
 # What a reference to the environment looks like, in every schema that is made of the kinds here.
 DEFINITIONS = {"reference": {"type": "string", "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"}}
@@ -176,9 +178,24 @@ def _secret(entry: Entry) -> Secret:
     return Secret(entry.text())
 
 
+def _redis(entry: Entry) -> Secret:
+    text = entry.text()
+    try:
+        # A port that is no number is found when it is asked for; part of a password may stand in its place.
+        scheme, password, _ = (url := urlsplit(text)).scheme, url.password, url.port
+    except ValueError:
+        scheme, password = "", None
+    if scheme not in _REDIS:
+        raise entry.error("must be the address of a Redis, like redis://127.0.0.1:6379/0, or a variable that holds it")
+    if password is not None and not entry.names:
+        raise entry.error("holds a password, which never stands in this file; use a variable like ${REDIS_URL}")
+    return Secret(text)
+
+
 TEXT = Kind(Entry.text, {"type": "string", "minLength": 1})
 FLAG = Kind(Entry.flag, {"anyOf": [{"type": "boolean"}, REFERENCE]})
 DAY = Kind(Entry.day, {"anyOf": [{"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}, REFERENCE]})
 PATH = Kind(Entry.path, TEXT.schema)
 # Only ever a reference: what is in the file is in every backup and diff of it.
 SECRET = Kind(_secret, REFERENCE)
+REDIS = Kind(_redis, TEXT.schema)

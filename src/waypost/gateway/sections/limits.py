@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from waypost.gateway.entry import Entry
 from waypost.gateway.sections.kinds import (
-    TEXT,
+    REDIS,
     Kind,
     described,
     named,
@@ -23,19 +23,11 @@ from waypost.pool.secret import Secret
 from waypost.store.limits import Limits, Period
 
 _KEYS = ("required", "optional", "off")
-_REDIS = ("redis://", "rediss://", "unix://")
 
 
 def _keys(entry: Entry) -> str:
     # In YAML, off is a way to write false.
     return "off" if entry.value is False else entry.one_of(_KEYS)
-
-
-def _redis(entry: Entry) -> Secret:
-    url = entry.text()
-    if not url.startswith(_REDIS):
-        raise entry.error("must be the address of a Redis, like redis://127.0.0.1:6379/0, or a variable that holds it")
-    return Secret(url)
 
 
 _FIELDS: Mapping[str, tuple[Kind, str]] = {
@@ -57,9 +49,7 @@ KEYS = Kind(_keys, {"anyOf": [{"enum": list(_KEYS)}, {"const": False}]})
 class LimiterSettings:
     """Where limits are kept, and what is assumed of a call before it is made."""
 
-    redis: Secret | None = setting(
-        Kind(_redis, TEXT.schema), "Address of a Redis on which several gateways keep limits together.", None
-    )
+    redis: Secret | None = setting(REDIS, "Address of a Redis on which several gateways keep limits together.", None)
     wait_seconds: float = setting(
         number(least=0.01, most=10.0), "The longest that a request waits for Redis before it goes on without.", 0.25
     )
