@@ -229,7 +229,7 @@ def _others() -> Json:
     chat_required, chat_fields = _ASKED["chat"]
     chat = {"type": "object", "required": list(chat_required), "properties": chat_fields}
     id = {"name": "id", "in": "path", "required": True, "schema": {**_TEXT, "pattern": "^[0-9a-f]{24}$"}}
-    named = {"name": "id", "in": "path", "required": True, "schema": {**_TEXT, "minLength": 1}}
+    named = {"name": "id", "in": "path", "required": True, "schema": {**_TEXT, "pattern": "^[A-Za-z0-9._:/@+-]+$"}}
     model = _plain("model", "Tell of one model.", "Model", None, {"404": _error("Error", 404)})
     one = _plain("decision", "Tell one decision.", "Decided", None, {"404": _error("Error", 404)})
     one["responses"]["200"]["content"]["text/html"] = {"schema": _TEXT}  # for browsers, which ask for it
