@@ -85,6 +85,18 @@ def promise_batch_equals_one_by_one(make: Make) -> None:
     _require(router.predict([]).quality_NM.shape == (0, len(batch.models)), "an empty batch must give no rows")
 
 
+def promise_expecting_is_predicting_without_the_spread(make: Make) -> None:
+    """A router that has ``expect`` expects there what it predicts, of one prompt and of many."""
+    router = make().fit(_table())
+    expect = getattr(router, "expect", None)
+    if expect is None:
+        return
+    for prompts in (_PROMPTS, _PROMPTS[:1]):
+        batch = router.predict(prompts)
+        _equal(expect(prompts)._replace(spread_NM=batch.spread_NM), batch, 0.0)
+    _raises(BadInput, "empty", lambda: expect([" "]))
+
+
 def promise_input_is_not_mutated(make: Make) -> None:
     """Neither the table nor the list of prompts is changed, and predicting changes nothing."""
     table, prompts = _table(), list(_PROMPTS)

@@ -373,6 +373,11 @@ class Strategy(Protocol):
 class Chooser(Protocol):
     """The trade-off: turns a prediction into a decision (`waypost.objective.Objective` is one)."""
 
+    @property
+    def risk(self) -> float:
+        """What the router's doubt costs; at zero the prediction may come without it (NaN)."""
+        ...
+
     def choose(self, prediction: Prediction, cards: Mapping[str, ModelCard], query: Query, router: str) -> Decision:
         """The decision for a prediction of one prompt."""
         ...

@@ -144,6 +144,8 @@ def test_more_than_the_limit_at_once_is_refused_and_told_when_to_come_back(serve
         chat.create(model="auto", messages=HELLO)
     assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
     assert [line for line in caplog.messages if "overloaded" in line] == ["request api=chat status=503 code=overloaded"]
+    with pytest.raises(openai.InternalServerError, match="1 requests are under way"):
+        served.client.post("/explain", body={"model": "auto", "messages": HELLO}, cast_to=object)
     upstream.go_on.set()
     list(stream)
     assert list(chat.create(model="auto", messages=HELLO, stream=True)), "there is room again"

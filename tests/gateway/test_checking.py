@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from waypost.gateway.checking import check
+from waypost.pool.arithmetic import Arithmetic
 
 MODEL = "models:\n  - {name: sums, kind: arithmetic}\n"
 
@@ -89,6 +91,42 @@ def test_who_may_ask_is_checked_before_a_start_would_refuse_it(findings, text, s
     ((level, found),) = findings(f"{MODEL}router: cheapest\n{text}\n")
     assert level == "error"
     assert says in found
+
+
+def test_a_model_that_takes_its_time_is_awaited_and_then_closed(findings, monkeypatch):
+    """It is not called broken for being slow, and is not closed under a question."""
+    asked: list[str] = []
+
+    async def slowly(self) -> None:
+        asked.append("asked")
+        await go_on.wait()
+        asked.append("answered")
+
+    async def close(self) -> None:
+        asked.append("closed")
+
+    async def at_once(tasks, **options):
+        go_on.set()
+        return await wait(tasks, **options)
+
+    go_on, wait = asyncio.Event(), asyncio.wait
+    monkeypatch.setattr(Arithmetic, "ready", slowly)
+    monkeypatch.setattr(Arithmetic, "close", close)
+    monkeypatch.setattr("waypost.gateway.running.readiness._WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("waypost.gateway.running.readiness.asyncio.wait", at_once)
+    assert findings(MODEL + "router: cheapest", connect=True) == []
+    assert asked == ["asked", "answered", "closed"]
+
+
+def test_redis_is_asked_for_a_word(findings, redis_url, tmp_path):
+    dead = f"unix://{tmp_path}/nobody.sock"
+    text = MODEL + f"router: cheapest\nlimits: {{redis: '{redis_url}'}}\ncache: {{redis: '{dead}'}}"
+    assert findings(text) == []
+    ((level, says),) = findings(text, connect=True)
+    assert level == "error"
+    assert says.startswith("line 5: 'cache.redis' does not answer: Error 2 connecting to ")
+    ((level, says),) = findings(text.replace(redis_url, dead).replace(f"cache: {{redis: '{dead}'}}", ""), connect=True)
+    assert says.startswith("line 4: 'limits.redis' does not answer")
 
 
 def test_models_are_asked_and_the_store_is_opened_only_when_told_to(findings, tmp_path):

@@ -61,9 +61,9 @@ def test_a_bad_k_is_refused():
 def test_k_is_chosen_on_some_rows_of_a_large_table(monkeypatch):
     left_out, estimate = [], knn._estimate
 
-    def counted(table, near, similarity):
+    def counted(table, near, similarity, doubt):
         left_out.append(len(similarity))
-        return estimate(table, near, similarity)
+        return estimate(table, near, similarity, doubt)
 
     monkeypatch.setattr(knn, "_estimate", counted)
     KNN().fit(example_table(300))

@@ -239,3 +239,24 @@ def test_the_head_reads_each_fact_of_an_answer(fact):
         return head.revise("Question 201", answer).answered.quality_NM[0, 0]
 
     assert expected(True) > 0.7 > 0.3 > expected(False)
+
+
+def test_a_router_is_asked_for_its_doubt_only_where_that_has_a_weight():
+    asked = []
+
+    class Doubting:
+        models = ("a", "b")
+
+        def predict(self, prompts):
+            asked.append("predict")
+            return Prediction(self.models, np.array([[0.9, 0.8]]), *[np.zeros((1, 2))] * 2, np.array([[0.5, 0.0]]))
+
+        def expect(self, prompts):
+            asked.append("expect")
+            return Prediction(self.models, np.array([[0.9, 0.8]]), *[np.zeros((1, 2))] * 2, np.full((1, 2), np.nan))
+
+    router, cards = Doubting(), {name: ModelCard(name) for name in "ab"}
+    query = Query.of("Hi")
+    assert Single(router, cards).decide(query, Objective()).model == "a"
+    assert Single(router, cards).decide(query, Objective(risk=1.0)).model == "b"
+    assert asked == ["expect", "predict"]

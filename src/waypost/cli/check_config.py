@@ -12,7 +12,9 @@ from waypost.cli import output
 
 def check_config(
     config: Annotated[Path | None, typer.Argument(help="A config; else ./waypost.yaml or the embedded one.")] = None,
-    connect: Annotated[bool, typer.Option("--connect", help="Ask the models and open the store too.")] = False,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Ask the models and Redis, and open the store too.")
+    ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config instead.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Report as one JSON object a finding.")] = False,
 ) -> None:

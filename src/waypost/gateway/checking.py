@@ -17,8 +17,12 @@ from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.running.workers import divided
 from waypost.gateway.settings import Settings, load
 from waypost.gateway.storing import writer
+from waypost.pool.secret import Secret
 from waypost.store.limits import Period
 
+# A model that is loaded from a slow disk is not broken, and each question has time limits of its own.
+_PATIENCE_SECONDS = 300.0
+_REDIS_SECONDS = 5.0
 _PERIOD_DAYS: Mapping[Period, float] = {"day": 1, "week": 7, "month": 31, "total": math.inf}
 
 
@@ -33,8 +37,8 @@ class Finding:
 def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: bool = False) -> list[Finding]:
     """What is wrong with a config, as far as it can be said at once, and what looks wrong.
 
-    Nothing is called, opened or written, unless ``connect``: then the models are asked whether they are ready, and
-    the store is opened.
+    Nothing is called, opened or written, unless ``connect``: then the models are asked whether they are ready, however
+    long that takes, the store is opened, and Redis is asked for a word.
     """
     try:
         settings = load(path, env)
@@ -121,6 +125,10 @@ def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
             _open_store(settings)
         except WaypostError as error:
             yield f"{settings.places['store']}: 'store' cannot be used: {error}"
+    redis = {"limits": settings.limits.redis, "cache": settings.cache.redis if settings.cache is not None else None}
+    for section, url in redis.items():
+        if url is not None and (problem := asyncio.run(_silent(url))) is not None:
+            yield f"{settings.places[section]}: '{section}.redis' does not answer: {problem}"
 
 
 def _open_store(settings: Settings) -> None:
@@ -133,7 +141,32 @@ def _open_store(settings: Settings) -> None:
 
 
 async def _states(planned: Plan) -> Mapping[str, str | None]:
+    readiness = Readiness(planned.models)
     try:
-        return await Readiness(planned.models).states()
+        return await readiness.states(_PATIENCE_SECONDS)
     finally:
+        await readiness.close()
         await asyncio.gather(*(model.close() for model in planned.models.values()))
+
+
+async def _silent(url: Secret) -> str | None:
+    """Why a Redis says nothing; nothing of its address is told, which may hold a password."""
+    try:
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+    except ModuleNotFoundError:
+        return "it needs pip install 'waypost[redis]'"
+    try:
+        client = Redis.from_url(url.reveal())
+    except ValueError:
+        return "it is no address of a Redis; give one like redis://127.0.0.1:6379/0"
+    try:
+        async with asyncio.timeout(_REDIS_SECONDS):
+            await client.ping()
+    except TimeoutError:
+        return f"no word in {_REDIS_SECONDS:g} s"
+    except (RedisError, OSError) as error:
+        return str(error)
+    finally:
+        await client.aclose()
+    return None

@@ -96,7 +96,7 @@ class Serving:
             clock = time.perf_counter()
             asked = self._asked(api, caller, scope["headers"], body)
             visit = await self.access.enter(caller, asked)
-            exchange = await self._begun(asked, visit, scope["headers"])
+            exchange = await self._begun(self._solved(asked), visit, scope["headers"])
             exchange.clock = clock
             exchange.drive.trace = trace
         except Exception as error:
@@ -146,23 +146,36 @@ class Serving:
         return tokens
 
     async def explain(self, scope: Scope, receive: Receive) -> dict[str, Any]:
-        """What would become of a chat request, which is neither counted nor logged, and calls nobody.
+        """What would become of a chat request, which is not logged and calls nobody; for limits it is a request.
 
         Raises:
             WaypostError: what the request itself would be told.
             ClientGone: the client left before its request was read.
         """
-        caller = self.access.caller(scope["headers"])
-        body = await read_body(receive, self.max_body_bytes)
-        asked = self._asked(CHAT, caller, scope["headers"], body)
-        choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
-        return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
+        visit = None
+        self._take_place(CHAT.name, CHAT.path, None)
+        try:
+            caller = self.access.caller(scope["headers"])
+            body = await read_body(receive, self.max_body_bytes)
+            asked = self._asked(CHAT, caller, scope["headers"], body)
+            visit = await self.access.enter(caller, asked)
+            asked = self._solved(asked)
+            choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
+            return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
+        finally:
+            self.metrics.in_flight -= 1
+            if visit is not None:
+                visit.leave()
 
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
         asked = self.access.kept_to_models(asked, caller, self.models)
         speaking.check(asked.query, asked.model if asked.objective is None else None, self.models, caller.may_call)
-        if asked.objective is None:
+        return asked
+
+    def _solved(self, asked: Ask) -> Ask:
+        """With its budget as a weight, which may take a while, and so is for those only who were let in."""
+        if asked.objective is None or asked.objective.budget is None:
             return asked
         return replace(asked, objective=self.budgets.solved(asked.objective))
 

@@ -128,13 +128,22 @@ class Domain:
 
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """Mix the domains' means by their probability."""
+        share_NG, values_NK = self._values(prompts)
+        mean_NM = values_NK[:, : len(self.models)]
+        second_NM = share_NG @ (np.square(self.means_GM) + np.square(self.errors_GM))
+        spread_NM = np.sqrt(np.maximum(second_NM - np.square(mean_NM), 0))
+        return prediction(self.models, values_NK, spread_NM)
+
+    def expect(self, prompts: Sequence[str]) -> Prediction:
+        """`predict` without the spread."""
+        return prediction(self.models, self._values(prompts)[1], None)
+
+    def _values(self, prompts: Sequence[str]) -> tuple[Floats, Floats]:
+        """The domains' probabilities, and what they make of their means."""
         check_prompts(self.models, prompts)
         features_ND = features(self.encoder, prompts)
         share_NG = self._probabilities(features_ND)
-        mean_NM = share_NG @ self.means_GM
-        second_NM = share_NG @ (np.square(self.means_GM) + np.square(self.errors_GM))
-        spread_NM = np.sqrt(np.maximum(second_NM - np.square(mean_NM), 0))
-        return prediction(self.models, np.hstack([mean_NM, self.costs(features_ND)]), spread_NM)
+        return share_NG, np.hstack([share_NG @ self.means_GM, self.costs(features_ND)])
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -99,10 +100,17 @@ class KNN:
 
     def predict(self, prompts: Sequence[str]) -> Prediction:
         """Look up each prompt's neighbours."""
+        return self._found(prompts, doubt=True)
+
+    def expect(self, prompts: Sequence[str]) -> Prediction:
+        """`predict` without the spread."""
+        return self._found(prompts, doubt=False)
+
+    def _found(self, prompts: Sequence[str], doubt: bool) -> Prediction:
         check_prompts(self.models, prompts)
         vectors_ND = self.encoder.encode(prompts)
-        found = _looked_up(self.known, self.chosen_k, vectors_ND)
-        return prediction(self.models, *self.added.beside(found, vectors_ND, _alone))
+        found = _looked_up(self.known, self.chosen_k, vectors_ND, doubt)
+        return prediction(self.models, *self.added.beside(found, vectors_ND, partial(_alone, doubt=doubt)))
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:
@@ -110,40 +118,41 @@ class KNN:
         return [{}, {"k": 10}]
 
 
-def _alone(own: Memory, ks: Ks, queries_ND: Vectors) -> Estimate:
+def _alone(own: Memory, ks: Ks, queries_ND: Vectors, doubt: bool) -> Estimate:
     """What one added model's own rows say."""
-    return _looked_up(own, ks[0], queries_ND)
+    return _looked_up(own, ks[0], queries_ND, doubt)
 
 
-def _looked_up(known: Memory, k: int, queries_ND: Vectors) -> Estimate:
-    """Kernel means (N, 3M) and standard errors of quality (N, M)."""
+def _looked_up(known: Memory, k: int, queries_ND: Vectors, doubt: bool) -> Estimate:
+    """Kernel means (N, 3M) and standard errors of quality (N, M), which are NaN without ``doubt``."""
     n, m = len(queries_ND), len(known.means_K) // 3
     if n <= _BLOCK:
-        return _estimate(known, *known.near(queries_ND, k))
+        return _estimate(known, *known.near(queries_ND, k), doubt)
     values_NK, spread_NM = np.empty((n, 3 * m)), np.empty((n, m))
     for start in range(0, n, _BLOCK):
         block = slice(start, start + _BLOCK)
-        values_NK[block], spread_NM[block] = _estimate(known, *known.near(queries_ND[block], k))
+        values_NK[block], spread_NM[block] = _estimate(known, *known.near(queries_ND[block], k), doubt)
     return values_NK, spread_NM
 
 
-def _estimate(known: Memory, near_Bk: NDArray[np.intp], similarity_Bk: Vectors) -> Estimate:
+def _estimate(known: Memory, near_Bk: NDArray[np.intp], similarity_Bk: Vectors, doubt: bool) -> Estimate:
     """Kernel means (B, 3M) and standard errors of quality (B, M) from neighbours, nearest first."""
     means_K, m, k = known.means_K, len(known.means_K) // 3, near_Bk.shape[1]
     gap_Bk = 1 - similarity_Bk  # d^2 / 2 for unit vectors
     width_B1 = np.maximum(gap_Bk[:, -1:], 1e-6) * (1 + 1 / k)
-    kernel_Bk = (1 - gap_Bk / width_B1) * known.weight_N[near_Bk]
+    kernel_Bk = (1 - gap_Bk / width_B1) * known.weight_N.take(near_Bk)
     kernel_Bk /= np.maximum(kernel_Bk.max(axis=1, keepdims=True), 1e-12)
-    sums_BkS = known.sums_NS[near_Bk]
+    sums_BkS = known.sums_NS.take(near_Bk, axis=0)
     sums_BS = _weighted(kernel_Bk, sums_BkS).astype(np.float64)
-    values_BK, total_BK, squares_BM = np.split(sums_BS, (3 * m, 6 * m), axis=1)
-    mean_BK = (values_BK + _PRIOR * np.nan_to_num(means_K)) / (total_BK + _PRIOR)
-    mean_BK[:, np.isnan(means_K)] = np.nan
+    total_BK = sums_BS[:, 3 * m : 6 * m] + _PRIOR
+    mean_BK = (sums_BS[:, : 3 * m] + _PRIOR * means_K) / total_BK  # NaN where nothing is known, as the means are
+    if not doubt:
+        return mean_BK, np.full((len(mean_BK), m), np.nan)
     # The prior is one row of quality 0 or 1 drawn at the mean, so it adds its mean to the squares as well.
-    second_BM = (squares_BM + _PRIOR * means_K[:m]) / (total_BK[:, :m] + _PRIOR)
+    second_BM = (sums_BS[:, 6 * m :] + _PRIOR * means_K[:m]) / total_BK[:, :m]
     rows_BM = _weighted(np.square(kernel_Bk), sums_BkS[:, :, 3 * m : 4 * m]) + _PRIOR
     error_BM = np.maximum(second_BM - np.square(mean_BK[:, :m]), 0) * rows_BM
-    return mean_BK, np.sqrt(error_BM) / (total_BK[:, :m] + _PRIOR)
+    return mean_BK, np.sqrt(error_BM) / total_BK[:, :m]
 
 
 def _choose_k(known: Memory) -> int:
@@ -162,7 +171,7 @@ def _choose_k(known: Memory) -> int:
         report(start, len(queries), "choosing k")
         near_Bk, similarity_Bk = others(*known.near(known.vectors_ND[rows], candidates[-1] + 1), rows)
         for c, k in enumerate(candidates):
-            mean_BK, _ = _estimate(known, near_Bk[:, :k], similarity_Bk[:, :k])
+            mean_BK, _ = _estimate(known, near_Bk[:, :k], similarity_Bk[:, :k], doubt=False)
             expected_BM = _lead(mean_BK[:, :m], known_NM[rows])
             errors[c] += np.square(expected_BM - lead_NM[rows]).sum(axis=1) @ known.weight_N[rows]
     return candidates[int(errors.argmin())]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
 from waypost.routers.parts.features import features
-from waypost.routers.parts.linear import features_of, fit_heads
+from waypost.routers.parts.linear import features_of, fit_heads, unscaled
 from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
 
@@ -60,7 +60,8 @@ class Ridge:
         features_ND = features_of(table.prompts, partial(features, self.encoder))
         fit = fit_heads(features_ND, table.values_NK, table.weight_N, dim=self.encoder.dim, alpha=self.alpha)
         self.models, self.trained_on = table.models, outcomes.fingerprint
-        vars(self).pop("_product", None)
+        for folded in ("_heads", "_roots"):
+            vars(self).pop(folded, None)
         self.center_D, self.scale_D, self.heads_DK, self.bias_K = fit[:4]
         self.sigma_M = fit.sigma_K[:m]
         values_D, vectors_DD = np.linalg.eigh(fit.gram_DD)
@@ -69,21 +70,32 @@ class Ridge:
         return self
 
     def predict(self, prompts: Sequence[str]) -> Prediction:
-        """One matrix product for all models."""
-        check_prompts(self.models, prompts)
-        product_DX, shift_X = self._product
-        found_NX = features(self.encoder, prompts).astype(np.float32) @ product_DX + shift_X
-        rooted_ND = found_NX[:, len(self.bias_K) :]
+        """One matrix product for all models, and one for the doubt."""
+        x_ND, values_NK = self._values(prompts)
+        roots_DD, shift_D = self._roots
+        rooted_ND = x_ND @ roots_DD + shift_D
         spread_NM = np.sqrt(np.vecdot(rooted_ND, rooted_ND))[:, None] * self.sigma_M
-        return prediction(self.models, found_NX[:, : len(self.bias_K)], spread_NM)
+        return prediction(self.models, values_NK, spread_NM)
+
+    def expect(self, prompts: Sequence[str]) -> Prediction:
+        """`predict` without the spread, which takes most of its memory."""
+        return prediction(self.models, self._values(prompts)[1], None)
+
+    def _values(self, prompts: Sequence[str]) -> tuple[NDArray[np.float32], Floats]:
+        """Features as they come, and the heads' estimates."""
+        check_prompts(self.models, prompts)
+        x_ND = features(self.encoder, prompts).astype(np.float32)
+        heads_DK, shift_K = self._heads
+        return x_ND, x_ND @ heads_DK + shift_K
 
     @cached_property
-    def _product(self) -> tuple[NDArray[np.float32], Floats]:
-        """Heads and roots side by side, and what to add, for features as they come: centred and scaled already."""
-        both_DX = np.hstack([self.heads_DK, self.roots_DD]) / self.scale_D[:, None]
-        shift_X = -self.center_D @ both_DX
-        shift_X[: len(self.bias_K)] += self.bias_K
-        return both_DX.astype(np.float32), shift_X
+    def _heads(self) -> tuple[NDArray[np.float32], Floats]:
+        heads_DK, shift_K = unscaled(self.center_D, self.scale_D, self.heads_DK)
+        return heads_DK, shift_K + self.bias_K
+
+    @cached_property
+    def _roots(self) -> tuple[NDArray[np.float32], Floats]:
+        return unscaled(self.center_D, self.scale_D, self.roots_DD)
 
     @classmethod
     def examples(cls) -> list[dict[str, object]]:

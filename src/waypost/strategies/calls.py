@@ -35,12 +35,16 @@ def in_order(query: Query, models: Sequence[str]) -> Run:
     return answer
 
 
-def predict(router: Predictor, query: Query, cards: Mapping[str, ModelCard]) -> Prediction:
+def predict(router: Predictor, query: Query, cards: Mapping[str, ModelCard], risk: float) -> Prediction:
     """What a router expects for a query's last user turn, and what the turns before it cost to read.
+
+    Where ``risk`` has no weight, a router that has `expect` is spared to say how far it may be off.
 
     Raises:
         BadInput: that turn has no text.
     """
-    if not query.text.strip():
+    text = query.text
+    if not text.strip():
         raise BadInput("the last user message has no text to route on; name a model instead of 'auto'")
-    return with_history(router.predict([query.text]), cards, query)
+    expect = router.predict if risk else getattr(router, "expect", router.predict)
+    return with_history(expect([text]), cards, query)

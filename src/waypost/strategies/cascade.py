@@ -42,7 +42,7 @@ class Cascade:
             BadInput: the last user turn has no text.
             NoModelLeft: the constraints removed every model.
         """
-        decision = objective.choose(predict(self.head, query, self.cards), self.cards, query, self.name)
+        decision = objective.choose(predict(self.head, query, self.cards, objective.risk), self.cards, query, self.name)
         dearest = float("inf")
 
         def cost(model: str) -> tuple[float, str]:

@@ -41,7 +41,9 @@ class Exploring:
             BadInput: the last user turn has no text.
             NoModelLeft: the constraints removed every model.
         """
-        return objective.choose(predict(self.router, query, self.cards), self.cards, query, name_of(self.router))
+        return objective.choose(
+            predict(self.router, query, self.cards, objective.risk), self.cards, query, name_of(self.router)
+        )
 
     def explore(self, query: Query, objective: Objective, seed: int) -> Decision:
         """A model drawn by the router's probabilities first, then the others by expectation.

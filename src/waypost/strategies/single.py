@@ -36,7 +36,9 @@ class Single:
             BadInput: the last user turn has no text.
             NoModelLeft: the constraints removed every model.
         """
-        return objective.choose(predict(self.router, query, self.cards), self.cards, query, name_of(self.router))
+        return objective.choose(
+            predict(self.router, query, self.cards, objective.risk), self.cards, query, name_of(self.router)
+        )
 
     def run(self, query: Query, decision: Decision) -> Run:
         """Yield one call at a time, best first; the last answer is returned even when it is a failure."""

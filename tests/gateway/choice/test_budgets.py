@@ -114,3 +114,17 @@ def test_what_is_wrong_with_a_request_keeps_its_kind(error, told):
 
     with pytest.raises(told):
         Budgets(solve).solved(Objective(budget=1.0))
+
+
+def test_what_cannot_be_kept_is_tried_once_and_told_each_time():
+    tried = []
+
+    def never(objective):
+        tried.append(objective)
+        raise BadInput("the cheapest choices cost more")
+
+    budgets = Budgets(never)
+    for _ in range(3):
+        with pytest.raises(BadRequest, match="cannot be kept: the cheapest choices cost more"):
+            budgets.solved(Objective(budget=1e-9))
+    assert len(tried) == 1

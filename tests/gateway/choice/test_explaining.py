@@ -7,6 +7,10 @@ from typing import Any
 import openai
 import pytest
 
+from waypost.store.database import Database
+from waypost.store.keystore import KeyStore
+from waypost.store.limits import Limits
+
 
 def explain(served, model: str, messages: list[Any]) -> Any:
     return served.client.post("/explain", body={"model": model, "messages": messages}, cast_to=object)
@@ -51,3 +55,16 @@ def test_it_is_for_those_who_may_ask(serve, pool) -> None:
     served = serve(pool("ok", top="router: cheapest\nkeys: required"))
     with pytest.raises(openai.AuthenticationError):
         explain(served, "auto", [{"role": "user", "content": "Hi"}])
+
+
+def test_it_counts_against_the_limits_of_a_key(serve, pool, tmp_path) -> None:
+    database = Database(tmp_path / "waypost.sqlite")
+    _, key = KeyStore(database).create("laptop", limits=Limits(requests_per_minute=2))
+    database.close()
+    served = serve(pool("ok", top="router: cheapest\nkeys: optional"))
+    mine = served.client.with_options(api_key=key)
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
+    for _ in range(2):
+        mine.post("/explain", body=body, cast_to=object)
+    with pytest.raises(openai.RateLimitError):
+        mine.post("/explain", body=body, cast_to=object)

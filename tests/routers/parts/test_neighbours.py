@@ -53,6 +53,17 @@ def test_equal_rows_are_found_in_their_order():
     assert ids.tolist() == [[n, n + 10, n + 20, n + 30] for n in range(10)]
 
 
+@pytest.mark.parametrize("k", [1, 3, 24, 25, 59, 60])
+def test_one_query_is_answered_as_by_sorting_all_rows(k):
+    """Many rows are equal, so that some tie with the last that is wanted."""
+    rows = Neighbours(KNOWN[RNG.integers(25, size=60)])
+    for query in KNOWN[:25]:
+        cosines = query[None] @ rows.vectors_ND.T
+        slow = sorted(range(60), key=lambda n: (-np.rint(cosines[0, n] * np.float32(1e6)), n))[:k]
+        ids, similarity = rows.near(query[None], k)
+        assert ids.tolist() == [slow] and np.array_equal(similarity, cosines[:, slow])
+
+
 def test_more_neighbours_than_rows_are_all_rows():
     ids, similarity = Neighbours(KNOWN[:3]).near(QUERIES[:2], 50)
     assert ids.shape == similarity.shape == (2, 3)

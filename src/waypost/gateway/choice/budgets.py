@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
-from waypost.errors import BadConfig, BadInput, BadRequest, NoModelLeft, UnknownModel
+from waypost.errors import BadConfig, BadInput, BadRequest, NoModelLeft, UnknownModel, WaypostError
 from waypost.objective import Objective
 
 # Clients send few different budgets; a hostile one must not fill the memory with them.
@@ -15,7 +15,7 @@ _KEPT = 256
 
 @dataclass(slots=True)
 class Budgets:
-    """Solves objectives by ``solve`` and remembers the latest 256 of them.
+    """Solves objectives by ``solve`` and remembers the latest 256 of them, also those that cannot be solved.
 
     >>> from dataclasses import replace
     >>> budgets = Budgets(lambda objective: replace(objective, budget=None, usd=7.0))
@@ -25,7 +25,7 @@ class Budgets:
 
     solve: Callable[[Objective], Objective]
     _profiles: dict[Hashable, Objective] = field(default_factory=dict)
-    _latest: OrderedDict[Hashable, Objective] = field(default_factory=OrderedDict)
+    _latest: OrderedDict[Hashable, Objective | WaypostError] = field(default_factory=OrderedDict)
 
     def keep(self, profiles: Mapping[str, Objective], places: Mapping[str, str]) -> None:
         """Solve the profiles, for as long as the process lives; ``places`` says where the config has them.
@@ -53,18 +53,21 @@ class Budgets:
             return objective
         key = _key(objective)
         known = self._profiles.get(key) or self._latest.get(key)
-        if known is not None:
-            return known
+        if known is None:
+            known = self._latest[key] = self._tried(objective)
+            if len(self._latest) > _KEPT:
+                self._latest.popitem(last=False)
+        if isinstance(known, WaypostError):
+            raise known.with_traceback(None)
+        return known
+
+    def _tried(self, objective: Objective) -> Objective | WaypostError:
         try:
-            solved = self.solve(objective)
-        except UnknownModel:
-            raise
+            return self.solve(objective)
+        except (UnknownModel, NoModelLeft) as error:
+            return error
         except BadInput as error:
-            raise BadRequest("waypost.budget", f"cannot be kept: {error}") from error
-        self._latest[key] = solved
-        if len(self._latest) > _KEPT:
-            self._latest.popitem(last=False)
-        return solved
+            return BadRequest("waypost.budget", f"cannot be kept: {error}")
 
 
 def _key(objective: Objective) -> Hashable:

@@ -49,16 +49,20 @@ class Readiness:
                 self._warm |= other._warm & {name}
                 self._states |= {name: other._states[name]} if name in other._states else {}
 
-    async def states(self) -> dict[str, str | None]:
-        """By model: None when it can serve, or a sentence that says why not; waits for at most a second."""
+    async def states(self, wait: float | None = None) -> dict[str, str | None]:
+        """By model: None when it can serve, or a sentence that says why not.
+
+        It waits for at most ``wait`` seconds, by default one.
+        """
+        wait = _WAIT_SECONDS if wait is None else wait
         for name, model in self.models.items():
             asked = self._states.get(name)
             stale = asked is None or time.monotonic() - asked[0] > _FRESH_SECONDS
             if name not in self._checks and stale:
                 self._checks[name] = asyncio.create_task(self._check(name, model))
         if self._checks:
-            await asyncio.wait(self._checks.values(), timeout=_WAIT_SECONDS)
-        return {**{name: self._state(name, model) for name, model in self.models.items()}, **self.missing}
+            await asyncio.wait(self._checks.values(), timeout=wait)
+        return {**{name: self._state(name, model, wait) for name, model in self.models.items()}, **self.missing}
 
     async def close(self) -> None:
         """Stop warming and asking."""
@@ -67,10 +71,10 @@ class Readiness:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _state(self, name: str, model: Model) -> str | None:
+    def _state(self, name: str, model: Model, waited: float) -> str | None:
         if name in self._states:
             return self._states[name][1]
-        return LOADING if model.card.local else f"no answer in {_WAIT_SECONDS:g} s"
+        return LOADING if model.card.local else f"no answer in {waited:g} s"
 
     async def _check(self, name: str, model: Model) -> None:
         try:

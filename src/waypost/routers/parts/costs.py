@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from waypost.routers.parts.linear import Features, Heads, fit_heads
+from waypost.routers.parts.linear import Features, fit_heads, unscaled
 from waypost.routers.parts.targets import Targets
 from waypost.types import Floats
-
-_EMPTY = np.empty(0)
 
 
 @dataclass
@@ -36,5 +36,10 @@ class Costs:
 
     def __call__(self, features_ND: Floats) -> Floats:
         """USD of each model, then seconds, (N, 2M); not negative."""
-        heads = Heads(self.center_D, self.scale_D, self.heads_DK.astype(np.float32), self.bias_K, *(_EMPTY,) * 3)
-        return np.maximum(heads(features_ND), 0)
+        heads_DK, shift_K = self._heads
+        return np.maximum(features_ND.astype(np.float32) @ heads_DK + shift_K, 0.0)
+
+    @cached_property
+    def _heads(self) -> tuple[NDArray[np.float32], Floats]:
+        heads_DK, shift_K = unscaled(self.center_D, self.scale_D, self.heads_DK)
+        return heads_DK, shift_K + self.bias_K

@@ -44,6 +44,19 @@ class Heads(NamedTuple):
         return np.asarray(x_ND @ self.heads_DK + self.bias_K, dtype=np.float64)
 
 
+def unscaled(
+    center_D: Floats, scale_D: Floats, heads_DK: Floats | NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Floats]:
+    """Heads for features as they come, and what to add to their product, instead of centring and scaling each row.
+
+    >>> heads_DK, shift_K = unscaled(np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.array([[3.0], [8.0]]))
+    >>> np.array([[2.0, 6.0]]) @ heads_DK + shift_K
+    array([[11.]])
+    """
+    raw_DK = heads_DK / scale_D[:, None]
+    return raw_DK.astype(np.float32), -center_D @ raw_DK
+
+
 def features_of(prompts: Sequence[str], make: Callable[[Sequence[str]], Floats]) -> Features:
     """The features that ``make`` gives prompts: made once, or of a large table again whenever they are asked for."""
     return make(prompts) if len(prompts) <= _KEPT else _Made(prompts, make)

@@ -57,6 +57,8 @@ class Neighbours:
         return (ids[0], similarities[0]) if len(ids) == 1 else (np.vstack(ids), np.vstack(similarities))
 
     def _near(self, queries_BD: Vectors, k: int) -> tuple[NDArray[np.intp], Vectors]:
+        if self._index is None and len(queries_BD) == 1:
+            return self._nearest(queries_BD, k)
         if self._index is None or not len(queries_BD):
             ids_Bk, similarity_Bk = self._exact(queries_BD, k)
         else:
@@ -76,6 +78,15 @@ class Neighbours:
         keys_BN = _keys(similarity_BN, np.arange(len(self.vectors_ND)))
         ids_Bk = np.argpartition(keys_BN, -k, axis=1)[:, -k:]
         return ids_Bk, similarity_BN[np.arange(len(ids_Bk))[:, None], ids_Bk]
+
+    def _nearest(self, query_1D: Vectors, k: int) -> tuple[NDArray[np.intp], Vectors]:
+        """What sorting by `_keys` gives, for one query, of whose keys only those of the nearest are sorted."""
+        similarity_N = (query_1D @ self.vectors_ND.T)[0]
+        steps_N = np.rint(similarity_N * _STEPS)
+        least = np.partition(steps_N, len(steps_N) - k)[len(steps_N) - k]
+        (near_n,) = (steps_N >= least).nonzero()  # as many as are wanted, and those that tie with the last of them
+        ids_k = near_n[(-steps_N[near_n]).argsort(kind="stable")[:k]]
+        return ids_k[None], similarity_N[ids_k][None]
 
     @cached_property
     def _index(self) -> Any:

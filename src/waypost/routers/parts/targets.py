@@ -62,10 +62,15 @@ def check_prompts(models: tuple[str, ...], prompts: Sequence[str]) -> None:
             raise BadInput(f"prompt {place} is empty; a router needs some text to look at (or name a model instead)")
 
 
-def prediction(models: tuple[str, ...], values_NK: Floats, spread_NM: Floats) -> Prediction:
-    """Split (N, 3M) estimates; quality is kept in 0..1 and costs at zero or more."""
+def prediction(models: tuple[str, ...], values_NK: Floats, spread_NM: Floats | None) -> Prediction:
+    """Split (N, 3M) estimates; quality is kept in 0..1 and costs at zero or more.
+
+    Without a spread, because nobody asked for it, it is unknown (NaN).
+    """
     found_NK = np.maximum(values_NK, 0.0, dtype=np.float64)
-    m = found_NK.shape[1] // 3
+    m = len(models)
     quality_NM = found_NK[:, :m]
     np.minimum(quality_NM, 1.0, out=quality_NM)
+    if spread_NM is None:
+        spread_NM = np.full(quality_NM.shape, np.nan)
     return Prediction(models, quality_NM, found_NK[:, m : 2 * m], found_NK[:, 2 * m :], spread_NM)
