@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waypost.store.limits import BudgetSpent, LimitReached, Limits
-from waypost.store.local_limits import LocalLimiter
+from waypost.store.limits import BudgetSpent, LimitReached, Limits, Room
+from waypost.store.local_limits import LocalLimiter, tightest
 
 NOVEMBER = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -35,6 +36,31 @@ def run(coroutine):
     except StopIteration as end:
         return end.value
     raise AssertionError("it waited")
+
+
+def alone(limiter: LocalLimiter, name: str, limits: Limits) -> Room:
+    """What one scope has left."""
+    scope, second = limiter._scopes[name], int(limiter.clock())
+    left = [
+        None if most is None else max(0, most - window.used(second))
+        for most, window in ((limits.requests_per_minute, scope.requests), (limits.tokens_per_minute, scope.tokens))
+    ]
+    return Room(limits.requests_per_minute, left[0], limits.tokens_per_minute, left[1])
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.integers(1, 50), st.none() | st.integers(1, 50)), max_size=4),
+    st.lists(st.integers(0, 60), max_size=4),
+)
+def test_what_is_left_is_what_the_tightest_scopes_have_left(most, used) -> None:
+    limiter = Times().limiter()
+    scopes = [(f"key:{i}", Limits(requests_per_minute=r, tokens_per_minute=t)) for i, (r, t) in enumerate(most)]
+    for scope, size in zip(scopes, used, strict=False):  # more than was asked for may be used in the end
+        with suppress(LimitReached):
+            run(limiter.admit([scope], 0)).release(size)
+    with suppress(LimitReached):
+        room = run(limiter.admit(scopes, 0)).room
+        assert room == tightest(alone(limiter, name, limits) for name, limits in scopes)
 
 
 @settings(max_examples=50)

@@ -195,13 +195,14 @@ def room_headers(room: Room) -> Headers:
     >>> room_headers(Room(requests=10, requests_left=9))
     [(b'x-ratelimit-limit-requests', b'10'), (b'x-ratelimit-remaining-requests', b'9')]
     """
-    facts = (
-        (b"x-ratelimit-limit-requests", room.requests),
-        (b"x-ratelimit-remaining-requests", room.requests_left),
-        (b"x-ratelimit-limit-tokens", room.tokens),
-        (b"x-ratelimit-remaining-tokens", room.tokens_left),
-    )
-    return [(name, b"%d" % value) for name, value in facts if value is not None]
+    headers: Headers = []
+    if room.requests is not None and room.requests_left is not None:
+        headers.append((b"x-ratelimit-limit-requests", b"%d" % room.requests))
+        headers.append((b"x-ratelimit-remaining-requests", b"%d" % room.requests_left))
+    if room.tokens is not None and room.tokens_left is not None:
+        headers.append((b"x-ratelimit-limit-tokens", b"%d" % room.tokens))
+        headers.append((b"x-ratelimit-remaining-tokens", b"%d" % room.tokens_left))
+    return headers
 
 
 def error_body(error: WaypostError) -> dict[str, Any]:

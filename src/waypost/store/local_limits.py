@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf
 
 from waypost.store.limits import BudgetSpent, LimitReached, Limits, Period, Room, Scopes, nano, period
@@ -115,18 +116,13 @@ class _Scope:
 class LocalAdmission:
     """A request under way."""
 
-    __slots__ = ("_cells", "_limiter", "_open", "_states", "_tokens")
+    __slots__ = ("_counted", "_limiter", "_open", "_tokens")
 
     def __init__(
-        self,
-        limiter: LocalLimiter,
-        states: list[tuple[Limits, _Scope]],
-        cells: list[list[int] | None],
-        tokens: int,
+        self, limiter: LocalLimiter, counted: list[tuple[Limits, _Scope, list[int] | None]], tokens: int
     ) -> None:
         self._limiter = limiter
-        self._states = states
-        self._cells = cells
+        self._counted = counted  # each scope with the second in which its tokens were counted
         self._tokens = tokens
         self._open = True
 
@@ -134,15 +130,19 @@ class LocalAdmission:
     def room(self) -> Room:
         """What is left for others."""
         second = int(self._limiter.clock())
-        return tightest(
-            Room(
-                limits.requests_per_minute,
-                _left(limits.requests_per_minute, state.requests, second),
-                limits.tokens_per_minute,
-                _left(limits.tokens_per_minute, state.tokens, second),
-            )
-            for limits, state in self._states
-        )
+        requests = requests_left = tokens = tokens_left = None
+        for limits, state, _ in self._counted:
+            most = limits.requests_per_minute
+            if most is not None:
+                left = max(0, most - state.requests.used(second))
+                if requests_left is None or left < requests_left:
+                    requests, requests_left = most, left
+            most = limits.tokens_per_minute
+            if most is not None:
+                left = max(0, most - state.tokens.used(second))
+                if tokens_left is None or left < tokens_left:
+                    tokens, tokens_left = most, left
+        return Room(requests, requests_left, tokens, tokens_left)
 
     def release(self, tokens: int) -> None:
         """The request has ended and used this many tokens; only the first call counts."""
@@ -151,7 +151,7 @@ class LocalAdmission:
         self._open = False
         change = tokens - self._tokens
         second = int(self._limiter.clock()) if change else 0
-        for (limits, state), cell in zip(self._states, self._cells, strict=True):
+        for limits, state, cell in self._counted:
             if limits.parallel is not None:
                 state.parallel -= 1
             if cell is not None and change:
@@ -220,7 +220,7 @@ class LocalLimiter:
         states: list[tuple[Limits, _Scope]] = []
         # All are asked before any is counted, and nothing else runs in between.
         for name, limits in scopes:
-            state = self._scope(name, second)
+            state = self._scope(name)
             most = limits.parallel
             if most is not None and state.parallel >= most:
                 raise too_many(name, most)
@@ -231,14 +231,15 @@ class LocalLimiter:
             if most is not None and state.tokens.used(second) + tokens > most:
                 raise too_fast(name, "tokens", most, tokens, state.tokens.wait(now, tokens, most))
             states.append((limits, state))
-        cells: list[list[int] | None] = []
+        counted: list[tuple[Limits, _Scope, list[int] | None]] = []
         for limits, state in states:
             if limits.requests_per_minute is not None:
                 state.requests.add(second, 1)
             if limits.parallel is not None:
                 state.parallel += 1
-            cells.append(None if limits.tokens_per_minute is None else state.tokens.add(second, tokens))
-        return LocalAdmission(self, states, cells, tokens)
+            cell = None if limits.tokens_per_minute is None else state.tokens.add(second, tokens)
+            counted.append((limits, state, cell))
+        return LocalAdmission(self, counted, tokens)
 
     async def reserve(self, scopes: Scopes, usd: float) -> LocalReservation:
         """Set aside the most that a call may cost.
@@ -255,7 +256,7 @@ class LocalLimiter:
             if limits.usd is None:
                 continue
             account = self.account(name, limits)
-            left = nano(limits.usd) - account.spent - account.reserved
+            left = _budget(limits.usd) - account.spent - account.reserved
             if amount > left:
                 raise BudgetSpent(name, limits, left / 1e9, usd)
             accounts.append((account, account.start))
@@ -270,7 +271,7 @@ class LocalLimiter:
 
     def account(self, scope: str, limits: Limits) -> Account:
         """The account of a scope, in its present period."""
-        state = self._scope(scope, int(self.clock()))
+        state = self._scope(scope)
         account = state.account
         if account is None or account.per != limits.per:
             account = state.account = Account(limits.per)
@@ -283,13 +284,13 @@ class LocalLimiter:
     def __len__(self) -> int:
         return len(self._scopes)
 
-    def _scope(self, name: str, second: int) -> _Scope:
+    def _scope(self, name: str) -> _Scope:
         scope = self._scopes.get(name)
         if scope is not None:
             self._scopes.move_to_end(name)
             return scope
         if len(self._scopes) >= self.most:
-            self._forget(second)
+            self._forget(int(self.clock()))
         scope = self._scopes[name] = _Scope()
         return scope
 
@@ -305,8 +306,7 @@ class LocalLimiter:
                 self._scopes.move_to_end(name)
 
 
-def _left(limit: int | None, window: Window, second: int) -> int | None:
-    return None if limit is None else max(0, limit - window.used(second))
+_budget = lru_cache(maxsize=1024)(nano)  # budgets are few, and costs are not
 
 
 def too_many(scope: str, limit: int) -> LimitReached:

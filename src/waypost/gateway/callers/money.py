@@ -51,6 +51,7 @@ class Purse(Mapping[str, Model]):
     answer_tokens: int = ANSWER_TOKENS
     tokens: int = 0
     broken: float = 0.0
+    _measured: tuple[Query, int] | None = None
 
     def __getitem__(self, model: str) -> Model:
         return _Paid(self.models[model], self)
@@ -61,6 +62,12 @@ class Purse(Mapping[str, Model]):
     def __len__(self) -> int:
         return len(self.models)
 
+    def input_tokens(self, query: Query) -> int:
+        """As the function of this name; what was asked for last is not counted again."""
+        if self._measured is None or self._measured[0] is not query:
+            self._measured = (query, input_tokens(query))
+        return self._measured[1]
+
     async def reserve(self, card: ModelCard, query: Query) -> Payment:
         """Set aside the most that a call may cost; ``settle`` gives back what it did not.
 
@@ -70,9 +77,9 @@ class Purse(Mapping[str, Model]):
             PriceUnknown: there is a budget, and the price is not known.
         """
         limits = self.limits.get(card.name)
-        own = () if limits is None else ((f"model:{card.name}", limits),)
-        paying = [*self.payers, *(scope for scope in own if scope[1].usd is not None)]
-        tokens_in = input_tokens(query)
+        own: Scopes = () if limits is None else ((f"model:{card.name}", limits),)
+        paying = self.payers if limits is None or limits.usd is None else (*self.payers, *own)
+        tokens_in = self.input_tokens(query)
         most = most_usd(card, query, tokens_in, self.answer_tokens)
         if paying and most is None:
             raise PriceUnknown(card.name, paying[0][0])
@@ -212,8 +219,13 @@ def output_tokens(query: Query, otherwise: int) -> int:
     """
     if query.native is not None and query.native.api == "embeddings":
         return 0
-    asked = next((query.parameters[name] for name in _ASKED if query.parameters.get(name)), otherwise)
-    return int(asked) * int(query.parameters.get("n") or 1)
+    parameters = query.parameters
+    asked = otherwise
+    for name in _ASKED:
+        if parameters.get(name):
+            asked = parameters[name]
+            break
+    return int(asked) * int(parameters.get("n") or 1)
 
 
 def most_usd(card: ModelCard, query: Query, tokens_in: int, answer_tokens: int) -> float | None:
