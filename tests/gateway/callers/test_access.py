@@ -98,6 +98,9 @@ def test_a_key_calls_its_models_only_and_auto_chooses_among_them(serve, pool, se
         answer = ask(asks, "auto")
         assert answer.headers["x-waypost-model"] == "dear"
         assert [model.id for model in asks.models.list()] == ["auto", "auto:default", "dear"]
+        assert asks.models.retrieve("dear").id == "dear"
+        with pytest.raises(openai.NotFoundError):
+            asks.models.retrieve("ok")
         decision = asks.get(f"/decisions/{answer.headers['x-waypost-decision']}", cast_to=object)
         assert decision["removed"] == {"ok": "not among the models of this key"}
 
