@@ -115,7 +115,8 @@ class Objective:
         """
         models = prediction.models
         removed = self._removed(models, cards, query)
-        quality, usd, seconds, spread = (array_NM[0].tolist() for array_NM in prediction[1:])
+        quality, usd, seconds = (array_NM[0].tolist() for array_NM in prediction[1:4])
+        spread = prediction.spread_NM[0].tolist() if self.risk else ()
         bonus = self._bonus(models, cards).tolist() if self.flags or self.bias else [0.0] * len(models)
         scored = self._scored([name in removed for name in models], bonus, (quality, usd, seconds, spread))
         best_first = []
@@ -227,8 +228,7 @@ class Objective:
         for name in (*(self.allowed or ()), *self.bias):
             if name not in cards:
                 raise UnknownModel(name, cards)
-        reasons = {name: self._reason(name, cards.get(name), query) for name in models}
-        return {name: reason for name, reason in reasons.items() if reason}
+        return {name: reason for name in models if (reason := self._reason(name, cards.get(name), query))}
 
     def _reason(self, name: str, card: ModelCard | None, query: Query | None) -> str:
         if card is None:

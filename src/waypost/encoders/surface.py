@@ -40,10 +40,11 @@ def surface(texts: Sequence[str]) -> Floats:
     >>> surface(["2+2?"]).round(2).tolist()
     [[1.61, 0.69, 0.5, 0.25, 0.0, 0.0, 0.0, 1.0]]
     """
-    return np.array([_facts(text) for text in texts], dtype=np.float64).reshape(-1, len(SURFACE))
+    return np.array([facts(text) for text in texts], dtype=np.float64).reshape(-1, len(SURFACE))
 
 
-def _facts(text: str) -> tuple[float, ...]:
+def facts(text: str) -> tuple[float, ...]:
+    """`SURFACE` of one text."""
     if not text:
         return (0.0,) * len(SURFACE)
     n, count = len(text), text.encode(errors="replace").translate(_KIND).count

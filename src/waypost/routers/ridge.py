@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from waypost.encoders import StaticEncoder
 from waypost.outcomes import Outcomes
-from waypost.routers.parts.features import features
+from waypost.routers.parts.features import features, single_features
 from waypost.routers.parts.linear import features_of, fit_heads, unscaled
 from waypost.routers.parts.targets import check_prompts, prediction, targets
 from waypost.types import Encoder, Floats, Prediction
@@ -84,9 +84,9 @@ class Ridge:
     def _values(self, prompts: Sequence[str]) -> tuple[NDArray[np.float32], Floats]:
         """Features as they come, and the heads' estimates."""
         check_prompts(self.models, prompts)
-        x_ND = features(self.encoder, prompts).astype(np.float32)
+        x_ND = single_features(self.encoder, prompts)
         heads_DK, shift_K = self._heads
-        return x_ND, x_ND @ heads_DK + shift_K
+        return x_ND, x_ND.dot(heads_DK) + shift_K
 
     @cached_property
     def _heads(self) -> tuple[NDArray[np.float32], Floats]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from waypost.encoders import surface
-from waypost.encoders.surface import SURFACE
+from waypost.encoders.surface import SURFACE, facts
 from waypost.types import Encoder, Floats
+
+_Any = TypeVar("_Any", Floats, NDArray[np.float32])
 
 
 def features(encoder: Encoder, prompts: Sequence[str]) -> Floats:
@@ -18,8 +21,16 @@ def features(encoder: Encoder, prompts: Sequence[str]) -> Floats:
     >>> features(StaticEncoder(), ["Hi", "2+2?"]).shape
     (2, 264)
     """
-    dim = encoder.dim
-    found_ND = np.empty((len(prompts), dim + len(SURFACE)))
-    found_ND[:, :dim] = encoder.encode(prompts)
-    found_ND[:, dim:] = surface(prompts)
-    return found_ND
+    return _filled(np.empty((len(prompts), encoder.dim + len(SURFACE))), encoder, prompts)
+
+
+def single_features(encoder: Encoder, prompts: Sequence[str]) -> NDArray[np.float32]:
+    """The same in single precision."""
+    return _filled(np.empty((len(prompts), encoder.dim + len(SURFACE)), dtype=np.float32), encoder, prompts)
+
+
+def _filled(out_ND: _Any, encoder: Encoder, prompts: Sequence[str]) -> _Any:
+    out_ND[:, : encoder.dim] = encoder.encode(prompts)
+    for row_D, prompt in zip(out_ND, prompts, strict=True):
+        row_D[encoder.dim :] = facts(prompt)
+    return out_ND

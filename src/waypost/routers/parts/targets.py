@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from waypost.errors import BadInput, NotFitted
 from waypost.outcomes import Outcomes
 from waypost.types import Floats, Prediction
+
+# As arrays: of numbers numpy first has to find out the type, which for one prompt takes as long as the rest.
+_ZERO, _ONE = np.zeros(()), np.ones(())
 
 
 class Targets(NamedTuple):
@@ -67,10 +71,18 @@ def prediction(models: tuple[str, ...], values_NK: Floats, spread_NM: Floats | N
 
     Without a spread, because nobody asked for it, it is unknown (NaN).
     """
-    found_NK = np.maximum(values_NK, 0.0, dtype=np.float64)
+    found_NK = np.maximum(values_NK, _ZERO, dtype=np.float64)
     m = len(models)
     quality_NM = found_NK[:, :m]
-    np.minimum(quality_NM, 1.0, out=quality_NM)
+    np.minimum(quality_NM, _ONE, out=quality_NM)
     if spread_NM is None:
-        spread_NM = np.full(quality_NM.shape, np.nan)
+        spread_NM = _unknown(m) if len(found_NK) == 1 else np.full(quality_NM.shape, np.nan)
     return Prediction(models, quality_NM, found_NK[:, m : 2 * m], found_NK[:, 2 * m :], spread_NM)
+
+
+@lru_cache(maxsize=64)
+def _unknown(m: int) -> Floats:
+    """The spread of one prompt that nobody asked for; shared, so it cannot be written to."""
+    spread_1M = np.full((1, m), np.nan)
+    spread_1M.flags.writeable = False
+    return spread_1M
