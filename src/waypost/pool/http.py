@@ -315,7 +315,7 @@ class _Call:
     A redirect is no good status, since following it would carry the key off.
     """
 
-    __slots__ = ("_end", "_provider", "_sending", "_wait", "response")
+    __slots__ = ("_clock", "_end", "_provider", "_sending", "_wait", "response")
 
     response: Response
 
@@ -324,6 +324,7 @@ class _Call:
         self._sending = sending
         self._wait = wait
         self._end = end
+        self._clock = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
         try:
@@ -344,7 +345,7 @@ class _Call:
 
     def expect(self, wait: float) -> None:
         """Something more must come within so many seconds."""
-        self.response.until = min(_now() + wait, self._end)
+        self.response.until = min(self._clock() + wait, self._end)
 
     async def chunk(self, wait: float) -> bytes:
         """What comes next of the body, within ``wait`` seconds; empty at its end."""
@@ -352,7 +353,7 @@ class _Call:
         try:
             return await self.response.more()
         except _TRANSPORT as error:
-            raise self._provider._ours(error, wait, late=_now() >= self._end) from None
+            raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
 
     async def news(self, wait: float) -> bool:
         """Wait for up to ``wait`` seconds from the last piece until there is something to see to; False: the end."""
@@ -360,7 +361,7 @@ class _Call:
         try:
             return await self.response.news()
         except _TRANSPORT as error:
-            raise self._provider._ours(error, wait, late=_now() >= self._end) from None
+            raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
 
 
 def _now() -> float:
