@@ -271,6 +271,7 @@ class Events:
                     self._last = self._last or not (self._ready or self._waits)
         finally:
             response.tap = None
+            del self._take  # which may refer to us
 
     async def _catch_up(self, wait: Awaitable[None]) -> None:
         response = self._call.response
