@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 
 import openai
 import orjson
@@ -63,6 +64,27 @@ def test_every_refusal_has_openai_s_shape(expert, sent, status, code, says):
 
 def test_the_wrong_method_is_told_the_right_one(expert):
     assert parsed(expert.raw(request("GET", "/v1/chat/completions")))[1]["allow"] == "POST"
+    assert parsed(expert.raw(request("POST", "/v1/models", b"{}")))[1]["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/v1/models", "/metrics"])
+def test_head_is_answered_as_get_is_but_without_a_body(expert, path):
+    connection = HTTPConnection(expert.host, expert.port, timeout=30)
+    with closing(connection):
+        connection.request("HEAD", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        connection.request("GET", path)
+        assert connection.getresponse().read(), "the connection goes on"
+
+
+def test_one_model_is_told_of_by_its_name(expert):
+    listed = {row.id: row for row in expert.client.models.list()}
+    assert set(listed) >= {"auto", "arithmetic"}
+    for name, row in listed.items():
+        assert expert.client.models.retrieve(name) == row
+    with pytest.raises(openai.NotFoundError, match="Did you mean 'arithmetic'"):
+        expert.client.models.retrieve("aritmetic")
 
 
 def test_the_field_is_named(expert):
@@ -111,8 +133,9 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_hurts_nobody(expert):
     assert parsed(expert.raw(request("GET", "/health/live")))[0] == 200
 
 
-def test_more_than_the_limit_at_once_is_refused_and_told_when_to_come_back(serve, pool, upstream):
-    top = "router: cheapest\nserver: {port: 0, max_in_flight: 1}"
+def test_more_than_the_limit_at_once_is_refused_and_told_when_to_come_back(serve, pool, upstream, caplog):
+    top = "router: cheapest\nlogs: {requests: errors}\nserver: {port: 0, max_in_flight: 1}"
+    caplog.set_level("INFO", "waypost.requests")
     served = serve(pool("stepwise", top=top))
     chat = served.client.chat.completions
     stream = iter(chat.create(model="auto", messages=HELLO, stream=True))
@@ -120,6 +143,7 @@ def test_more_than_the_limit_at_once_is_refused_and_told_when_to_come_back(serve
     with pytest.raises(openai.InternalServerError) as told:
         chat.create(model="auto", messages=HELLO)
     assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
+    assert [line for line in caplog.messages if "overloaded" in line] == ["request api=chat status=503 code=overloaded"]
     with pytest.raises(openai.InternalServerError, match="1 requests are under way"):
         served.client.post("/explain", body={"model": "auto", "messages": HELLO}, cast_to=object)
     upstream.go_on.set()

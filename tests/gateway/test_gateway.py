@@ -13,11 +13,14 @@ import pytest
 from waypost.errors import Declined, ModelFailed, NotInstalled
 from waypost.gateway.app import App
 from waypost.gateway.choice.budgets import Budgets
-from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.choice.choosing import Canary, Choosing
+from waypost.gateway.choice.drifting import Drifting
+from waypost.gateway.choice.sessions import Sessions
 from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.seeing.ledger import Ledger
 from waypost.gateway.serving import Serving
 from waypost.objective import Objective
+from waypost.outcomes.drift import Reference
 from waypost.routers import Cheapest
 from waypost.store import Writer
 from waypost.strategies import Single
@@ -163,6 +166,16 @@ async def test_who_could_not_even_be_asked_is_not_paid():
     headers = dict(sent[0]["headers"])
     assert headers[b"x-waypost-attempts"] == b"a=declined,b=ok"
     assert float(headers[b"x-waypost-cost"]) == 0.25
+
+
+@pytest.mark.parametrize(("share", "watched"), [(0.0, 1), (1.0, 0)])
+async def test_what_a_canary_decides_is_no_traffic_of_the_calibrated_router(share, watched):
+    app = app_of(Fake("a"))
+    choosing, objective = app.serving.choosing, app.serving.profiles["default"]
+    choosing.sessions, choosing.canary = Sessions(300.0), Canary(choosing.strategy, share)
+    app.serving.drifting = Drifting(Reference({"a": 1}, {}, {}, 1.0), objective)
+    await chat(app)
+    assert len(app.serving.drifting._recent) == watched
 
 
 @pytest.mark.parametrize("broken", [{"before": RuntimeError("native crash")}, {"closing": OSError("gone")}])

@@ -37,7 +37,8 @@ async def served(accept, **options):
 
 
 async def data(events):
-    return [event.data async for event in events]
+    async with events:
+        return [event.data async for event in events]
 
 
 async def test_an_answer_that_trickles_is_cut_off_at_the_total(upstream):
@@ -80,8 +81,9 @@ async def test_a_reader_that_stops_at_the_last_event_leaves_the_connection_for_t
         client = provider(f"http://127.0.0.1:{port}")
         for _ in range(5):
             events = client.events("/x", {})
+            await events.__aenter__()
             assert await anext(events)
-            leaving = asyncio.create_task(events.aclose())
+            leaving = asyncio.create_task(events.__aexit__())
             await asyncio.sleep(0)
             taken.set()
             await leaving
@@ -98,9 +100,8 @@ async def test_a_server_that_does_not_end_after_the_last_event_is_hung_up_on(ups
         closed.set_result(await exchange.gone())
 
     upstream.handler = handler
-    events = provider(upstream.url).events("/x", {})
-    assert (await anext(events)).data == b"[DONE]"
-    await events.aclose()
+    async with provider(upstream.url).events("/x", {}) as events:
+        assert (await anext(events)).data == b"[DONE]"
     assert await asyncio.wait_for(closed, 5)
 
 

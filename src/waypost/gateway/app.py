@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
-from waypost.errors import BadRequest, WaypostError, nearest, shown
+from waypost.errors import BadRequest, UnknownModel, WaypostError, nearest, shown
 from waypost.gateway.apis import APIS, Api
-from waypost.gateway.apis.messages import COUNT, count_tokens
-from waypost.gateway.ask import AUTO, passed
+from waypost.gateway.apis.messages import COUNT
+from waypost.gateway.ask import AUTO
 from waypost.gateway.callers.doors import Doors
 from waypost.gateway.callers.identity import Caller
 from waypost.gateway.calls.reliable import metric_lines
@@ -48,6 +49,7 @@ from waypost.types import ModelCard
 _log = logging.getLogger(__name__)
 
 _DECISIONS = "/v1/decisions/"
+_MODELS = "/v1/models/"
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -70,6 +72,7 @@ class App:
             COUNT: ("POST", self._count_tokens),
             "/v1/explain": ("POST", self._explain),
             "/v1/models": ("GET", self._models),
+            _MODELS + "{id}": ("GET", self._model),
             _DECISIONS + "{id}": ("GET", self._decision),
             "/v1/feedback": ("POST", self._feedback),
             "/health/live": ("GET", self._live),
@@ -95,14 +98,16 @@ class App:
 
     def _handler(self, scope: Scope) -> Handler:
         path: str = scope["path"]
-        if path.startswith(_DECISIONS):
-            path = _DECISIONS + "{id}"
+        for beginning in (_DECISIONS, _MODELS):
+            if path.startswith(beginning):
+                path = beginning + "{id}"
         if path not in self._routes:
             raise NotFound(
                 f"nothing lives at {shown(path)}; there is {', '.join(self._routes)}.{nearest(path, self._routes)}"
             )
         method, handler = self._routes[path]
-        if scope["method"] != method:
+        # The answer to HEAD is that to GET, of which the protocol sends all but the body.
+        if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):
             raise WrongMethod(path, scope["method"], method)
         return handler
 
@@ -162,21 +167,28 @@ class App:
         return found
 
     async def _count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._caller(scope)
-        body = read_object(await read_body(receive, self.serving.max_body_bytes))
-        tokens = await count_tokens(body, passed(scope["headers"]), self.serving.models, caller.check)
-        await send_json(send, 200, {"input_tokens": tokens})
+        await send_json(send, 200, {"input_tokens": await self.serving.count_tokens(scope, receive)})
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, await self.serving.explain(scope, receive))
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._caller(scope)
+        rows = self._rows(self._caller(scope))
+        await send_json(send, 200, {"object": "list", "data": list(rows.values())})
+
+    async def _model(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rows = self._rows(self._caller(scope))
+        name = unquote(scope["path"].removeprefix(_MODELS))
+        if name not in rows:
+            raise UnknownModel(name, rows)
+        await send_json(send, 200, rows[name])
+
+    def _rows(self, caller: Caller) -> dict[str, dict[str, Any]]:
+        """What a caller may ask for, by name."""
         choices = [AUTO, *(f"{AUTO}:{name}" for name in self.serving.profiles)]
-        rows = [_model_row(name, "the router's choice") for name in choices]
+        rows = {name: _model_row(name, "the router's choice") for name in choices}
         models = {name: model.card for name, model in self.serving.models.items() if caller.may_call(name)}
-        rows += [_model_row(name, card.description, card) for name, card in models.items()]
-        await send_json(send, 200, {"object": "list", "data": rows})
+        return rows | {name: _model_row(name, card.description, card) for name, card in models.items()}
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
@@ -208,7 +220,8 @@ class App:
             try:
                 self._caller(scope)
             except WaypostError:
-                body = {}  # whom it calls, and what is wrong with it, is not for everybody
+                # Whom it calls, and what is wrong with it, is not for everybody; the rest every request is told.
+                body = {name: body[name] for name in body.keys() & {"keys"}}
         await send_json(send, 200 if status == "ready" else 503, {"status": status, **body})
 
     async def _state(self) -> tuple[str, dict[str, Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from waypost.errors import WaypostError
@@ -157,7 +157,7 @@ class Exchange:
         stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
-            answer = await self._shown(send, stream)
+            answer = self._given(await self.drive.stream(self.choice.run, partial(self._send_piece, send, stream)))
             if not self._started:
                 await self._send_piece(send, stream, whole_delta(answer))
             last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
@@ -174,16 +174,6 @@ class Exchange:
             await self._start(send)
         self.settle()
         await send({"type": "http.response.body", "body": last})
-
-    async def _shown(self, send: Send, stream: Written) -> Answer:
-        """Make the calls, sending the pieces; closing what makes them cancels what is under way."""
-        async with aclosing(self.drive.pieces(self.choice.run)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Answer):
-                    answer = piece
-                else:
-                    await self._send_piece(send, stream, piece)
-        return self._given(answer)
 
     def _given(self, answer: Answer) -> Answer:
         if not answer.ok:

@@ -229,15 +229,18 @@ def _others() -> Json:
     chat_required, chat_fields = _ASKED["chat"]
     chat = {"type": "object", "required": list(chat_required), "properties": chat_fields}
     id = {"name": "id", "in": "path", "required": True, "schema": {**_TEXT, "pattern": "^[0-9a-f]{24}$"}}
+    named = {"name": "id", "in": "path", "required": True, "schema": {**_TEXT, "pattern": "^[A-Za-z0-9._:/@+-]+$"}}
+    model = _plain("model", "Tell of one model.", "Model", None, {"404": _error("Error", 404)})
     one = _plain("decision", "Tell one decision.", "Decided", None, {"404": _error("Error", 404)})
     one["responses"]["200"]["content"]["text/html"] = {"schema": _TEXT}  # for browsers, which ask for it
     errors, few = _errors("Error"), {status: _error("Error", int(status)) for status in ("401", "500", "503")}
     return {
         COUNT: {"post": _plain("count_tokens", "Count the tokens of a request.", "Counted", counted,
-                               _errors("OtherError", 502, 504))},
+                               _errors("OtherError", 429, 502, 504))},
         "/v1/explain": {"post": _plain("explain", "Decide a chat request and call nobody.", "Explained", chat,
                                        _errors("Error", 422)) | {"parameters": _wishes()}},
         "/v1/models": {"get": _plain("models", "List the models, and `auto` with its profiles.", "Models", None, few)},
+        "/v1/models/{id}": {"get": model | {"parameters": [named], "responses": model["responses"] | few}},
         "/v1/decisions/{id}": {"get": one | {"parameters": [id], "responses": one["responses"] | few}},
         "/v1/feedback": {"post": _plain("feedback", "Say how good an answer was.", "Stored", _FEEDBACK, errors)},
         "/health/live": {"get": _open("live", "Whether the process lives.", "Live")},

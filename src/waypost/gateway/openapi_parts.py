@@ -96,8 +96,9 @@ _SCHEMAS: Mapping[str, Json] = {
     "Counted": _object("input_tokens", input_tokens={"type": "integer", "minimum": 1}),
     "Explained": _object("requested", "model", "ranking", "why", requested=_TEXT, model=_TEXT, ranking=_TEXTS,
                          why=_TEXT, removed=_OBJECT, predictions=_OBJECT, weights=_OBJECT),
+    "Model": _object("id", "object", id=_TEXT, object={"const": "model"}),
     "Models": _object("object", "data", object={"const": "list"}, data={
-        "type": "array", "items": _object("id", "object", id=_TEXT, object={"const": "model"}),
+        "type": "array", "items": {"$ref": "#/components/schemas/Model"},
     }),
     "Decided": _object("id", "chosen", "ranking", "attempts", "stored", id=_TEXT, chosen=_TEXT, ranking=_TEXTS,
                        attempts=_OBJECTS, stored={"type": "boolean"}),

@@ -10,17 +10,19 @@ from functools import partial
 from typing import Any
 
 from waypost.errors import WaypostError
-from waypost.gateway.apis import CHAT, Api
-from waypost.gateway.ask import Ask, parse
+from waypost.gateway.apis import APIS, CHAT, Api
+from waypost.gateway.apis.messages import COUNT, Messages
+from waypost.gateway.ask import Ask, parse, passed
 from waypost.gateway.cache.choice import kept
 from waypost.gateway.cache.lookup import Cache
 from waypost.gateway.callers.access import Access, Visit
 from waypost.gateway.callers.identity import Caller
+from waypost.gateway.calls.counting import count_tokens
 from waypost.gateway.calls.drive import Drive
 from waypost.gateway.calls.reliable import patient
 from waypost.gateway.choice import speaking
 from waypost.gateway.choice.budgets import Budgets
-from waypost.gateway.choice.choosing import Choosing
+from waypost.gateway.choice.choosing import CANARY, Choosing
 from waypost.gateway.choice.drifting import Drifting
 from waypost.gateway.choice.explaining import explained
 from waypost.gateway.choice.learning import Learning
@@ -46,6 +48,8 @@ from waypost.objective import Objective
 from waypost.store.decisions import new_id
 from waypost.types import Model
 
+_COUNTING = "count_tokens"
+_MESSAGES = APIS[Messages.path]
 _GONE = 499  # as nginx calls it: the client left before its answer
 
 
@@ -82,11 +86,9 @@ class Serving:
             WaypostError: before anything was sent; what goes wrong later is sent.
             ClientGone: the client left before its request was read.
         """
-        if self.metrics.in_flight >= self.max_in_flight:
-            raise self._busy(api)
-        self.metrics.in_flight += 1
         visit = None
         trace = self.tracer.begin(scope["headers"]) if self.tracer is not None else None
+        self._take_place(api.name, api.path, trace)
         client = Client(scope)
         try:
             caller = self.access.caller(scope["headers"])
@@ -98,12 +100,12 @@ class Serving:
             exchange.clock = clock
             exchange.drive.trace = trace
         except Exception as error:
-            self._refused(api, error, trace)
+            self._refused(api.name, api.path, error, trace)
             raise
         except asyncio.CancelledError:
             if client.has_left():
                 gone = ClientGone()
-                self._refused(api, gone, trace)
+                self._refused(api.name, api.path, gone, trace)
                 raise gone from None
             raise
         else:
@@ -114,6 +116,35 @@ class Serving:
             if visit is not None:
                 visit.leave()
 
+    async def count_tokens(self, scope: Scope, receive: Receive) -> int:
+        """How many tokens a request of Anthropic's API has; let in, limited and measured as a request that is served.
+
+        Raises:
+            WaypostError: what the request itself would be told, or that its provider did not count.
+            ClientGone: the client left before its request was read.
+        """
+        began, visit = time.perf_counter(), None
+        trace = self.tracer.begin(scope["headers"]) if self.tracer is not None else None
+        self._take_place(_COUNTING, COUNT, trace)
+        try:
+            caller = self.access.caller(scope["headers"])
+            said = read_object(await read_body(receive, self.max_body_bytes))
+            asked = parse(_MESSAGES, {"max_tokens": 1, **said}, scope["headers"], self.models, self.profiles)
+            asked = self.access.kept_to_models(asked, caller, self.models)
+            visit = await self.access.enter(caller, asked)
+            model = self.models.get(asked.model)
+            tokens = await count_tokens(said, passed(scope["headers"]), model)
+        except Exception as error:
+            self._refused(_COUNTING, COUNT, error, trace)
+            raise
+        finally:
+            self.metrics.in_flight -= 1
+            if visit is not None:
+                visit.leave()
+        served = model.card.name if model is not None else None
+        self.metrics.record(_COUNTING, 200, served, seconds=time.perf_counter() - began)
+        return tokens
+
     async def explain(self, scope: Scope, receive: Receive) -> dict[str, Any]:
         """What would become of a chat request, which is not logged and calls nobody; for limits it is a request.
 
@@ -121,10 +152,8 @@ class Serving:
             WaypostError: what the request itself would be told.
             ClientGone: the client left before its request was read.
         """
-        if self.metrics.in_flight >= self.max_in_flight:
-            raise self._busy(CHAT)
-        self.metrics.in_flight += 1
         visit = None
+        self._take_place(CHAT.name, CHAT.path, None)
         try:
             caller = self.access.caller(scope["headers"])
             body = await read_body(receive, self.max_body_bytes)
@@ -137,10 +166,6 @@ class Serving:
             self.metrics.in_flight -= 1
             if visit is not None:
                 visit.leave()
-
-    def _busy(self, api: Api) -> Busy:
-        self.metrics.refused(api.name, Busy.status, "in_flight")
-        return Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
 
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
         asked = parse(api, read_object(body), headers, self.models, self.profiles)
@@ -174,7 +199,7 @@ class Serving:
         choose = partial(self.choosing.choose, asked, headers, visit.caller.tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
         choice = await asyncio.to_thread(choose) if long else choose()
-        if self.drifting is not None:
+        if self.drifting is not None and choice.arm != CANARY:  # whose router is not the calibrated one
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
         return Exchange(asked, choice, drive, visit, self._settle, id)
@@ -191,18 +216,26 @@ class Serving:
         finally:
             exchange.settle()
 
-    def _refused(self, api: Api, error: Exception, trace: Trace | None) -> None:
+    def _take_place(self, api: str, path: str, trace: Trace | None) -> None:
+        """Count a request among those under way, if there is room for one more."""
+        if self.metrics.in_flight >= self.max_in_flight:
+            busy = Busy(f"{self.max_in_flight} requests are under way, the most that this server takes at once")
+            self._refused(api, path, busy, trace, "in_flight")
+            raise busy
+        self.metrics.in_flight += 1
+
+    def _refused(self, api: str, path: str, error: Exception, trace: Trace | None, limit: str | None = None) -> None:
         """Book a request that came to no decision."""
         if isinstance(error, ClientGone):
             status, code = _GONE, "client_gone"
         else:
             known = error if isinstance(error, WaypostError) else WaypostError()
             status, code = error_status(known), known.code
-        self.metrics.refused(api.name, status, limit_of(error))
+        self.metrics.refused(api, status, limit or limit_of(error))
         if self.lines is not None:
-            self.lines.refused(api.name, status, code)
+            self.lines.refused(api, status, code)
         if self.tracer is not None and trace is not None:
-            self.tracer.refused(trace, api.path, status, code)
+            self.tracer.refused(trace, path, status, code)
 
     def _settle(self, exchange: Exchange) -> None:
         """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""

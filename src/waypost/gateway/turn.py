@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 _MOST_WAITING = 64 << 10  # bytes of a body that may wait for the application before the client is held back
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _BODILESS = (204, 304)
+_CHUNKED = (b"transfer-encoding", b": ", b"chunked", b"\r\n")
+_CLOSE = (b"connection", b": ", b"close", b"\r\n")
 
 
 class App(Protocol):
@@ -181,7 +183,7 @@ class Turn:
         return body
 
     def _begin(self, status: int, headers: Headers) -> bytes:
-        lines = [status_line(status)]
+        parts = [status_line(status)]
         length = None
         for name, value in (*self._wire.default_headers, *headers):
             if name == b"content-length":
@@ -189,16 +191,17 @@ class Turn:
             elif name == b"connection":
                 self.keep_alive = False  # the only thing that is ever said of it is that it closes
                 continue
-            lines.append(b"%b: %b\r\n" % (name, value))
+            parts += (name, b": ", value, b"\r\n")
         self._left = length
         # A client of HTTP/1.0 knows no chunks: there a body of unknown length ends with the connection.
         self._chunked = length is None and status not in _BODILESS and self.scope["http_version"] == "1.1"
         if self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            parts += _CHUNKED
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+            parts += _CLOSE
+        head = b"".join(parts)
+        lines = len(parts) // 4 + 1
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("a header holds a line break")
         return head + b"\r\n"
 

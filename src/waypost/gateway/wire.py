@@ -183,7 +183,7 @@ def error_headers(error: WaypostError) -> Headers:
     if error_status(error) == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, WrongMethod):
-        headers.append((b"allow", error.allowed.encode()))
+        headers.append((b"allow", b"GET, HEAD" if error.allowed == "GET" else error.allowed.encode()))
     if isinstance(error, TooLarge):
         headers.append((b"connection", b"close"))
     return headers

@@ -56,23 +56,24 @@ class Anthropic:
             ModelFailed: a refusal, an error inside the stream, or a stream that ends before its answer.
         """
         start, native = time.perf_counter(), _native(query)
-        events = shape.Events(self._upstream, int(time.time()))
+        said = shape.Events(self._upstream, int(time.time()))
         written, last = Written(), None
         asked = self._body(query) | {"stream": True}
-        async for event in self._provider.events("/v1/messages", asked, native.headers if native else None):
-            told = self._provider.event_json(event)
-            chunk = self._chunk(events, told)
-            text = written.take(chunk) if chunk is not None else ""
-            if events.over:
-                last = event.raw
-                break
-            if native:
-                yield Delta(text, told, event.raw, API)
-            elif chunk is not None:
-                yield Delta(text, chunk)
-        if not events.over:
+        async with self._provider.events("/v1/messages", asked, native.headers if native else None) as events:
+            async for event in events:
+                told = self._provider.event_json(event)
+                chunk = self._chunk(said, told)
+                text = written.take(chunk) if chunk is not None else ""
+                if said.over:
+                    last = event.raw
+                    break
+                if native:
+                    yield Delta(text, told, event.raw, API)
+                elif chunk is not None:
+                    yield Delta(text, chunk)
+        if not said.over:
             raise self._provider.cut()
-        written.usage = events.usage
+        written.usage = said.usage
         answer = written.answer(self.card, time.perf_counter() - start)
         yield replace(answer, raw=last, api=API) if native else answer
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,27 +87,16 @@ class Provider:
         raw = bytes(answer)
         return self._sound(self._object(raw)), raw
 
-    async def events(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> AsyncIterator[Event]:
+    def events(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> Events:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
 
         Raises:
-            ModelTimeout: nothing came within the first-byte or idle time, or not everything within the total.
-            ModelFailed: as for `post`, or the connection broke.
+            ModelTimeout: on entering and while iterating; nothing came within the first-byte or idle time, or not
+                everything within the total.
+            ModelFailed: likewise; as for `post`, or the connection broke.
         """
-        parser, last = EventParser(), False
         wait = min(self._timeouts.first_byte, self._timeouts.total)
-        async with self._call(path, body, headers, wait) as call:
-            try:
-                more = True
-                while more:
-                    chunk = await call.chunk(wait)
-                    wait, more = self._timeouts.idle, bool(chunk)
-                    for event in parser.feed(chunk) if more else parser.end():
-                        last = event.data == b"[DONE]" or event.name in _LAST
-                        yield event
-            finally:
-                if last:
-                    await _finish(call.response)
+        return Events(self._call(path, body, headers, wait), wait, self._timeouts.idle)
 
     async def problem(self, path: str) -> str | None:
         """Why calls cannot be made, found by one small GET: no connection or a refused key; else None."""
@@ -230,6 +220,49 @@ class Provider:
         return text
 
 
+class Events:
+    """A context and an iterator: the events of an answer, each as soon as its last byte is there.
+
+    No generator, since through that each event would take several times as long.
+    """
+
+    __slots__ = ("_call", "_idle", "_last", "_over", "_parser", "_ready", "_wait")
+
+    def __init__(self, call: _Call, first: float, idle: float) -> None:
+        self._call = call
+        self._wait = first
+        self._idle = idle
+        self._parser = EventParser()
+        self._ready: deque[Event] = deque()
+        self._last = False
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        await self._call.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            if self._last:
+                await _finish(self._call.response)
+        finally:
+            await self._call.__aexit__()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._ready:
+            if self._over:
+                raise StopAsyncIteration
+            chunk = await self._call.chunk(self._wait)
+            self._wait, self._over = self._idle, not chunk
+            self._ready.extend(self._parser.feed(chunk) if chunk else self._parser.end())
+        event = self._ready.popleft()
+        self._last = event.data == b"[DONE]" or event.name in _LAST
+        return event
+
+
 class _Call:
     """One request whose answer has begun with a good status, and the transport's errors as ours.
 
@@ -267,7 +300,7 @@ class _Call:
         """What comes next of the body, within ``wait`` seconds; empty at its end."""
         self.response.until = min(_now() + wait, self._end)
         try:
-            return await anext(self.response, b"")
+            return await self.response.more()
         except _TRANSPORT as error:
             raise self._provider._ours(error, wait, late=_now() >= self._end) from None
 

@@ -77,15 +77,16 @@ class OpenAI:
         options = query.parameters.get("stream_options") or {}
         body = self._body(query) | {"stream": True, "stream_options": {**options, "include_usage": True}}
         written, last = Written(), None
-        async for event in self._provider.events(PATHS["chat"], body):
-            if event.data == b"[DONE]":
-                last = event.raw
-                break
-            chunk = self._provider.event_json(event)
-            text = self._take(written, chunk)
-            # We always ask for the usage; a client that did not must not see the extra chunk without choices.
-            if chunk.get("choices") or options.get("include_usage"):
-                yield Delta(text, chunk, event.raw)
+        async with self._provider.events(PATHS["chat"], body) as events:
+            async for event in events:
+                if event.data == b"[DONE]":
+                    last = event.raw
+                    break
+                chunk = self._provider.event_json(event)
+                text = self._take(written, chunk)
+                # We always ask for the usage; a client that did not must not see the extra chunk without choices.
+                if chunk.get("choices") or options.get("include_usage"):
+                    yield Delta(text, chunk, event.raw)
         if last is None and not written.whole:
             raise self._provider.cut()
         yield written.answer(self.card, time.perf_counter() - start, raw=last)
@@ -134,18 +135,19 @@ class OpenAI:
             asked_usage = bool(options.get("include_usage"))
             body["stream_options"] = {**options, "include_usage": True}
         said, done = Told() if native.api == "responses" else Written(), False
-        async for event in self._provider.events(PATHS[native.api], body):
-            if event.data == b"[DONE]":
-                done = True
-                break
-            chunk = self._provider.event_json(event)
-            text = self._take(said, chunk)
-            if isinstance(said, Told) and said.failure is not None:
-                raise self._provider.broken_off(said.failure)
-            if asked_usage or chunk.get("choices"):
-                yield Delta(text, chunk, event.raw, native.api)
-            if isinstance(said, Told) and said.over:
-                break
+        async with self._provider.events(PATHS[native.api], body) as events:
+            async for event in events:
+                if event.data == b"[DONE]":
+                    done = True
+                    break
+                chunk = self._provider.event_json(event)
+                text = self._take(said, chunk)
+                if isinstance(said, Told) and said.failure is not None:
+                    raise self._provider.broken_off(said.failure)
+                if asked_usage or chunk.get("choices"):
+                    yield Delta(text, chunk, event.raw, native.api)
+                if isinstance(said, Told) and said.over:
+                    break
         if not (said.over if isinstance(said, Told) else said.whole or (done and said.finish)):
             raise self._provider.cut()
         yield replace(said.answer(self.card, time.perf_counter() - start), api=native.api)

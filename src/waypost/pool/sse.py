@@ -6,7 +6,6 @@ Reference: the "event stream" section of the HTML living standard.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from waypost.errors import ModelFailed
@@ -30,7 +29,7 @@ class Event(NamedTuple):
 
 
 class EventParser:
-    r"""Give it bytes as they arrive; it yields each event as soon as its last byte is there.
+    r"""Give it bytes as they arrive; it gives each event as soon as its last byte is there.
 
     >>> parser = EventParser()
     >>> [(event.data.decode(), event.raw) for event in parser.feed(b": hello\ndata: caf\xc3\xa9\ndata: 2\n\ndata: ")]
@@ -42,18 +41,22 @@ class EventParser:
         self._unsaid = b""  # whole lines that made no event
         self._started = False
         self._ended = False
+        self._between = False  # whether the last event ended with the last byte
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
+    def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete.
 
         Raises:
             ModelFailed: one event grows beyond 16 MB.
         """
+        if self._between and _is_one_line(chunk):  # as nearly every read is
+            return [Event("message", chunk[6:-2], chunk)]
         # What was looked through once holds no end, unless it is cut in two there.
         begin, seen = 0, max(0, len(self._rest) - 3)
         self._rest += chunk
         if not self._started and not self._begin():
-            return
+            return []
+        found: list[Event] = []
         while end := _EVENT_END.search(self._rest, seen):
             # A carriage return at the end may be the first half of a line end.
             if end.end() == len(self._rest) and self._rest.endswith(b"\r") and not self._ended:
@@ -64,12 +67,14 @@ class EventParser:
             event = _event(block, raw)
             self._unsaid = b"" if event else raw
             if event:
-                yield event
+                found.append(event)
         self._rest = self._rest[begin:]
+        self._between = not self._rest and not self._unsaid
         if len(self._rest) + len(self._unsaid) > _LIMIT:
             raise ModelFailed("the model's server sent one event of more than 16 MB")
+        return found
 
-    def end(self) -> Iterator[Event]:
+    def end(self) -> list[Event]:
         r"""The event that ends with the stream itself: now a carriage return is no half of a line end.
 
         >>> parser = EventParser()
@@ -86,6 +91,12 @@ class EventParser:
         self._rest = self._rest.removeprefix(_BOM)
         self._started = True
         return True
+
+
+def _is_one_line(chunk: bytes) -> bool:
+    """Whether these bytes are one event of one line of data."""
+    plain = chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and b"\r" not in chunk
+    return plain and chunk.find(b"\n") == len(chunk) - 2
 
 
 def _event(block: bytes, raw: bytes) -> Event | None:

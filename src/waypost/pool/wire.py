@@ -55,11 +55,17 @@ class Response:
         return self
 
     async def __anext__(self) -> bytes:
+        if chunk := await self.more():
+            return chunk
+        raise StopAsyncIteration
+
+    async def more(self) -> bytes:
+        """What comes next of the body, empty at its end; raises as iterating does."""
         while not self._chunks:
             if self._error:
                 raise self._error
             if self._over:
-                raise StopAsyncIteration
+                return b""
             await self._news()
         return self.come()
 
@@ -68,7 +74,8 @@ class Response:
         chunk = b"".join(self._chunks)
         self._chunks.clear()
         self._waiting = 0
-        self._connection.hold(False)
+        if self._connection.held:
+            self._connection.hold(False)
         return chunk
 
     async def read(self, limit: int) -> bytes:

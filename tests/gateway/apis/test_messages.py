@@ -22,6 +22,7 @@ from waypost.objective import Objective
 from waypost.pool import make
 from waypost.routers import Cheapest
 from waypost.store.keys import Key, digest
+from waypost.store.limits import Limits
 from waypost.strategies import Single
 from waypost.types import Call, ModelCard
 
@@ -403,19 +404,49 @@ async def test_a_streamed_question_whose_answer_is_looked_at_first_is_asked_as_a
     assert b"Paris." in body
 
 
-async def counted(headers, model):
-    """Status and body of a count by a gateway that wants keys, of which one may ask the model 'sums' alone."""
+KEYED = [(b"x-api-key", b"wp-laptop")]
+
+
+def wanting_keys(**limits):
+    """What serves those who have a key, which may ask the model 'sums' alone."""
     models = {name: make("arithmetic", ModelCard(name), {}) for name in ("sums", "others")}
-    key = Key("k1", "laptop", digest("wp-laptop"), models=("sums",))
-    serving = serving_of(models, access=Access(Identity("required", {key.digest: key})))
+    key = Key("k1", "laptop", digest("wp-laptop"), models=("sums",), limits=Limits(**limits))
+    return serving_of(models, access=Access(Identity("required", {key.digest: key})))
+
+
+async def counted(headers, model, serving):
+    """Status and body of a count."""
     status, body = await posted(serving, "/v1/messages/count_tokens", {**ASK, "model": model}, headers)
     return status, json.loads(body)
 
 
 async def test_who_may_not_ask_a_model_may_not_have_its_provider_count():
-    status, told = await counted([], "sums")
+    serving = wanting_keys()
+    status, told = await counted([], "sums", serving)
     assert (status, told["error"]["type"]) == (401, "authentication_error")
-    key = [(b"x-api-key", b"wp-laptop")]
-    status, told = await counted(key, "others")
+    status, told = await counted(KEYED, "others", serving)
     assert (status, told["error"]["type"]) == (403, "permission_error")
-    assert (await counted(key, "sums"))[0] == 200
+    assert (await counted(KEYED, "sums", serving))[0] == 200
+
+
+async def test_to_count_is_a_request_as_any_limited_and_measured():
+    serving = wanting_keys(requests_per_minute=1)
+    assert (await counted(KEYED, "sums", serving))[0] == 200
+    status, told = await counted(KEYED, "sums", serving)
+    assert (status, told["error"]["type"]) == (429, "rate_limit_error")
+    assert serving.metrics.requests == {("count_tokens", 200, "sums"): 1, ("count_tokens", 429, "-"): 1}
+    full = serving_of(serving.models, max_in_flight=0)
+    assert (await counted([], "sums", full))[0] == 503
+    assert (serving.metrics.in_flight, full.metrics.in_flight) == (0, 0)
+
+
+async def test_a_profile_that_is_none_is_not_counted_for():
+    status, told = await counted([], "auto:nonsense", serving_of({"sums": make("arithmetic", ModelCard("sums"), {})}))
+    assert (status, told["error"]["type"]) == (404, "not_found_error")
+
+
+def test_a_provider_that_refuses_our_key_is_not_heard_by_who_counts(claude, upstream, caplog):
+    upstream.claude_x = said(b'{"error": {"message": "your key is over there"}}', status=401)
+    with pytest.raises(anthropic.InternalServerError, match="refuses the gateway's own key") as told:
+        claude.messages.count_tokens(model="claude", messages=ASK["messages"])
+    assert (told.value.status_code, "over there" in str(told.value), "over there" in caplog.text) == (502, False, True)

@@ -98,6 +98,9 @@ def test_a_key_calls_its_models_only_and_auto_chooses_among_them(serve, pool, se
         answer = ask(asks, "auto")
         assert answer.headers["x-waypost-model"] == "dear"
         assert [model.id for model in asks.models.list()] == ["auto", "auto:default", "dear"]
+        assert asks.models.retrieve("dear").id == "dear"
+        with pytest.raises(openai.NotFoundError):
+            asks.models.retrieve("ok")
         decision = asks.get(f"/decisions/{answer.headers['x-waypost-decision']}", cast_to=object)
         assert decision["removed"] == {"ok": "not among the models of this key"}
 
@@ -343,6 +346,10 @@ def test_nothing_is_ready_as_long_as_no_key_could_be_read(serve, pool) -> None:
     told = served.client._client.get(f"{served.url}/health/ready")
     assert told.status_code == 503 and told.json()["status"] == "not ready"
     assert told.json()["keys"].startswith("no key could be read yet") and told.json()["ready"] == ["ok"]
+    open_to_all = pool("ok", top=REQUIRED) + "\nserver: {port: 0, host: 0.0.0.0}"
+    guarded = serve(open_to_all + "\nstore: postgresql://nobody:secret@127.0.0.1:9/none")
+    told = guarded.client._client.get(f"http://127.0.0.1:{guarded.port}/health/ready")
+    assert told.status_code == 503 and set(told.json()) == {"status", "keys"}
 
 
 def reload(served, tmp_path: Path, text: str):

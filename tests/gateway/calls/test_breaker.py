@@ -120,10 +120,18 @@ def test_what_will_surely_fail_again_opens_it_at_once(breaker):
 
 
 def test_it_rests_as_long_as_the_provider_asks_but_not_for_ever(breaker, clock):
-    fail(breaker, 5, retry_after=60.0)
+    fail(breaker, 5, error=ModelFailed("slow down", retry_after=60.0))
     clock.now += 59
     assert breaker.state == "open"
     clock.now += 1
-    fail(breaker, retry_after=1e9)
+    fail(breaker, error=ModelFailed("slow down", retry_after=1e9))
     clock.now += 300
     assert breaker.state == "half-open"
+
+
+@pytest.mark.parametrize(("upstream", "told"), [(429, 429), (500, None), (None, None)])
+def test_one_that_rests_because_too_much_was_asked_says_so(breaker, upstream, told):
+    fail(breaker, 5, error=ModelFailed("no", upstream=upstream, kind="status"))
+    with pytest.raises(ModelFailed) as resting:
+        breaker.enter()
+    assert (resting.value.upstream, resting.value.kind) == (told, "rest")

@@ -60,11 +60,21 @@ def drive_of(*models: Scripted) -> Drive:
     return Drive({model.card.name: model for model in models})
 
 
+def keeping(shown: list[Delta | Answer]):
+    """Shows pieces by putting them into a list."""
+
+    async def show(piece: Delta) -> None:
+        shown.append(piece)
+
+    return show
+
+
 async def collect(drive: Drive, run, *, show: bool = True) -> list[Delta | Answer]:
     if not show:
         return [await drive.whole(run)]
-    async with aclosing(drive.pieces(run)) as pieces:
-        return [piece async for piece in pieces]
+    shown: list[Delta | Answer] = []
+    answer = await drive.stream(run, keeping(shown))
+    return [*shown, answer]
 
 
 async def test_pieces_are_shown_as_they_come_and_the_answer_ends_them():
@@ -90,9 +100,8 @@ async def test_nobody_replaces_a_model_that_fails_after_its_first_piece():
     drive = drive_of(Scripted("a", "Hel", error=ModelFailed("gone")), Scripted("b", "Hello"))
     shown = []
     with pytest.raises(ModelFailed, match="gone"):
-        async for piece in drive.pieces(in_turn("a", "b")):
-            shown.append(piece.text)
-    assert shown == ["Hel"]
+        await drive.stream(in_turn("a", "b"), keeping(shown))
+    assert [piece.text for piece in shown] == ["Hel"]
     assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "cut")]
 
 
@@ -145,8 +154,13 @@ async def test_who_cancels_the_drive_cancels_the_call(show):
 async def test_leaving_in_the_middle_closes_the_model_s_stream_and_its_cost_is_unknown():
     model = Scripted("a", "Hel", "lo")
     drive = drive_of(model)
-    async with aclosing(drive.pieces(in_turn("a"))) as pieces:
-        assert (await anext(pieces)).text == "Hel"
+
+    async def leave(piece: Delta) -> None:
+        assert piece.text == "Hel"
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await drive.stream(in_turn("a"), leave)
     assert model.left
     assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "cut")]
     assert (drive.usd(), drive.usd(broken=0.5)) == (None, 0.5)
@@ -205,6 +219,6 @@ async def test_the_head_of_a_native_stream_says_nothing_yet_and_its_first_block_
     head, ping = (Delta("", {"type": kind}, b"event\n\n", "messages") for kind in ("message_start", "ping"))
     block = Delta("", {"type": "content_block_start"}, b"event\n\n", "messages")
     drive = drive_of(Scripted("a", head, ping, error=ModelFailed("cut")), Scripted("b", head, block))
-    pieces = [piece async for piece in drive.pieces(in_turn("a", "b"))]
+    pieces = await collect(drive, in_turn("a", "b"))
     assert pieces[:2] == [head, block]
     assert [(a.model, a.outcome) for a in drive.attempts] == [("a", "failed"), ("b", "ok")]

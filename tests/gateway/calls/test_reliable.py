@@ -165,6 +165,15 @@ async def test_no_try_begins_after_the_budget(stream):
 
 
 @either
+async def test_who_is_told_to_slow_down_is_told_so_by_the_breaker_too(stream):
+    model = reliable(*[status(429)] * 9)
+    for _ in range(4):
+        with pytest.raises(ModelFailed) as told:
+            await call(model, stream)
+    assert (told.value.kind, told.value.upstream, told.value.retry_after) == ("rest", 429, pytest.approx(15, abs=1))
+
+
+@either
 async def test_a_refused_key_is_alerted_once_and_rests_all_models_of_that_key(stream, caplog):
     first = reliable(status(401), OK)
     second = Reliable(Script(OK), Breaker("other", BreakerSettings()), first.provider)

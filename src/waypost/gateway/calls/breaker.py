@@ -44,6 +44,7 @@ class Breaker:
         self._rest = settings.rest_seconds
         self._probing = False
         self._why = ""
+        self._upstream: int | None = None
 
     @property
     def state(self) -> str:
@@ -79,31 +80,34 @@ class Breaker:
             self._turned()
             self._good[0] += 1
 
-    def failed(self, probe: bool, why: str, retry_after: float | None = None, *, surely: bool = False) -> None:
-        """A call failed, by no fault of the client; ``retry_after`` is when the provider wants the next, in seconds.
+    def failed(self, probe: bool, why: str, error: ModelFailed | None = None, *, surely: bool = False) -> None:
+        """A call failed, by no fault of the client; its ``error`` may say when the provider wants the next.
 
         If the next call will ``surely`` fail too, there is nothing to count.
         """
         if probe:
             self._probing = False
             self._rest = min(self._rest * 2, self._settings.longest_rest_seconds)
-            self._open(why, retry_after)
+            self._open(why, error)
         elif self._until is None:
             self._turned()
             self._bad[0] += 1
             bad = sum(self._bad)
             often = bad >= self._settings.failures and bad >= self._settings.share * (bad + sum(self._good))
             if often or surely:
-                self._open(why, retry_after)
+                self._open(why, error)
 
     def left(self, probe: bool) -> None:
         """A call ended and says nothing of the model, as when the client left; another may probe."""
         if probe:
             self._probing = False
 
-    def _open(self, why: str, retry_after: float | None) -> None:
-        rest = min(max(self._rest, retry_after or 0.0), self._settings.longest_rest_seconds)
+    def _open(self, why: str, error: ModelFailed | None) -> None:
+        asked = error.retry_after if error is not None else None
+        rest = min(max(self._rest, asked or 0.0), self._settings.longest_rest_seconds)
         self._until, self._why = self._clock() + rest, why
+        # Who is told to come later by a provider is told so by its breaker too, and not that something broke.
+        self._upstream = 429 if error is not None and error.upstream == 429 else None
         self.opened += 1
 
     def _close(self) -> None:
@@ -124,4 +128,4 @@ class Breaker:
         # Until the probe has ended nobody knows, but soon somebody will.
         wait = 1.0 if self._until is None or self._probing else max(self._until - self._clock(), 0.1)
         problem = f"{self.name} is resting after {self._why}; next try in {math.ceil(wait)} s"
-        return ModelFailed(problem, retry_after=wait, kind="rest")
+        return ModelFailed(problem, upstream=self._upstream, retry_after=wait, kind="rest")

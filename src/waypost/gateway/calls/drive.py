@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
@@ -13,6 +12,8 @@ from waypost.gateway.callers.money import SKIPPED
 from waypost.gateway.traces.trace import Trace, Traced
 from waypost.store import Attempt
 from waypost.types import Answer, Call, Delta, Model, Run
+
+Show = Callable[[Delta], Awaitable[None]]
 
 # A model whose file is missing or whose budget is spent is as gone as one whose server is down: the next answers.
 _FAILURES = (ModelFailed, NotInstalled, *SKIPPED)
@@ -51,11 +52,11 @@ class Drive:
         finally:
             run.close()
 
-    async def pieces(self, run: Run) -> AsyncGenerator[Delta | Answer]:
-        """Run a strategy to its end: yields the pieces of its final answer as they come, and then the whole.
+    async def stream(self, run: Run, show: Show) -> Answer:
+        """Run a strategy to its end and give its answer, of which each piece is shown as it comes.
 
         A call that declines or fails before its first piece is sent to the strategy, which goes on; once a piece
-        was yielded nobody else can answer any more.
+        was shown nobody else can answer any more.
 
         Raises:
             ModelFailed: the call failed after its first piece.
@@ -63,27 +64,16 @@ class Drive:
         try:
             wish = next(run)
             while True:
+                if not isinstance(wish, list) and wish.final:
+                    wish = run.send(await self._show(wish, show))
+                    continue
                 start = time.perf_counter()
-                if isinstance(wish, list):
-                    answers = await self._ask_all(wish)
-                    self.waited += time.perf_counter() - start
-                    wish = run.send(answers)
-                elif wish.final:
-                    async with aclosing(self._show(wish)) as shown:
-                        async for piece in shown:
-                            if start:
-                                self.waited, start = self.waited + time.perf_counter() - start, 0.0
-                            if isinstance(piece, Delta):
-                                yield piece
-                            else:
-                                answer = piece
-                    wish = run.send(answer)
-                else:
-                    answer = await self._ask(wish)
-                    self.waited += time.perf_counter() - start
-                    wish = run.send(answer)
+                answers = await (self._ask_all(wish) if isinstance(wish, list) else self._ask(wish))
+                self.waited += time.perf_counter() - start
+                wish = run.send(answers)
         except StopIteration as end:
-            yield end.value
+            answer: Answer = end.value
+            return answer
         finally:
             run.close()
 
@@ -123,37 +113,46 @@ class Drive:
             return self._failed(call, error, start, traced)
         return self._answered(answer, traced)
 
-    async def _show(self, call: Call) -> AsyncGenerator[Delta | Answer]:
+    async def _show(self, call: Call, show: Show) -> Answer:
         start = time.perf_counter()
         traced = self.trace.call(call) if self.trace is not None else None
         stream = self.models[call.model].stream(call.query)
-        held: list[Delta] = []
         try:
-            async for piece in stream:
-                if traced is not None and not traced.first:
-                    traced.begun(piece)
-                if isinstance(piece, Answer):
-                    for delta in held:
-                        self.showing = call.model
-                        yield delta
-                    yield self._answered(piece, traced)
-                    return
-                held.append(piece)
-                if self.showing or says_something(piece):
-                    self.showing = call.model
-                    for delta in held:
-                        yield delta
-                    held.clear()
-            raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
+            answer = await self._shown(call, stream, show, start, traced)
         except BaseException as error:
             answer = self._failed(call, error, start, traced)
-            if self.showing:
+            if self.showing is not None:
                 raise
-            yield answer
+            self.waited += time.perf_counter() - start
+            return answer
         finally:
             # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
+        return self._answered(answer, traced)
+
+    async def _shown(
+        self, call: Call, stream: AsyncIterator[Delta | Answer], show: Show, start: float, traced: Traced | None
+    ) -> Answer:
+        held: list[Delta] = []
+        async for piece in stream:
+            if self.showing is not None and isinstance(piece, Delta):
+                await show(piece)
+                continue
+            if traced is not None and not traced.first:
+                traced.begun(piece)
+            if isinstance(piece, Delta):
+                held.append(piece)
+                if not says_something(piece):
+                    continue
+            if self.showing is None:
+                self.waited += time.perf_counter() - start
+                self.showing = call.model if held else None
+                for delta in held:
+                    await show(delta)
+            if isinstance(piece, Answer):
+                return piece
+        raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
 
     def _answered(self, answer: Answer, traced: Traced | None) -> Answer:
         if traced is not None:

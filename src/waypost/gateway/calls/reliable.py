@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 # What a provider says of itself and not of the request: another try may go well.
 _PASSING = frozenset({408, 409, 425, 429})
 # What it says of our account: another try goes no better, and the client can do nothing about it.
-_ACCOUNT = frozenset({401, 402, 403})
+ACCOUNT = frozenset({401, 402, 403})
 _BROKEN = frozenset({"connect", "lost", "garbage"})
 
 
@@ -152,19 +152,13 @@ class Reliable:
         if isinstance(error, Declined) or error.kind == "unsent":
             self._left(probes)
             raise error
-        if error.upstream is not None and error.upstream < 500 and error.upstream not in _PASSING | _ACCOUNT:
+        if error.upstream is not None and error.upstream < 500 and error.upstream not in _PASSING | ACCOUNT:
             self._succeeded(probes)  # which has read the request and found fault with it
             raise error
         self._count(error, probes)
-        if error.upstream in _ACCOUNT:
+        if error.upstream in ACCOUNT:
             self.refused += 1
-            _log.error("ALERT: the provider of %s refuses the gateway's key or account: %s", self.card.name, error)
-            raise ProviderRefused(
-                f"the provider of {self.card.name} refuses the gateway's own key or account (HTTP {error.upstream}), "
-                "which is for the gateway's operator to mend; the gateway's log has the provider's words",
-                upstream=error.upstream,
-                kind="status",
-            ) from error
+            raise refused(self.card.name, error) from error
         wait = None if begun else self._wait(error, tries)
         if wait is None:
             raise error
@@ -177,7 +171,7 @@ class Reliable:
 
     def _count(self, error: ModelFailed, probes: tuple[bool, bool]) -> None:
         why = f"HTTP {error.upstream}" if error.upstream else _WHY.get(error.kind, "a failure")
-        self.breaker.failed(probes[1], why, error.retry_after)
+        self.breaker.failed(probes[1], why, error)
         if error.kind == "connect" or error.upstream == 401:
             self.provider.failed(probes[0], why, surely=error.upstream == 401)
         else:
@@ -200,6 +194,17 @@ class Reliable:
             wait += error.retry_after
         late = time.monotonic() - tries.began + wait > known.budget_seconds
         return None if late else wait
+
+
+def refused(model: str, error: ModelFailed) -> ProviderRefused:
+    """The error that a client is told when a provider refuses our key or account; the log has its words."""
+    _log.error("ALERT: the provider of %s refuses the gateway's key or account: %s", model, error)
+    return ProviderRefused(
+        f"the provider of {model} refuses the gateway's own key or account (HTTP {error.upstream}), "
+        "which is for the gateway's operator to mend; the gateway's log has the provider's words",
+        upstream=error.upstream,
+        kind="status",
+    )
 
 
 _WHY = {

@@ -224,7 +224,7 @@ def _call_error(error: WaypostError | None) -> str:
     """A status of the provider's, what befell the connection, or a code of ours."""
     if error is None:
         return "cancelled"
-    if isinstance(error, ModelFailed) and error.upstream is not None:
+    if isinstance(error, ModelFailed) and error.upstream is not None and error.kind != "rest":
         return str(error.upstream)
     if isinstance(error, ModelTimeout):
         return "timeout"
