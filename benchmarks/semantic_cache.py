@@ -4,9 +4,9 @@
 
 Questions are the project's own prompts.  Those that must not be taken for one: of each prompt the nearest with another
 reference answer, and the prompt itself with one thing changed (a number, two words that change places, a "not", a name
-or word taken from the nearest other prompt).  Those that should be: the prompt with slips of the finger, another case,
-spacing or punctuation, or in a paraphrase.  Each figure is a share of its pairs; `words` says whether the words are
-looked at (the default) or the cosine alone decides.
+or word taken from the nearest other prompt, a sign or a capital).  Those that should be: the prompt with slips of the
+finger, another case, spacing or punctuation, or in a paraphrase.  Each figure is a share of its pairs; `words` says
+whether the words are looked at (the default) or the cosine alone decides.
 """
 
 from __future__ import annotations
@@ -30,6 +30,17 @@ THRESHOLDS = (0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.99)
 SAME = ("typos", "case", "spaces", "punctuation", "paraphrase")
 
 Pair = tuple[str, str]
+
+SIGNS = (
+    (r"\b(\w+ [-+*/] \w+)\b", r"(\1)"),
+    (r"\(([^()]*)\)", r"\1"),
+    (r"(?<![\d.])(\d+)(?![\d.,])", r"\1!"),
+    (r"(?<![\d.,])(\d)", r".\1"),
+    (r"\b([a-z]{4,})\b", r"'\1'"),
+    (r"\b([a-z]{3,}) ([a-z]{3,})\b", r"\1_\2"),
+    (r"\b([a-z]{2,3})\b", lambda found: found[0].upper()),
+    (r"\b([a-z]{4,}) (is|are|in|of)\b", r"\1 A \2"),
+)
 
 
 def measure(pairs: Sequence[Pair], encoder: StaticEncoder) -> dict[str, list[float]]:
@@ -86,7 +97,20 @@ def word_changed(prompt: str, other: str, rng: Random) -> str | None:
     return prompt.replace(rng.choice(sorted(mine)), rng.choice(sorted(theirs)), 1)
 
 
-EDITS: tuple[Callable[[str, str, Random], str | None], ...] = (number_changed, swapped, negated, word_changed)
+def sign_changed(prompt: str, other: str, rng: Random) -> str | None:
+    """Another meaning by a sign or a capital: brackets, "!" behind a number, "." before one, quotes, "_", case, "A"."""
+    made = [re.sub(pattern, put, prompt, count=1) for pattern, put in SIGNS]
+    changed = [text for text in made if text != prompt]
+    return rng.choice(changed) if changed else None
+
+
+EDITS: tuple[Callable[[str, str, Random], str | None], ...] = (
+    number_changed,
+    swapped,
+    negated,
+    word_changed,
+    sign_changed,
+)
 
 
 def edited(pairs: Sequence[Pair]) -> Iterator[tuple[str, list[Pair]]]:

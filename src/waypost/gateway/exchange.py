@@ -182,11 +182,11 @@ class Exchange:
         return answer
 
     async def _send_piece(self, send: Send, stream: Written, delta: Delta) -> None:
+        if self._gathered is not None:
+            self._gathered.take(delta)
         body = stream.piece(self.served or "", delta)
         if not body:
             return
-        if self._gathered is not None:
-            self._gathered.take(delta)
         if not self._started:
             await self._start(send)
         await send({"type": "http.response.body", "body": body, "more_body": True})

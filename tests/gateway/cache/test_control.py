@@ -29,6 +29,11 @@ def test_our_header_has_the_last_word():
     assert control(both) == control(both[::-1]) == Control()
 
 
+def test_what_comes_in_two_lines_is_one_list():
+    lines = [(b"cache-control", b"no-store"), (b"cache-control", b"no-transform")]
+    assert control(lines) == control(lines[::-1]) == Control(read=False, write=False)
+
+
 def test_a_word_that_means_nothing_is_refused_with_the_nearest():
     with pytest.raises(BadRequest, match=r"one of on, off, refresh, only; got 'refrsh'. Did you mean 'refresh'"):
         control([(b"x-waypost-cache", b"refrsh")])

@@ -67,10 +67,60 @@ def test_the_providers_bytes_do_as_well_as_its_chunks():
     assert made.whole(Answer("m", "Paris")).body["choices"][0]["message"]["content"] == "Paris"
 
 
+def messages(*blocks) -> Gathered:
+    """A message of Anthropic's with these blocks, each as how it starts and its deltas."""
+    start = {"id": "m1", "role": "assistant", "content": [], "stop_reason": None, "usage": {"input_tokens": 4}}
+    told = [{"type": "message_start", "message": start}, {"type": "ping"}]
+    for index, (block, *deltas) in enumerate(blocks):
+        told.append({"type": "content_block_start", "index": index, "content_block": block})
+        told += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        told.append({"type": "content_block_stop", "index": index})
+    told.append({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}})
+    made = Gathered()
+    for event in told:
+        made.take(Delta("", event, api="messages"))
+    return made
+
+
+def test_a_message_of_anthropics_comes_together_from_its_events():
+    thought, call = {"type": "thinking", "thinking": "", "signature": ""}, {"type": "tool_use", "id": "t", "name": "f"}
+    text = {"type": "text", "text": "", "citations": None}
+    made = messages(
+        (thought, {"type": "thinking_delta", "thinking": "Hm"}, {"type": "signature_delta", "signature": "c2ln"}),
+        (
+            text,
+            {"type": "text_delta", "text": "Par"},
+            {"type": "citations_delta", "citation": {"cited_text": "x"}},
+            {"type": "text_delta", "text": "is"},
+        ),
+        (call | {"input": {}}, *({"type": "input_json_delta", "partial_json": part} for part in ("", '{"a":', "1}"))),
+    )
+    answer = made.whole(Answer("m", "Paris", finish="tool_calls", raw=b"event: message_stop\n\n", api="messages"))
+    assert answer.raw is None and answer.body == {
+        "id": "m1",
+        "role": "assistant",
+        "stop_reason": "tool_use",
+        "usage": {"input_tokens": 4, "output_tokens": 9},
+        "content": [
+            {"type": "thinking", "thinking": "Hm", "signature": "c2ln"},
+            {"type": "text", "text": "Paris", "citations": [{"cited_text": "x"}]},
+            call | {"input": {"a": 1}},
+        ],
+    }
+
+
+def test_a_message_with_a_piece_that_nobody_knows_makes_nothing():
+    made = messages(({"type": "text", "text": ""}, {"type": "colour_delta", "colour": "red"}))
+    assert made.whole(Answer("m", "x", api="messages")) is None
+
+
 def test_pieces_in_another_shape_or_too_many_make_nothing():
     other = Gathered()
     other.take(Delta("x", raw=b"event: message_start\n\n", api="messages"))
-    assert other.whole(Answer("m", "x")) is None
+    assert other.whole(Answer("m", "x", api="messages")) is None
+    foreign = Gathered()
+    foreign.take(Delta("x", {"type": "response.created"}, api="responses"))
+    assert foreign.whole(Answer("m", "x", api="responses")) is None
     long = Gathered()
     long.take(Delta("x" * 5_000_000, chunk({"content": "x"})))
     assert long.whole(Answer("m", "x")) is None and not long.chunks

@@ -60,6 +60,12 @@ def test_bytes_that_are_no_answer_are_none(data):
         (Answer("m", ""), False),
         (Answer("m", "Paris.", error="cut"), False),
         (Answer("m", declined="not mine"), False),
+        (Answer("m", "No.", body={"choices": [{"finish_reason": "stop", "message": {"refusal": "No."}}]}), False),
+        (Answer("m", "Hi", body={"choices": [{"finish_reason": "stop", "message": {"refusal": None}}]}), True),
+        (Answer("m", "Hi", body={"choices": [{"finish_reason": "stop"}, {"finish_reason": "content_filter"}]}), False),
+        (Answer("m", "Hi", body={"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}]}), True),
+        (Answer("m", "No.", finish="completed", body={"output": [{"content": [{"type": "refusal"}]}]}), False),
+        (Answer("m", "Hi", finish="completed", body={"output": [{"content": [{"type": "output_text"}]}]}), True),
     ],
 )
 def test_only_a_finished_answer_is_kept(answer, whole):

@@ -99,6 +99,14 @@ def test_another_api_is_another_key_and_its_body_counts():
     assert len({exact(responses), exact(other), exact(louder)}) == 3
 
 
+def test_a_header_that_the_provider_gets_makes_another_key():
+    query = Query(({"role": "user", "content": "Hi"},), native=Native("messages", {"max_tokens": 9}))
+    betas = ("files-api-2025-04-14", "context-1m-2025-08-07")
+    found = [replace(query.native, headers={"anthropic-beta": beta}) for beta in betas]
+    asks = [replace(asked(), query=replace(query, native=native)) for native in (query.native, *found)]
+    assert len({exact(ask) for ask in asks}) == 3
+
+
 @pytest.mark.parametrize("field", sorted(LIVE))
 def test_an_answer_that_depends_on_more_than_the_request_has_no_key(field):
     assert same("t", asked(**{field: {"any": "thing"}})) is None

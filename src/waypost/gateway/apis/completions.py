@@ -43,6 +43,8 @@ class Completions:
         """A provider's bytes as they came, or a completion made of a chat's."""
         if answer.raw is not None and answer.api == self.name:
             return answer.raw
+        if answer.body is not None and answer.api == self.name:  # one that came as a stream before
+            return orjson.dumps({"usage": usage(answer), **answer.body})
         choices = _choices(answer.body) or [_choice(0, answer.text, answer.finish)]
         return orjson.dumps({**_head(id, created, answer.model, choices), "usage": usage(answer)})
 

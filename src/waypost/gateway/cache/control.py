@@ -57,7 +57,7 @@ def control(headers: Headers) -> Control:
     >>> control([(b"x-waypost-cache", b"off")])
     Control(read=False, write=False, only=False, max_age=inf)
     """
-    said = _DEFAULT
+    said: list[str] = []  # a list may come in several lines
     for name, value in headers:
         if name == HEADER:
             word = value.decode("latin-1").strip().lower()
@@ -68,8 +68,8 @@ def control(headers: Headers) -> Control:
                 )
             return _WISHES[word]
         if name == b"cache-control":
-            said = _http(value.decode("latin-1").lower())
-    return said
+            said.append(value.decode("latin-1").lower())
+    return _http(",".join(said)) if said else _DEFAULT
 
 
 def _http(value: str) -> Control:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ _GROWING = frozenset({"content", "refusal", "reasoning", "reasoning_content", "a
 
 @dataclass(slots=True)
 class Gathered:
-    """The chunks of one stream in chat's shape.
+    """The chunks of one stream, in the shape of chat completions, completions or Anthropic's messages.
 
     >>> gathered = Gathered()
     >>> for text in ("Par", "is."):
@@ -36,7 +36,8 @@ class Gathered:
         if chunk is None and delta.raw is not None:
             chunk = _chunk(delta.raw)
         self.size += len(delta.raw) if delta.raw is not None else len(delta.text) + 100
-        if delta.api != "chat" or self.size > _MOST_BYTES:
+        unread = chunk is None and delta.raw is not None
+        if unread or delta.api not in _SHAPES or self.size > _MOST_BYTES:
             self.lost = True
         if self.lost:
             self.chunks.clear()
@@ -52,8 +53,8 @@ class Gathered:
         if not self.chunks:
             return replace(answer, raw=None) if answer.text else None
         try:
-            return replace(answer, body=_merged(self.chunks), raw=None)
-        except (AttributeError, KeyError, TypeError):  # a provider whose chunks have a shape of their own
+            return replace(answer, body=_SHAPES[answer.api](self.chunks), raw=None)
+        except (AttributeError, KeyError, TypeError, ValueError):  # a provider whose chunks have a shape of their own
             return None
 
 
@@ -72,18 +73,68 @@ def _merged(chunks: list[Mapping[str, Any]]) -> dict[str, Any]:
     for chunk in chunks:
         body |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
         for piece in chunk.get("choices") or ():
-            choice = choices.setdefault(piece.get("index", 0), {"index": piece.get("index", 0), "message": {}})
+            choice = choices.setdefault(piece.get("index", 0), {"index": piece.get("index", 0)})
             for name, value in piece.items():
                 if name == "delta":
-                    _grow(choice["message"], value or {})
+                    _grow(choice.setdefault("message", {}), value or {})
+                elif name == "text":
+                    choice[name] = choice.get(name, "") + (value or "")
                 elif name == "logprobs":
                     _lengthen(choice, value)
                 elif value is not None or name not in choice:
                     choice[name] = value
-    for choice in choices.values():
-        for call in choice["message"].get("tool_calls") or ():
+    return body | {"choices": [choices[index] for index in sorted(choices)]}
+
+
+def _chat(chunks: list[Mapping[str, Any]]) -> dict[str, Any]:
+    body = _merged(chunks)
+    for choice in body["choices"]:
+        for call in choice.setdefault("message", {}).get("tool_calls") or ():
             call.pop("index", None)
-    return body | {"object": "chat.completion", "choices": [choices[index] for index in sorted(choices)]}
+    return body | {"object": "chat.completion"}
+
+
+def _message(events: list[Mapping[str, Any]]) -> dict[str, Any]:
+    message: dict[str, Any] = {}
+    blocks: dict[int, dict[str, Any]] = {}
+    inputs: dict[int, str] = {}
+    for told in events:
+        match told["type"]:
+            case "message_start":
+                message = {**told["message"]}
+            case "content_block_start":
+                blocks[told["index"]] = {**told["content_block"]}
+            case "content_block_delta":
+                index, delta = told["index"], told["delta"]
+                if delta["type"] == "input_json_delta":
+                    inputs[index] = inputs.get(index, "") + delta["partial_json"]
+                else:
+                    _lengthen_block(blocks[index], delta)
+            case "message_delta":
+                usage = {**message["usage"], **{name: n for name, n in told["usage"].items() if n is not None}}
+                message |= {**told["delta"], "usage": usage}
+    for index, text in inputs.items():
+        blocks[index]["input"] = orjson.loads(text or "{}")
+    return message | {"content": [blocks[index] for index in sorted(blocks)]}
+
+
+def _lengthen_block(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    match delta["type"]:
+        case "text_delta" | "thinking_delta" | "signature_delta" as kind:
+            name = kind.removesuffix("_delta")
+            block[name] = block.get(name, "") + delta[name]
+        case "citations_delta":
+            block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
+        case _:  # of what a later version may send nobody knows how it grows
+            raise KeyError(delta["type"])
+
+
+# How the chunks of each API make its whole answer.
+_SHAPES: Mapping[str, Callable[[list[Mapping[str, Any]]], dict[str, Any]]] = {
+    "chat": _chat,
+    "completions": _merged,
+    "messages": _message,
+}
 
 
 def _grow(message: dict[str, Any], delta: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -29,8 +30,29 @@ def is_whole(answer: Answer) -> bool:
     """Whether an answer is worth keeping: it was given, it was finished, and nothing of it is missing."""
     if not answer.ok or answer.finish not in WHOLE:
         return False
+    if answer.body is not None and not all(map(_finished, _parts(answer.body))):
+        return False
     # Without a body nothing but the text is known, and a call of a tool is more than its text.
     return answer.body is not None or (bool(answer.text) and answer.finish in ("stop", "length"))
+
+
+def _parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The choices of a chat or a completion, and the items of a response."""
+    for name in ("choices", "output"):
+        found = body.get(name)
+        yield from (part for part in found if isinstance(part, Mapping)) if isinstance(found, list) else ()
+
+
+def _finished(part: Mapping[str, Any]) -> bool:
+    """Whether one choice was neither filtered nor refused; of several, the answer's own reason tells of the first."""
+    if part.get("finish_reason", "stop") not in (*WHOLE, None):
+        return False
+    message = part.get("message")
+    if isinstance(message, Mapping) and message.get("refusal"):
+        return False
+    content = part.get("content")
+    pieces = content if isinstance(content, list) else ()
+    return not any(isinstance(piece, Mapping) and piece.get("type") == "refusal" for piece in pieces)
 
 
 def write(key: bytes, answer: Answer, time: float) -> bytes | None:

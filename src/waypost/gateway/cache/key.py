@@ -75,7 +75,9 @@ def same(tenant: str, asked: Ask, *, by_meaning: bool = False) -> Same | None:
         return None
     fields = {name: value for name, value in body.items() if name not in IGNORED and value is not None}
     fields.pop("model", None)  # as it was asked for, it stands in the head
-    head = (tenant, api, asked.model, asked.objective)
+    # A header may switch on what the body does not speak of, as Anthropic's betas do.
+    headers = query.native.headers if query.native is not None else {}
+    head = (tenant, api, headers, asked.model, asked.objective)
     messages = query.messages if query.native is None else ()
     exact = _digest(head, fields, messages)
     if exact is None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waypost.outcomes.wording import folded
 from waypost.types import Floats
 
 _FIRST_ROWS = 64
 _MOST_TENANTS = 100
 _MOST_LOOKED_AT = 8
 
-# A number with its marks, a word, or a sign that is no punctuation: "a < b" and "a > b" differ, "1.5" and "15" too.
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s.,;:!?'\"()…“”‘’]")
-_SHORT = ((re.compile(r"n['’]t\b"), " not"), (re.compile(r"['’]s\b"), " is"))
-_IDLE = frozenset({"a", "an", "the", "please", "kindly"})
+# What ends a sentence or a part of one says nothing there; anywhere else, as in ".5", "5!" or "a[1:]", it may say all.
+_MARKS = ".,;:?…!"
+_SHORT = ((re.compile(r"(?<=\w)n't\b"), " not"), (re.compile(r"(?<=\w)'s\b"), " is"))
+# Not "a", which is as well a letter: vitamin A, x = a + b.
+_IDLE = frozenset({"an", "the", "please", "Please", "kindly", "Kindly"})
+_QUOTES = str.maketrans("“”‘’", "\"\"''")
 
 Vector = NDArray[np.float32]
 
@@ -30,7 +33,7 @@ Vector = NDArray[np.float32]
 class _Place:
     key: bytes
     group: bytes
-    words: tuple[str, ...]
+    said: bytes
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class Nearby:
     """The vectors of each tenant's kept answers, at most ``entries`` a tenant, those longest unused leave first.
 
     Two turns are near when the cosine of their vectors is at least ``threshold`` and, with ``same_words``, when their
-    words are the same in the same order, but for articles and courtesy: vectors alone take "14 °F" for "41 °F".
+    `words` are the same in the same order: vectors alone take "14 °F" for "41 °F".
     """
 
     threshold: float
@@ -82,8 +85,8 @@ class Nearby:
         near = near[np.argsort(-cosines[near])][:_MOST_LOOKED_AT]
         places = [place for place in (shelf.places[row] for row in near) if place.group == group]
         if places and self.same_words:
-            said = words(text)
-            places = [place for place in places if place.words == said]
+            said = _digest(text)
+            places = [place for place in places if place.said == said]
         return [place.key for place in places]
 
     def put(self, tenant: str, group: bytes, text: str, key: bytes, vector: Vector, seconds: float) -> None:
@@ -98,7 +101,7 @@ class Nearby:
         shelf.vectors[row] = vector
         shelf.groups[row] = _short(group)
         shelf.ends[row] = time.monotonic() + seconds
-        place = _Place(key, group, words(text))
+        place = _Place(key, group, _digest(text))
         if row == len(shelf.places):
             shelf.places.append(place)
         else:
@@ -124,15 +127,39 @@ class Nearby:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """What a turn says, word by word: without case, punctuation, articles and courtesy.
+    """What a turn says, word by word: what stands between spaces, but for the marks that end sentences, and courtesy.
+
+    The case of a word counts where it has a capital inside or is one letter: "US" is not "us", nor "A" an article.
 
     >>> words("What's the capital of France, please?") == words("what is the capital of france")
     True
+    >>> words("What is (2 + 3) * 4?") == words("What is 2 + (3 * 4)?")
+    False
     """
-    text = folded(text)
+    text = unicodedata.normalize("NFC", text).translate(_QUOTES)  # not NFKC, to which "5²" is "52"
     for short, full in _SHORT:
         text = short.sub(full, text)
-    return tuple(word for word in _WORD.findall(text) if word not in _IDLE)
+    pieces = text.split()
+    last = len(pieces) - 1
+    bare = (_bare(piece, place == last) for place, piece in enumerate(pieces))
+    return tuple(_cased(word) for word in bare if word and word not in _IDLE)
+
+
+def _bare(piece: str, last: bool) -> str:
+    """A piece without the marks behind it; behind a number, a letter or a sign they go at the end of the turn only."""
+    word = piece.rstrip(_MARKS)
+    if word[-2:].isalpha() and len(word) > 1:
+        return word
+    return word + "!" * piece[len(word) :].count("!") if last else piece
+
+
+def _cased(word: str) -> str:
+    inner = word[1:]
+    return word.lower() if inner == inner.lower() and sum(map(str.isalpha, word)) > 1 else word
+
+
+def _digest(text: str) -> bytes:
+    return sha256("\0".join(words(text)).encode(errors="surrogatepass")).digest()
 
 
 def _short(group: bytes) -> int:
