@@ -32,6 +32,7 @@ FLAGS: Mapping[str, Attribute] = {
 _NUMBERS = ("quality", "usd", "seconds", "risk", "min_quality", "budget")
 MOST = 1e15
 _DECIMALS = 9  # scores closer than this are a tie: beyond it they differ by rounding only
+_TIES = 10.0**_DECIMALS
 
 
 class Ranked(NamedTuple):
@@ -295,11 +296,17 @@ class Objective:
     def _scored(self, gone: Sequence[bool], bonus: Sequence[float], facts: Sequence[Sequence[float]]) -> list[float]:
         """The scores of `_rank` for one prompt, to the last bit: for so few numbers arrays would take much longer."""
         quality, *terms = facts
-        scores = [self.quality * worth + points for worth, points in zip(quality, bonus, strict=True)]
-        for weight, term in zip((self.usd, self.seconds, self.risk), terms, strict=True):
-            if weight and not all(map(isnan, term)):
-                scores = [score - weight * much for score, much in zip(scores, term, strict=True)]
-        scores = [-inf if out or isnan(score) else score for score, out in zip(scores, gone, strict=True)]
+        weighed = [
+            (weight, term)
+            for weight, term in zip((self.usd, self.seconds, self.risk), terms, strict=True)
+            if weight and not all(map(isnan, term))
+        ]
+        factor, scores = self.quality, []
+        for m, (worth, points, out) in enumerate(zip(quality, bonus, gone, strict=True)):
+            score = factor * worth + points
+            for weight, term in weighed:
+                score -= weight * term[m]
+            scores.append(-inf if out or isnan(score) else score)
         if self.min_quality > 0:
             enough = [isfinite(s) and worth >= self.min_quality for s, worth in zip(scores, quality, strict=True)]
             if any(enough):
@@ -339,10 +346,8 @@ def misfit(card: ModelCard, query: Query) -> str:
 
 def _rounded(score: float) -> float:
     """A score as numpy rounds it, which is not quite as Python does."""
-    scaled = score * 10.0**_DECIMALS
-    if not isfinite(scaled):
-        return scaled
-    return round(scaled) / 10.0**_DECIMALS or copysign(0.0, scaled)
+    scaled = score * _TIES
+    return (round(scaled) / _TIES or copysign(0.0, scaled)) if isfinite(scaled) else scaled
 
 
 @lru_cache(maxsize=64)

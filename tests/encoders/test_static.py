@@ -53,6 +53,13 @@ def test_unit_length_and_shape():
     assert ENCODER.encode([]).shape == (0, ENCODER.dim)
 
 
+def test_a_text_alone_has_the_vector_that_it_has_among_others():
+    """Also one of more tokens than memory is kept for, and one of none."""
+    texts = [*TEXTS, "word " * 700, ""]
+    many = ENCODER.encode(texts)
+    assert all(np.array_equal(ENCODER.encode([text])[0], row) for text, row in zip(texts, many, strict=True))
+
+
 def test_a_long_text_keeps_its_start_and_its_end():
     short = StaticEncoder(max_chars=20)
     assert short.tokens("start of it" + " x" * 1000 + " end of it") == short.tokens("start of i  end of it")

@@ -177,6 +177,9 @@ def test_what_is_wrong_is_said_with_its_place(read, tmp_path, text, where, says)
         "models:\n  - {name: 'a ${OPENAI_API_KEY}', kind: arithmetic}",
         MODEL + "router: ${OPENAI_API_KEY}",
         MODEL + "server: {port: '${OPENAI_API_KEY}'}",
+        MODEL + "profiles: {cheap: {usd: '${OPENAI_API_KEY}'}}",
+        MODEL + "profiles: {cheap: {flags: {local: '${OPENAI_API_KEY}'}}}",
+        MODEL + "cache: {semantic: {encoder: '${OPENAI_API_KEY}'}}",
     ],
 )
 def test_what_came_out_of_the_environment_is_named_and_not_said(read, text):

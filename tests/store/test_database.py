@@ -52,7 +52,7 @@ def test_a_killed_postgres_loses_nothing_and_slows_nothing(postgres, tmp_path, c
     assert eventually(lambda: not len(writer), 30), caplog.text
     assert writer.find("before") and writer.find("0") and writer.find("1999")
     writer.put_feedback(Feedback("before", 0.0, 1.0)).result(30)
-    assert writer.spent("served", 0.0) == {"small": pytest.approx(20.01)}
+    assert writer.spent("model", 0.0) == {"small": pytest.approx(20.01)}
     assert not writer.down and caplog.text.count("answers again") == 1
     writer.close()
 

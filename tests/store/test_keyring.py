@@ -86,3 +86,19 @@ def test_while_the_store_is_away_known_keys_go_on_working(source, ring, caplog):
     source.asked.get(timeout=30)
     assert ring.get("a") is not None
     assert caplog.text.count("it does not answer") == 1, "told once, not at every try"
+
+
+def test_a_row_that_nobody_can_read_does_not_end_the_search(source, ring, caplog):
+    source.answers.put(["a"])
+    assert ring.wait(30)
+    source.asked.get(timeout=30)
+    ring.get("unknown")
+    source.asked.get(timeout=30)
+    source.answers.put(ValueError("no JSON"))
+    ring.get("unknown")
+    source.asked.get(timeout=30)
+    source.answers.put([])
+    ring.get("unknown")
+    source.asked.get(timeout=30)  # so the answer before is in
+    assert ring.get("a") is None, "what was revoked meanwhile is refused"
+    assert "no JSON" in caplog.text and "the keys can be read again" in caplog.text

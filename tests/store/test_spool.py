@@ -17,7 +17,7 @@ from waypost.store.spool import Spool, lines
 
 def drain(spool):
     found = []
-    while batch := spool.batch():
+    while batch := (spool.batch(own=True) or spool.batch(own=False)):
         found += batch.lines
         spool.done(batch)
     return found
@@ -115,12 +115,12 @@ def test_what_is_appended_while_a_dead_one_s_lines_are_written_is_not_taken_for_
     dead.close()
     spool = Spool(tmp_path, limit=1_000_000)
     assert spool.adopt() == 5
-    batch = spool.batch(3)
+    batch = spool.batch(own=False, most=3)
     assert spool.append(b"own, and longer\n")
     spool.done(batch)
     assert not spool.passed(1)
     left = []
-    while batch := spool.batch():
+    while batch := (spool.batch(own=True) or spool.batch(own=False)):
         left += batch.lines
         spool.done(batch)
     assert left == [b"own, and longer", b"dead 3", b"dead 4"]

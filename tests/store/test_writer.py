@@ -8,13 +8,17 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from queue import Full
+from unittest.mock import Mock
 
 import pytest
 
 from waypost.errors import BadConfig
-from waypost.store import Attempt, Decided, Feedback, Writer
+from waypost.store import Attempt, Decided, Feedback, Writer, line
+from waypost.store.database import StoreDown
+from waypost.store.spool import Spool
 from waypost.types import Decision
 
 DECISION = Decision(
@@ -93,7 +97,7 @@ def test_the_same_row_twice_is_one_row(opened):
     writer.put(decided("b"))
     writer.settled().result(30)
     assert writer.dropped == 0 and writer.find("b")["id"] == "b"
-    assert writer.spent("served", 0.0) == {"large": pytest.approx(0.02)}
+    assert writer.spent("model", 0.0) == {"large": pytest.approx(0.02)}
     writer.close()
 
 
@@ -201,12 +205,12 @@ def test_what_was_acknowledged_survives_a_kill(opened, store, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
     # The other process is dead; what it left is counted at once, and written by whoever is there.
-    assert writer.spent("served", 0.0) == {"large": pytest.approx(30.0)}
+    assert writer.spent("model", 0.0) == {"large": pytest.approx(30.0)}
     writer.close()
     heir = opened()
     assert eventually(lambda: heir.settled().result(30) or not len(heir))
     assert all(heir.find(str(number)) for number in range(0, 3000, 500))
-    assert heir.spent("served", 0.0) == {"large": pytest.approx(30.0)}
+    assert heir.spent("model", 0.0) == {"large": pytest.approx(30.0)}
     assert [len(heir.find(str(number))["feedback"]) for number in range(20)] == [1] * 20
     heir.close()
     assert not (tmp_path / "spool").exists(), "what the database has is in no file any more"
@@ -235,7 +239,57 @@ def test_what_is_spent_is_summed_by_key_team_and_model_since_a_time(opened):
     writer.settled().result(30)
     assert writer.spent("key", 2000.0) == {"k1": 1.0, "k2": 2.0}
     assert writer.spent("team", 2000.0) == {"red": 3.0}
-    assert writer.spent("served", 0.0) == {"large": 12.0}
+    # Of the last one it is not known what it has cost in all, but what this model's call has.
+    assert writer.spent("model", 0.0) == {"large": pytest.approx(12.01)}
+    writer.close()
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["in the database", "in the spool"])
+def test_each_model_has_spent_what_its_own_calls_have_cost(opened, monkeypatch, written):
+    writer = opened()
+    if not written:
+        monkeypatch.setattr(writer.database, "keep", Mock(side_effect=StoreDown("away")))
+    two = (Attempt("small", "ok", 0.1, 0.25), Attempt("large", "ok", 0.9, 0.5))
+    unknown = (Attempt("free", "ok", 0.1, None), Attempt("large", "ok", 0.9, 0.5))
+    broken = (Attempt("small", "declined", 0.1, 0.25), Attempt("large", "cut", 0.9, None))
+    writer.put(replace(decided("two"), attempts=two, usd=0.75))
+    writer.put(replace(decided("unknown"), attempts=unknown, usd=None))
+    writer.put(replace(decided("broken"), attempts=broken, usd=1.25))  # what broke off is in no attempt
+    writer.put(replace(decided("nobody"), attempts=two[:1], served=None, usd=0.25))
+    if written:
+        writer.settled().result(30)
+    assert writer.spent("model", 0.0) == {"small": 0.75, "large": 2.0}
+    monkeypatch.undo()
+    writer.close()
+
+
+def test_a_dead_processs_rows_are_taken_over_while_requests_go_on(opened, tmp_path):
+    dead = Spool(tmp_path / "spool", 1 << 30)
+    for number in range(1200):
+        assert dead.append(line.written(decided(f"left {number}")))
+    dead.close()
+    writer = opened()
+    moved = writer.database.keep
+    rows = count()
+
+    def busy(lines):
+        moved(lines)
+        writer.put(decided(f"own {next(rows)}"))  # so that there is always some row of its own
+
+    writer.database.keep = busy
+    writer.put(decided("own"))
+    assert eventually(lambda: writer.settled().result(30) or writer.find("left 1199"))
+    writer.database.keep = moved
+    writer.close()
+
+
+def test_of_feedback_without_end_the_newest_is_told(opened):
+    writer = opened()
+    writer.put(decided("a"))
+    told = [writer.put_feedback(Feedback("a", float(number), 1.0)) for number in range(150)]
+    told[-1].result(30)
+    assert [said["time"][17:19] for said in writer.find("a")["feedback"]][-2:] == ["28", "29"]
+    assert len(writer.find("a")["feedback"]) == 100
     writer.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from waypost.errors import BadConfig, WaypostError
-from waypost.gateway.callers.doors import kept_together, keys_of
+from waypost.gateway.callers.doors import kept_together, keys_of, loopback
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.running.workers import divided
@@ -70,12 +69,12 @@ def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
             f"{places[name]}: model '{name}' is unknown to the router {planned.chosen.words}: "
             "it is called by name only, never by 'auto'"
         )
-    if settings.keys == "off" and not _private(settings.server.host):
+    if settings.keys == "off" and not loopback(settings.server.host):
         yield (
             f"{settings.places['keys']}: 'keys' is off and 'server.host' is {settings.server.host}: whoever reaches it "
             "may spend on the keys of your providers; say `keys: required`, or listen on 127.0.0.1"
         )
-    if settings.keys == "optional" and not _private(settings.server.host):
+    if settings.keys == "optional" and not loopback(settings.server.host):
         yield (
             f"{settings.places['keys']}: 'keys' is optional and 'server.host' is {settings.server.host}: whoever "
             "reaches it and leaves the key out may spend on the keys of your providers, without any limit; say "
@@ -105,14 +104,6 @@ def _forgotten(settings: Settings) -> Iterator[str]:
                 f"{period}: a start reads what was spent from the log, and would not know of what is deleted; "
                 "keep decisions longer, or leave 'keep_days' out"
             )
-
-
-def _private(host: str) -> bool:
-    """Whether only this machine reaches an address to listen on."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:

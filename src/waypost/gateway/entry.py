@@ -139,17 +139,21 @@ class Entry:
 
     def variables(self) -> tuple[str, ...]:
         """The variables that the environment lacks, here and inside."""
-        inside: Iterable[Self] = ()
-        if isinstance(self.value, dict):
-            inside = self.value.values()
-        elif isinstance(self.value, list):
-            inside = self.value
-        return self.unset + tuple(name for entry in inside for name in entry.variables())
+        return self.unset + tuple(name for entry in self._inside() for name in entry.variables())
+
+    def referred(self) -> tuple[str, ...]:
+        """The variables whose values are in use, here and inside."""
+        return self.names + tuple(name for entry in self._inside() for name in entry.referred())
 
     def got(self) -> str:
         """What stands here, for an error; a value out of the environment may be a key, so it is named and not said."""
         got = {dict: "named fields", list: "a list", type(None): "nothing"}.get(type(self.value))
         return got or ("the value of " + ", ".join(self.names) if self.names else _shown(self.value))
+
+    def _inside(self) -> Iterable[Self]:
+        if isinstance(self.value, dict):
+            return self.value.values()
+        return self.value if isinstance(self.value, list) else ()
 
     def _scalar(self) -> Scalar:
         if self.unset:

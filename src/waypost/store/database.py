@@ -12,11 +12,12 @@ from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from waypost.errors import BadConfig, NotInstalled, WaypostError
 from waypost.store import schema
 from waypost.store.line import AS_JSON, COLUMNS, storable
+from waypost.store.spending import Scope, summed
 from waypost.store.tables import tables
 
 if TYPE_CHECKING:
@@ -24,13 +25,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Scope = Literal["key", "team", "served"]
-
 _POSTGRES = ("postgresql://", "postgres://")
 _BUSY_SECONDS = 30.0  # how long SQLite waits for another process that writes
 _CONNECT_SECONDS = 3
 _SWITCH_SECONDS = 5.0
 _STATEMENT_SECONDS = 30
+_MOST_SAID = 100  # of one decision, in one answer
 # Rows in one statement of SQLite, which Python's lock is given up for once each: so often do requests and this wait for
 # one another.  Old versions of SQLite take no more than 999 values at once.
 _AT_ONCE = 999 // len(COLUMNS)
@@ -147,7 +147,7 @@ class Database:
             connection.execute(tables().feedback.insert(), list(rows))
 
     def find(self, decision: str) -> dict[str, Any] | None:
-        """The row of a decision with its ``feedback``, or None.
+        """The row of a decision with its newest ``feedback``, or None.
 
         Raises:
             StoreDown: the database does not answer.
@@ -159,34 +159,34 @@ class Database:
             row = connection.execute(decisions.select().where(decisions.c.id == decision)).mappings().first()
             if row is None:
                 return None
-            said = connection.execute(feedback.select().where(feedback.c.decision == decision)).mappings().all()
-        return {**_plain(row), "feedback": [_plain(f) for f in said]}
+            of_it = feedback.select().where(feedback.c.decision == decision)
+            newest = of_it.order_by(feedback.c.number.desc()).limit(_MOST_SAID)
+            said = connection.execute(newest).mappings().all()
+        return {**_plain(row), "feedback": [_plain(f) for f in reversed(said)]}
 
-    def spent(self, scope: Scope, since: str, waiting: Mapping[str, tuple[str, float]]) -> dict[str, float]:
-        """USD by key, team or served model since a time, as of `iso`.
+    def spent(self, scope: Scope, since: str, waiting: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """USD by key, team or called model since a time, as of `iso`.
 
-        ``waiting`` are rows that may not be here yet, by id: to whom they count, and their USD.
+        ``waiting`` are rows that may not be here yet, by id: their USD by whom it counts to.
 
         Raises:
             StoreDown: the database does not answer.
         """
-        from sqlalchemy import func, select
+        from sqlalchemy import select
 
+        ids, missing = list(waiting), dict(waiting)
         table = tables().decisions
-        column = table.c[scope]
-        asked = select(column, func.sum(table.c.usd)).where(table.c.time >= since, column.is_not(None)).group_by(column)
         with self.begin() as connection:
             # One look at all of it: a row that is written meanwhile must count once.
             connection.exec_driver_sql("BEGIN" if self.path else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            found = {name: usd or 0.0 for name, usd in connection.execute(asked)}
-            missing = dict(waiting)
-            ids = list(waiting)
+            found = summed(connection, scope, since)
             for start in range(0, len(ids), 500):
                 here = select(table.c.id).where(table.c.id.in_(ids[start : start + 500]))
                 for id in connection.execute(here).scalars():
                     del missing[id]
-        for name, usd in missing.values():
-            found[name] = found.get(name, 0.0) + usd
+        for shared in missing.values():
+            for name, usd in shared.items():
+                found[name] = found.get(name, 0.0) + usd
         return found
 
     def lately(self, since: str, columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from waypost.errors import WaypostError
 from waypost.store.keys import Key
@@ -54,6 +54,11 @@ class KeyRing:
         """Whether the keys have been read at least once."""
         return self._first.is_set()
 
+    @property
+    def known(self) -> Iterable[Key]:
+        """All keys, good or not."""
+        return self._keys.values()
+
     def get(self, digest: str) -> Key | None:
         """The key with this digest; its validity is for the caller to look at."""
         key = self._keys.get(digest)
@@ -78,9 +83,11 @@ class KeyRing:
             self._asked.clear()
             try:
                 self._keys = self._load()
-            except WaypostError as error:
+            except Exception as error:  # noqa: BLE001 - the thread's outer edge: a key revoked later must be known
                 if not failed:
-                    _log.error("the keys cannot be read, %d known ones go on working: %s", len(self._keys), error)
+                    trace = None if isinstance(error, WaypostError) else error
+                    told = "the keys cannot be read, %d known ones go on working: %s"
+                    _log.error(told, len(self._keys), error, exc_info=trace)
                 failed = True
             else:
                 self._first.set()

@@ -111,8 +111,9 @@ for i = 1, (#KEYS - 1) / 2 do
   redis.call('ZREM', KEYS[2 * i + 1], ARGV[1])
   local second, key = ARGV[2 + i], KEYS[2 * i]
   if change ~= 0 and second ~= '-1' then
+    local w = window(key, now) -- forgets what is too old to be counted, to which nothing is to be added
     if redis.call('HEXISTS', key, second) == 1 then redis.call('HINCRBY', key, second, change)
-    elseif change > 0 then add(window(key, now), change) end
+    elseif change > 0 then add(w, change) end
   end
 end
 return 1

@@ -59,7 +59,7 @@ class Spool:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     spool = Spool(Path(folder) / "spool", limit=1_000_000)
-    ...     spool.append(b'{"id": "a"}\n'), spool.batch().lines
+    ...     spool.append(b'{"id": "a"}\n'), spool.batch(own=True).lines
     ...     spool.close()
     (True, [b'{"id": "a"}'])
     """
@@ -114,9 +114,11 @@ class Spool:
         """Whether the first so many lines of this process are done; see ``appended``."""
         return self._own_done >= appended
 
-    def batch(self, most: int = 500) -> Batch | None:
-        """The oldest lines that wait, this process's first; None when nothing waits."""
-        segment = self._next()
+    def batch(self, *, own: bool, most: int = 500) -> Batch | None:
+        """The oldest lines that wait, of this process or of dead ones; None when nothing waits."""
+        with self._lock:
+            segments = [segment for segment in self._segments if segment.own == own and segment.read < segment.size]
+        segment = next(iter(segments), None)
         if segment is None:
             return None
         size, chunk = _CHUNK_BYTES, b""
@@ -125,11 +127,6 @@ class Spool:
             size *= 4
         found = chunk[: chunk.rindex(b"\n")].split(b"\n", most)[:most]
         return Batch(found, sum(map(len, found)) + len(found), segment)
-
-    def _next(self) -> _Segment | None:
-        with self._lock:
-            waiting = [segment for segment in self._segments if segment.read < segment.size]
-        return min(waiting, key=lambda segment: not segment.own, default=None)
 
     def done(self, batch: Batch) -> None:
         """The database has a batch; a segment of which it has everything is removed."""

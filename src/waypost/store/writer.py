@@ -12,9 +12,10 @@ from queue import Empty, Queue
 from typing import Any, NamedTuple
 
 from waypost.errors import WaypostError
-from waypost.store.database import Database, RowRefused, Scope
+from waypost.store.database import Database, RowRefused
 from waypost.store.decisions import Decided, Feedback, iso
 from waypost.store.line import of_this_version, values, written
+from waypost.store.spending import Scope, shares
 from waypost.store.spool import Batch, Spool, lines
 
 _log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Writer:
         return self.database.find(decision)
 
     def spent(self, scope: Scope, since: float) -> dict[str, float]:
-        """USD by key, team or served model since a time in Unix seconds; waits for the database.
+        """USD by key, team or called model since a time in Unix seconds; waits for the database.
 
         Rows that still wait in the spool count, whosever they are.
 
@@ -141,14 +142,14 @@ class Writer:
         """
         start = iso(since)
         # First the spool, then the database: what moves from one to the other meanwhile is in both, not in neither.
-        waiting: dict[str, tuple[str, float]] = {}
+        waiting: dict[str, dict[str, float]] = {}
         for line in lines(self._spool.folder):
             try:
                 row = values(line)
             except ValueError:
                 continue
-            if row["time"] >= start and row[scope] is not None and row["usd"]:
-                waiting[row["id"]] = (row[scope], row["usd"])
+            if row["time"] >= start and (shared := shares(row, scope)):
+                waiting[row["id"]] = shared
         return self.database.spent(scope, start, waiting)
 
     def close(self, timeout: float = 15.0) -> None:
@@ -236,12 +237,15 @@ class Writer:
 
     def _drain(self, appended: int) -> None:
         """Move this process's first so many rows to the database; others would make a waiter wait without end."""
-        while not self._spool.passed(appended) and not self._late() and (batch := self._spool.batch()):
+        while not self._spool.passed(appended) and not self._late() and (batch := self._spool.batch(own=True)):
             self._move(batch)
 
     def _replay(self) -> bool:
-        """Move what others have left, a batch after the other, until there is something of our own to do."""
-        while not self._late() and (batch := self._spool.batch()):
+        """Move what others have left, a batch after the other, until there is something of our own to do.
+
+        Our own lines are for the next round: under load there are always some, and the others would never have a turn.
+        """
+        while not self._late() and (batch := self._spool.batch(own=False)):
             self._move(batch)
             if self._awake.is_set():
                 return True

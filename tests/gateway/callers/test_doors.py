@@ -34,8 +34,10 @@ class Log:
 
     def __init__(self, failures: int = 0, **spent: dict[str, float]) -> None:
         self.spent_by, self.failures = spent, failures
+        self.asked: list[tuple[str, float]] = []
 
     def spent(self, column: str, since: float) -> dict[str, float]:
+        self.asked.append((column, since))
         if self.failures:
             self.failures -= 1
             raise StoreDown("away")
@@ -98,8 +100,9 @@ def test_limits_go_on_when_the_config_is_read_again(settings) -> None:
 
 async def test_a_budget_begins_with_what_the_log_says_of_its_period() -> None:
     limiter = LocalLimiter(wall=lambda: NOVEMBER)
-    seeds = Seeds(limiter, Log(key={"k1": 0.75}, served={"m": 2.0}), wall=lambda: NOVEMBER)
-    seeds.load()
+    seeds = Seeds(limiter, Log(key={"k1": 0.75}, model={"m": 2.0}), wall=lambda: NOVEMBER)
+    for kind in (("key", "month"), ("model", "day")):
+        seeds.load(kind)
     for scope, limits, left in (
         ("key:k1", Limits(usd=1.0), 0.25),
         ("model:m", Limits(usd=3.0, per="day"), 1.0),
@@ -115,7 +118,7 @@ async def test_what_was_spent_in_another_period_is_not_spent_in_this_one() -> No
     now = [NOVEMBER]
     limiter = LocalLimiter(wall=lambda: now[0])
     seeds = Seeds(limiter, Log(key={"k1": 1.0}), wall=lambda: now[0])
-    seeds.load()
+    seeds.load(("key", "month"))
     now[0] = period("month", NOVEMBER)[1]
     seeds.see("key:k1", Limits(usd=1.0))
     await limiter.reserve([("key:k1", Limits(usd=1.0))], 1.0)
@@ -128,8 +131,49 @@ async def test_a_log_that_cannot_be_read_at_the_start_is_read_when_it_can(monkey
     made.seeds.see("key:k1", limits)
     await made.open()
     async with asyncio.timeout(10):
-        await made._seeding
+        await made._seeded.wait()
     with pytest.raises(BudgetSpent):
         await limiter.reserve([("key:k1", limits)], 0.5)
     assert "what was spent before the start is not known yet: away" in caplog.text
+    await made.close(set())
+
+
+async def test_only_what_a_budget_counts_is_read_and_one_that_is_met_later_too() -> None:
+    log, limiter = Log(key={"k1": 1.0}, team={"t": 1.0}), LocalLimiter()
+    made = Doors(limiter=limiter, seeds=Seeds(limiter, log))
+    made.seeds.want("key:k1", Limits(usd=1.0, per="day"))
+    made.seeds.see("team:t", Limits(requests_per_minute=5))
+    await made.open()
+    assert [column for column, _ in log.asked] == ["key"]
+    everything = Limits(usd=1.0, per="total")
+    made._seeded.clear()
+    made.seeds.see("team:t", everything)
+    async with asyncio.timeout(10):
+        await made._seeded.wait()
+    assert log.asked[1:] == [("team", 0.0)]
+    with pytest.raises(BudgetSpent):
+        await limiter.reserve([("team:t", everything)], 0.5)
+    await made.close(set())
+
+
+async def test_a_part_of_the_log_that_cannot_be_read_keeps_no_other_back() -> None:
+    seeded = asyncio.Event()
+
+    class Told(LocalLimiter):
+        def seed(self, scope: str, limits: Limits, usd: float) -> None:
+            super().seed(scope, limits, usd)
+            seeded.set()
+
+    log, limiter = Log(failures=1, key={"k1": 1.0}), Told()
+    made = Doors(limiter=limiter, seeds=Seeds(limiter, log))
+    limits = Limits(usd=1.0, per="total")
+    made.seeds.want("team:t", Limits(usd=1.0, per="day"))  # the first that is read, and fails
+    made.seeds.see("key:k1", limits)
+    opening = asyncio.create_task(made.open())
+    async with asyncio.timeout(10):
+        await seeded.wait()
+    assert made.seeds.unread == [("team", "day")]
+    with pytest.raises(BudgetSpent):
+        await limiter.reserve([("key:k1", limits)], 0.5)
+    await opening
     await made.close(set())

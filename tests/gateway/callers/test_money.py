@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.errors import Declined, ModelFailed
-from waypost.gateway.callers.money import PriceUnknown, Purse, input_tokens, most_usd
+from waypost.gateway.apis import APIS
+from waypost.gateway.ask import parse
+from waypost.gateway.callers.money import PriceUnknown, Purse, input_tokens, most_usd, output_tokens
 from waypost.store.limits import BudgetSpent, LimitReached, Limits
 from waypost.store.local_limits import LocalLimiter
 from waypost.types import Answer, Delta, Model, ModelCard, Query
@@ -147,3 +149,63 @@ def test_images_and_tools_are_counted_and_context_bounds_what_can_be_written() -
     assert input_tokens(Query.of("Hi", tools=[tool])) > 300
     short = ModelCard("m", usd_per_mtok_in=0.0, usd_per_mtok_out=1.0, context=100)
     assert most_usd(short, Query.of("Hi"), 11, 4096) == pytest.approx(99e-6)
+
+
+def came(api: str, **body) -> Query:
+    """A request as the gateway reads it."""
+    return parse(APIS[f"/v1/{api}"], {"model": "m", **body}, [], ["m"], {}).query
+
+
+def shown(kind: str) -> Query:
+    parts = [{"type": "text", "text": "Read this."}, {"type": kind, kind: {"data": "A" * 30_000}}]
+    return Query(({"role": "user", "content": parts},))
+
+
+@pytest.mark.parametrize(
+    ("query", "least"),
+    [
+        (came("embeddings", input=[7] * 5000), 5000),
+        (came("embeddings", input=[[7] * 2000, [8] * 3000]), 5000),
+        (came("completions", prompt=[7] * 5000), 5000),
+        (came("completions", prompt=[[7] * 2000, [8] * 3000]), 5000),
+        (came("completions", prompt="Hi", suffix="x" * 15_000), 5000),
+        (shown("file"), 10_000),
+        (shown("input_audio"), 10_000),
+    ],
+)
+def test_what_is_no_text_is_counted_by_its_length(query, least) -> None:
+    assert least <= input_tokens(query) < 1.1 * least
+
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        (came("completions", prompt=["a", "b", "c"], max_tokens=10), 30),
+        (came("completions", prompt=[[1], [2]], max_tokens=10, n=2), 40),
+        (came("completions", prompt="a", max_tokens=10, n=2, best_of=5), 50),
+        (came("completions", prompt=[1, 2, 3], max_tokens=10), 10),
+        (Query.of("Hi", max_tokens=10, best_of=5), 50),
+        (Query.of("Hi", max_completion_tokens=1, max_tokens=100_000), 100_000),
+    ],
+)
+def test_the_most_is_what_all_answers_may_take_whichever_field_says_it(query, most) -> None:
+    assert output_tokens(query, 4096) == most
+
+
+async def test_who_has_no_money_uses_up_nothing_that_others_may_ask() -> None:
+    limiter, rates = LocalLimiter(), {"m": Limits(requests_per_minute=1)}
+    poor = purse(Scripted(ANSWER), limiter, payers=(("key:k2", Limits(usd=1e-6, per="total")),), limits=rates)
+    with pytest.raises(BudgetSpent):
+        await poor["m"].complete(HELLO)
+    rich = purse(Scripted(ANSWER), limiter, limits=rates)
+    assert await rich["m"].complete(HELLO) == ANSWER
+    with pytest.raises(LimitReached):
+        await rich["m"].complete(HELLO)
+    assert spent(rich) == (0.25, 0.0)
+
+
+async def test_a_models_tokens_a_minute_count_what_may_be_written() -> None:
+    paid = purse(Scripted(ANSWER), limits={"m": Limits(tokens_per_minute=900)})
+    with pytest.raises(LimitReached):
+        await paid["m"].complete(HELLO)
+    assert await paid["m"].complete(Query.of("Hi", max_tokens=100)) == ANSWER

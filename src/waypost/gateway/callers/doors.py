@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import get_args
+from typing import cast, get_args
 
 from waypost.errors import BadConfig, WaypostError
 from waypost.gateway.callers.access import Access
@@ -19,24 +20,30 @@ from waypost.store.keyring import KeyRing
 from waypost.store.keystore import KeyStore
 from waypost.store.limits import Limiter, Limits, Period, period
 from waypost.store.local_limits import LocalLimiter
+from waypost.store.spending import Scope
 
 _log = logging.getLogger(__name__)
 
 _START_SECONDS = 2.0
 _AGAIN_SECONDS = 5.0
-# The columns of the log that say who has spent, by kind of scope.
-_COLUMNS = {"key": "key", "team": "team", "model": "served"}
+
+_Kind = tuple[Scope, Period]
 
 
 @dataclass(slots=True)
 class Seeds:
-    """What each scope had spent when the process began, as the log has it; a scope is seeded when it is first seen."""
+    """What each scope had spent when the process began, as the log has it; a scope is seeded when it is first seen.
+
+    Of the log only that is read which some scope's budget counts, and again when a scope with another is met.
+    """
 
     limiter: Limiter = field(default_factory=LocalLimiter)
     writer: Writer | None = None
     wall: Callable[[], float] = time.time
-    _spent: dict[tuple[str, Period], dict[str, float]] = field(default_factory=dict)
-    _starts: dict[Period, float] = field(default_factory=dict)
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _kinds: set[_Kind] = field(default_factory=set)
+    _spent: dict[_Kind, dict[str, float]] = field(default_factory=dict)
+    _starts: dict[_Kind, float] = field(default_factory=dict)
     _seen: dict[str, Limits] = field(default_factory=dict)
 
     def met(self, caller: Caller) -> None:
@@ -44,28 +51,50 @@ class Seeds:
         for scope, limits in caller.payers:
             self.see(scope, limits)
 
+    def want(self, scope: str, limits: Limits) -> None:
+        """Have read what a scope's budget counts, before the scope is met."""
+        if limits.usd is not None and (kind := _parts(scope, limits)[0]) not in self._kinds:
+            self._kinds.add(kind)
+            self.wanted.set()
+
     def see(self, scope: str, limits: Limits) -> None:
         """Seed one scope, now or when the log has been read."""
         if limits.usd is None:
             return
         self._seen[scope] = limits
-        kind, _, name = scope.partition(":")
-        usd = self._spent.get((kind, limits.per), {}).get(name, 0.0)
-        if usd and self._starts[limits.per] == period(limits.per, self.wall())[0]:
+        kind, name = _parts(scope, limits)
+        if kind not in self._spent:
+            self.want(scope, limits)
+            return
+        usd = self._spent[kind].get(name, 0.0)
+        if usd and self._starts[kind] == period(limits.per, self.wall())[0]:
             self.limiter.seed(scope, limits, usd)
 
-    def load(self) -> None:
-        """Read the log; waits for the database.
+    @property
+    def unread(self) -> list[_Kind]:
+        """What of the log is still to be read, the shortest period first."""
+        return sorted(self._kinds - self._spent.keys(), key=lambda kind: get_args(Period).index(kind[1]))
+
+    def load(self, kind: _Kind) -> None:
+        """Read a part of the log; waits for the database.
 
         Raises:
             StoreDown: it does not answer.
         """
-        if self.writer is None:
-            return
-        for per in get_args(Period):
-            start = self._starts[per] = period(per, self.wall())[0]
-            for kind, column in _COLUMNS.items():
-                self._spent[kind, per] = self.writer.spent(column, start)  # type: ignore[arg-type]
+        if self.writer is not None:
+            start = period(kind[1], self.wall())[0]
+            self._spent[kind], self._starts[kind] = self.writer.spent(kind[0], start), start
+
+    def sow(self, kind: _Kind) -> None:
+        """Seed the scopes that waited for a part of the log."""
+        for scope, limits in list(self._seen.items()):
+            if _parts(scope, limits)[0] == kind:
+                self.see(scope, limits)
+
+
+def _parts(scope: str, limits: Limits) -> tuple[_Kind, str]:
+    kind, _, name = scope.partition(":")
+    return (cast(Scope, kind), limits.per), name
 
 
 @dataclass(slots=True)
@@ -81,15 +110,20 @@ class Doors:
     seeds: Seeds = field(default_factory=Seeds)
     guarded: bool = False
     _seeding: asyncio.Task[None] | None = None
+    _seeded: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self) -> None:
         """Connect, read the keys and what was spent; waits some seconds at most, and goes on behind."""
         await self.limiter.open()
         if self.ring is not None:
             await asyncio.to_thread(self.ring.wait, _START_SECONDS)
+            for key in self.ring.known:
+                self.seeds.want(f"key:{key.id}", key.limits)
         if self.seeds.writer is not None:
             self._seeding = asyncio.create_task(self._seed())
-            await asyncio.wait({self._seeding}, timeout=_START_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_START_SECONDS):
+                    await self._seeded.wait()
 
     @property
     def locked(self) -> bool:
@@ -112,16 +146,23 @@ class Doors:
             await self.limiter.close()
 
     async def _seed(self) -> None:
+        """Read what is wanted of the log, a part after the other, so that one that fails keeps no other back."""
         while True:
-            try:
-                await asyncio.to_thread(self.seeds.load)
-            except WaypostError as error:
-                _log.error("what was spent before the start is not known yet: %s", error)
+            self.seeds.wanted.clear()
+            failed = False
+            for kind in self.seeds.unread:
+                try:
+                    await asyncio.to_thread(self.seeds.load, kind)
+                except WaypostError as error:
+                    failed = True
+                    _log.error("what was spent before the start is not known yet: %s", error)
+                else:
+                    self.seeds.sow(kind)
+            if failed:
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
-                for scope, limits in list(self.seeds._seen.items()):
-                    self.seeds.see(scope, limits)
-                return
+                self._seeded.set()
+                await self.seeds.wanted.wait()
 
 
 def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors] | None = None) -> Doors:
@@ -150,8 +191,10 @@ def doors(settings: Settings, writer: Writer | None, old: tuple[Settings, Doors]
     models = {model.name: model.limits for model in settings.models if model.limits is not None}
     for name, limits in models.items():
         seeds.see(f"model:{name}", limits)
+    for name, limits in settings.teams.items():
+        seeds.want(f"team:{name}", limits)
     access = Access(identity, limiter, models, settings.limits.answer_tokens)
-    return Doors(access, ring, limiter, seeds, keys == "required" and not _loopback(settings.server.host))
+    return Doors(access, ring, limiter, seeds, keys == "required" and not loopback(settings.server.host))
 
 
 def keys_of(settings: Settings) -> Keys:
@@ -162,7 +205,7 @@ def keys_of(settings: Settings) -> Keys:
     """
     host, keys = settings.server.host, settings.keys
     if keys is None:
-        if not _loopback(host):
+        if not loopback(host):
             raise BadConfig(
                 f"{settings.file}: the server listens on {host}, where others can reach it, and nothing is said of "
                 "keys; say `keys: required` and make some with `waypost keys create`, or `keys: off` if everyone may "
@@ -190,7 +233,8 @@ def kept_together(settings: Settings) -> None:
         )
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

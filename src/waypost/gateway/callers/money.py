@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -84,15 +85,16 @@ class Purse(Mapping[str, Model]):
         most = most_usd(card, query, tokens_in, self.answer_tokens)
         if paying and most is None:
             raise PriceUnknown(card.name, paying[0][0])
+        # Money first: who has none must not use up what others may ask of the model in a minute.
+        held = await self.limiter.reserve(paying, most) if paying and most is not None else None
         admission = None
         if limits is not None and limits.rates:
-            admission = await self.limiter.admit(own, tokens_in)
-        try:
-            held = await self.limiter.reserve(paying, most) if paying and most is not None else None
-        except BaseException:
-            if admission is not None:
-                admission.release(0)
-            raise
+            try:
+                admission = await self.limiter.admit(own, tokens_in + output_tokens(query, 0))
+            except BaseException:
+                if held is not None:
+                    held.settle(0.0)
+                raise
         return Payment(self, card, tokens_in, math.inf if most is None else most, held, admission)
 
 
@@ -193,7 +195,7 @@ class _Paid:
 
 
 def input_tokens(query: Query) -> int:
-    """The length of a request in tokens, rather too much than too little: a third of its bytes, and images.
+    """The length of a request in tokens, rather too much than too little: a third of its bytes, files and images too.
 
     >>> input_tokens(Query.of("Hi"))
     11
@@ -205,10 +207,30 @@ def input_tokens(query: Query) -> int:
             size += len(orjson.dumps(message["tool_calls"])) // 3
         content = message.get("content")
         if isinstance(content, list):
-            size += _IMAGE_TOKENS * sum(part.get("type") not in ("text", None) for part in content)
+            size += sum(map(_part_tokens, content))
     for name in ("tools", "functions", "response_format"):
         if query.parameters.get(name):
             size += len(orjson.dumps(query.parameters[name])) // 3
+    if query.native is not None and query.native.api in ("completions", "embeddings"):
+        size += _given_tokens(query.native.body)
+    return size
+
+
+def _part_tokens(part: Mapping[str, Any]) -> int:
+    """Of a picture the most that one costs; a file or a sound may be of any length, and be as long as its bytes."""
+    kind = part.get("type")
+    if kind in ("text", None):
+        return 0
+    return _IMAGE_TOKENS if kind == "image_url" else max(_IMAGE_TOKENS, len(orjson.dumps(part)) // 3)
+
+
+def _given_tokens(body: Mapping[str, Any]) -> int:
+    """What no conversation tells of a prompt or an input: those that come as tokens, and what follows the gap."""
+    given = body.get("input", body.get("prompt"))
+    suffix = body.get("suffix")
+    size = len(suffix.encode(errors="replace")) // 3 if isinstance(suffix, str) else 0
+    if isinstance(given, list) and given and not isinstance(given[0], str):
+        size += sum(len(part) if isinstance(part, list) else 1 for part in given)
     return size
 
 
@@ -221,12 +243,26 @@ def output_tokens(query: Query, otherwise: int) -> int:
     if query.native is not None and query.native.api == "embeddings":
         return 0
     parameters = query.parameters
-    asked = otherwise
-    for name in _ASKED:
-        if parameters.get(name):
-            asked = parameters[name]
-            break
-    return int(asked) * int(parameters.get("n") or 1)
+    asked = 0
+    for name in _ASKED:  # which of them a provider goes by is its own affair
+        said = parameters.get(name)
+        if isinstance(said, int):
+            asked = max(asked, said)
+    return (asked or otherwise) * _answers(query)
+
+
+def _answers(query: Query) -> int:
+    """How many answers a provider makes, of which it may show one: for each prompt ``n`` or ``best_of``."""
+    parameters, native = query.parameters, query.native
+    answers = int(parameters.get("n") or 1)
+    if native is None:
+        best, prompts = parameters.get("best_of"), 1
+    elif native.api == "completions":
+        best, prompt = native.body.get("best_of"), native.body.get("prompt")
+        prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+    else:
+        return answers
+    return prompts * (max(answers, best) if isinstance(best, int) else answers)
 
 
 def most_usd(card: ModelCard, query: Query, tokens_in: int, answer_tokens: int) -> float | None:
@@ -242,8 +278,7 @@ def most_usd(card: ModelCard, query: Query, tokens_in: int, answer_tokens: int) 
         return None
     most_out = output_tokens(query, answer_tokens)
     if card.context is not None:
-        answers = int(query.parameters.get("n") or 1)
-        most_out = min(most_out, answers * max(0, card.context - query.size))
+        most_out = min(most_out, _answers(query) * max(0, card.context - query.size))
     price_in = max(card.usd_per_mtok_in, card.usd_per_mtok_cached or 0.0, card.usd_per_mtok_written or 0.0)
     price_out = max(card.usd_per_mtok_out, card.usd_per_mtok_reasoning or 0.0)
     return card.usd_per_call + (tokens_in * price_in + most_out * price_out) / 1e6

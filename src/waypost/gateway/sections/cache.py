@@ -15,7 +15,8 @@ def _encoder(entry: Entry) -> str:
     try:
         return named(entry.text()).name
     except BadInput as error:
-        raise entry.error(f"names {error}") from None
+        problem = f"names no encoder, got {entry.got()}" if entry.names else f"names {error}"
+        raise entry.error(problem) from None
 
 
 @dataclass(frozen=True, slots=True)

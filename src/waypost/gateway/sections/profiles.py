@@ -31,7 +31,11 @@ def _profile(entry: Entry) -> Objective:
     try:
         return Objective.from_mapping(entry.plain())
     except BadRequest as error:
-        place = given.get(error.field, entry)
+        place = given.get(error.field.partition(".")[0], entry)
+        if place is not entry and (names := place.referred()):
+            # The error says what came, and what comes out of the environment may be a key.
+            problem = f"'{error.field}' cannot be used, got the value of {', '.join(names)}"
+            raise BadConfig(f"{place.where}: profile '{name}': {problem}") from None
         raise BadConfig(f"{place.where}: profile '{name}': {error}") from error
 
 
