@@ -36,16 +36,9 @@ async def served(accept, **options):
         await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
 
-async def taking(events, begun):
-    async with events:
-        await events.push(lambda event: begun.set())
-
-
 async def data(events):
-    found = []
     async with events:
-        await events.push(lambda event: found.append(event.data))
-    return found
+        return [event.data async for event in events]
 
 
 async def test_an_answer_that_trickles_is_cut_off_at_the_total(upstream):
@@ -87,11 +80,13 @@ async def test_a_reader_that_stops_at_the_last_event_leaves_the_connection_for_t
     async with served(accept) as port:
         client = provider(f"http://127.0.0.1:{port}")
         for _ in range(5):
-            events, begun = client.events("/x", {}), asyncio.Event()
-            reading = asyncio.create_task(taking(events, begun))
-            await begun.wait()
+            events = client.events("/x", {})
+            await events.__aenter__()
+            assert await anext(events)
+            leaving = asyncio.create_task(events.__aexit__())
+            await asyncio.sleep(0)
             taken.set()
-            await reading
+            await leaving
         assert len(connections) == 1
         await client.close()
 
@@ -105,7 +100,8 @@ async def test_a_server_that_does_not_end_after_the_last_event_is_hung_up_on(ups
         closed.set_result(await exchange.gone())
 
     upstream.handler = handler
-    assert await data(provider(upstream.url).events("/x", {})) == [b"[DONE]"]
+    async with provider(upstream.url).events("/x", {}) as events:
+        assert (await anext(events)).data == b"[DONE]"
     assert await asyncio.wait_for(closed, 5)
 
 

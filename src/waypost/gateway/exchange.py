@@ -17,10 +17,8 @@ from waypost.gateway.cache.lookup import Hit, Looked
 from waypost.gateway.callers.access import Visit
 from waypost.gateway.calls.drive import Drive
 from waypost.gateway.choice.choosing import Choice
-from waypost.gateway.pushing import Pushing, pushing
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
-from waypost.pool.relay import Shown
 from waypost.store import Attempt, Decided
 from waypost.store.decisions import new_id
 from waypost.types import Answer, Decision, Delta
@@ -156,13 +154,12 @@ class Exchange:
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
-        out, stream = pushing(send), self.asked.api.stream(self.id, int(self.began), self.asked.came)
+        stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
-            show = partial(self._show, out, stream)
-            answer = self._given(await self.drive.stream(self.choice.run, show))
-            if not self._started and (wait := show(whole_delta(answer))) is not None:
-                await wait
+            answer = self._given(await self.drive.stream(self.choice.run, partial(self._send_piece, send, stream)))
+            if not self._started:
+                await self._send_piece(send, stream, whole_delta(answer))
             last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
         except Exception as error:
             if not self._started:
@@ -174,9 +171,9 @@ class Exchange:
         else:
             self.status = 200
         if not self._started:  # an answer without a word
-            self._start(out)
+            await self._start(send)
         self.settle()
-        await out.end(last)
+        await send({"type": "http.response.body", "body": last})
 
     def _given(self, answer: Answer) -> Answer:
         if not answer.ok:
@@ -184,20 +181,21 @@ class Exchange:
         self.answer = answer
         return answer
 
-    def _show(self, out: Pushing, stream: Written, delta: Delta) -> Shown:
+    async def _send_piece(self, send: Send, stream: Written, delta: Delta) -> None:
         if self._gathered is not None:
             self._gathered.take(delta)
         body = stream.piece(self.served or "", delta)
         if not body:
-            return None
+            return
         if not self._started:
-            self._start(out)
-        return out.piece(body)
+            await self._start(send)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
 
-    def _start(self, out: Pushing) -> None:
+    async def _start(self, send: Send) -> None:
         self._started = True
         self._leaves()
-        out.start(200, EVENT_STREAM + self._headers())
+        headers = EVENT_STREAM + self._headers()
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def _headers(self, usd: float | None = None) -> Headers:
         attempts = list(self.drive.attempts)
