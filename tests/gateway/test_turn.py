@@ -45,8 +45,8 @@ def body(data: bytes, *, more: bool = False) -> dict[str, object]:
 async def test_a_whole_answer_is_one_write():
     wire = Wire()
     one = turn(wire)
-    await one.send(start((b"content-length", b"2")))
-    await one.send(body(b"Hi"))
+    await one(start((b"content-length", b"2")))
+    await one(body(b"Hi"))
     assert wire.written == [b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\n\r\nHi"]
     assert wire.done == [one]
 
@@ -54,10 +54,10 @@ async def test_a_whole_answer_is_one_write():
 async def test_pieces_are_chunks_and_the_first_leaves_with_the_head():
     wire = Wire()
     one = turn(wire)
-    await one.send(start())
-    await one.send(body(b"word", more=True))
-    await one.send(body(b"", more=True))
-    await one.send(body(b"end"))
+    await one(start())
+    await one(body(b"word", more=True))
+    await one(body(b"", more=True))
+    await one(body(b"end"))
     assert wire.written == [
         b"HTTP/1.1 200 OK\r\ndate: today\r\ntransfer-encoding: chunked\r\n\r\n4\r\nword\r\n",
         b"3\r\nend\r\n0\r\n\r\n",
@@ -67,17 +67,17 @@ async def test_pieces_are_chunks_and_the_first_leaves_with_the_head():
 async def test_for_a_client_of_http_1_0_a_body_ends_with_the_connection():
     wire = Wire()
     one = turn(wire, version="1.0", keep_alive=False)
-    await one.send(start())
-    await one.send(body(b"a", more=True))
-    await one.send(body(b"b"))
+    await one(start())
+    await one(body(b"a", more=True))
+    await one(body(b"b"))
     assert wire.written == [b"HTTP/1.1 200 OK\r\ndate: today\r\nconnection: close\r\n\r\na", b"b", b"closed"]
 
 
 async def test_an_answer_to_head_is_its_head():
     wire = Wire()
     one = turn(wire, "HEAD")
-    await one.send(start((b"content-length", b"2")))
-    await one.send(body(b"Hi"))
+    await one(start((b"content-length", b"2")))
+    await one(body(b"Hi"))
     assert wire.written == [b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\n\r\n"]
     assert one.ended
 
@@ -145,8 +145,8 @@ async def test_who_has_left_is_told_of_and_written_to_no_more():
     await asyncio.sleep(0)
     one.leave()
     assert (await waiting)["type"] == "http.disconnect"
-    await one.send(start((b"content-length", b"2")))
-    await one.send(body(b"Hi"))
+    await one(start((b"content-length", b"2")))
+    await one(body(b"Hi"))
     assert wire.written == []
 
 
@@ -154,8 +154,8 @@ async def test_while_the_client_does_not_read_nothing_is_written():
     wire = Wire()
     wire.stalled = wire.loop.create_future()
     one = turn(wire)
-    await one.send(start((b"content-length", b"2")))
-    sending = asyncio.create_task(one.send(body(b"Hi")))
+    await one(start((b"content-length", b"2")))
+    sending = asyncio.create_task(one(body(b"Hi")))
     await asyncio.sleep(0)
     assert wire.written == []
     wire.stalled.set_result(None)

@@ -36,9 +36,16 @@ async def served(accept, **options):
         await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
 
-async def data(events):
+async def taking(events, begun):
     async with events:
-        return [event.data async for event in events]
+        await events.push(lambda event: begun.set())
+
+
+async def data(events):
+    found = []
+    async with events:
+        await events.push(lambda event: found.append(event.data))
+    return found
 
 
 async def test_an_answer_that_trickles_is_cut_off_at_the_total(upstream):
@@ -80,13 +87,11 @@ async def test_a_reader_that_stops_at_the_last_event_leaves_the_connection_for_t
     async with served(accept) as port:
         client = provider(f"http://127.0.0.1:{port}")
         for _ in range(5):
-            events = client.events("/x", {})
-            await events.__aenter__()
-            assert await anext(events)
-            leaving = asyncio.create_task(events.__aexit__())
-            await asyncio.sleep(0)
+            events, begun = client.events("/x", {}), asyncio.Event()
+            reading = asyncio.create_task(taking(events, begun))
+            await begun.wait()
             taken.set()
-            await leaving
+            await reading
         assert len(connections) == 1
         await client.close()
 
@@ -100,8 +105,7 @@ async def test_a_server_that_does_not_end_after_the_last_event_is_hung_up_on(ups
         closed.set_result(await exchange.gone())
 
     upstream.handler = handler
-    async with provider(upstream.url).events("/x", {}) as events:
-        assert (await anext(events)).data == b"[DONE]"
+    assert await data(provider(upstream.url).events("/x", {})) == [b"[DONE]"]
     assert await asyncio.wait_for(closed, 5)
 
 

@@ -17,8 +17,10 @@ from waypost.gateway.cache.lookup import Hit, Looked
 from waypost.gateway.callers.access import Visit
 from waypost.gateway.calls.drive import Drive
 from waypost.gateway.choice.choosing import Choice
+from waypost.gateway.pushing import Pushing, pushing
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
+from waypost.pool.relay import Shown
 from waypost.store import Attempt, Decided
 from waypost.store.decisions import new_id
 from waypost.types import Answer, Decision, Delta
@@ -154,12 +156,13 @@ class Exchange:
         await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
 
     async def _send_stream(self, send: Send) -> None:
-        stream = self.asked.api.stream(self.id, int(self.began), self.asked.came)
+        out, stream = pushing(send), self.asked.api.stream(self.id, int(self.began), self.asked.came)
         self._gathered = Gathered() if self.looked is not None and self.looked.writes else None
         try:
-            answer = self._given(await self.drive.stream(self.choice.run, partial(self._send_piece, send, stream)))
-            if not self._started:
-                await self._send_piece(send, stream, whole_delta(answer))
+            show = partial(self._show, out, stream)
+            answer = self._given(await self.drive.stream(self.choice.run, show))
+            if not self._started and (wait := show(whole_delta(answer))) is not None:
+                await wait
             last = stream.end(answer, {"decision": self.id, "cost": self.drive.usd()})
         except Exception as error:
             if not self._started:
@@ -171,9 +174,9 @@ class Exchange:
         else:
             self.status = 200
         if not self._started:  # an answer without a word
-            await self._start(send)
+            self._start(out)
         self.settle()
-        await send({"type": "http.response.body", "body": last})
+        await out.end(last)
 
     def _given(self, answer: Answer) -> Answer:
         if not answer.ok:
@@ -181,21 +184,20 @@ class Exchange:
         self.answer = answer
         return answer
 
-    async def _send_piece(self, send: Send, stream: Written, delta: Delta) -> None:
+    def _show(self, out: Pushing, stream: Written, delta: Delta) -> Shown:
         if self._gathered is not None:
             self._gathered.take(delta)
         body = stream.piece(self.served or "", delta)
         if not body:
-            return
+            return None
         if not self._started:
-            await self._start(send)
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+            self._start(out)
+        return out.piece(body)
 
-    async def _start(self, send: Send) -> None:
+    def _start(self, out: Pushing) -> None:
         self._started = True
         self._leaves()
-        headers = EVENT_STREAM + self._headers()
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        out.start(200, EVENT_STREAM + self._headers())
 
     def _headers(self, usd: float | None = None) -> Headers:
         attempts = list(self.drive.attempts)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -95,7 +95,7 @@ class Turn:
         task = cast(asyncio.Task[None], asyncio.current_task())
         running.add(task)
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(self.scope, self.receive, self)
         except Exception:  # noqa: BLE001 - the outer edge: the connection must end, whatever it is
             _log.exception("the application failed")
         finally:
@@ -137,8 +137,8 @@ class Turn:
         self._size, self._news = 0, False
         return {"type": "http.request", "body": body, "more_body": self._more}
 
-    async def send(self, message: MutableMapping[str, Any]) -> None:
-        """Write a part of the answer; waits while the client does not read.
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        """Write a part of the answer, as ASGI's ``send``; waits while the client does not read.
 
         Raises:
             RuntimeError: a part out of order, a header with a line break, or a body that is not as long as was said.
@@ -146,16 +146,36 @@ class Turn:
         if not self.begun:
             if message["type"] != "http.response.start":
                 raise RuntimeError(f"an answer begins with its head, and not with {message['type']}")
-            self._head = self._begin(message["status"], message["headers"])
-            self.begun = True
+            self.start(message["status"], message["headers"])
             return
         if message["type"] != "http.response.body" or self.ended:
             raise RuntimeError(f"{message['type']} is out of order")
         if self._wire.stalled is not None:
             await asyncio.shield(self._wire.stalled)
+        if not self.gone:
+            self._write(message["body"], more=message.get("more_body", False))
+
+    def start(self, status: int, headers: Headers) -> None:
+        """The head, which leaves with the first piece.
+
+        Raises:
+            RuntimeError: a header with a line break.
+        """
+        self._head = self._begin(status, headers)
+        self.begun = True
+
+    def piece(self, body: bytes) -> Awaitable[None] | None:
+        """Write a piece of the body; gives what to wait for before the next, if the client does not read."""
         if self.gone:
-            return
-        self._write(message["body"], more=message.get("more_body", False))
+            return None
+        self._write(body, more=True)
+        stalled = self._wire.stalled
+        return None if stalled is None else asyncio.shield(stalled)
+
+    async def end(self, body: bytes) -> None:
+        """Write the last piece."""
+        if not self.gone:
+            self._write(body, more=False)
 
     def _write(self, body: bytes, *, more: bool) -> None:
         data = self._framed(body, more=more)

@@ -11,7 +11,9 @@ from waypost.errors import Declined
 from waypost.pool import anthropic_shape as shape
 from waypost.pool.catalogue import priced
 from waypost.pool.http import Json, Provider, Timeouts
+from waypost.pool.relay import Show, Shown, drawn
 from waypost.pool.secret import Secret
+from waypost.pool.sse import Event
 from waypost.pool.written import Written
 from waypost.types import Answer, Delta, ModelCard, Native, Query
 
@@ -47,8 +49,12 @@ class Anthropic:
             headers["x-api-key"] = api_key
         self._provider = Provider(card.name, base_url, headers, timeouts)
 
-    async def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
-        """Yield chunks of OpenAI's shape as the events come, then the `Answer`.
+    def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
+        """Chunks of OpenAI's shape as the events come, then the `Answer`; raises as `relay`."""
+        return drawn(self, query)
+
+    async def relay(self, query: Query, show: Show) -> Answer:
+        """The answer, shown in chunks of OpenAI's shape as the events come, or event by event to a native query.
 
         Raises:
             Declined: the request needs what the API cannot give.
@@ -57,25 +63,29 @@ class Anthropic:
         """
         start, native = time.perf_counter(), _native(query)
         said = shape.Events(self._upstream, int(time.time()))
-        written, last = Written(), None
+        written, last = Written(), b""
+
+        def take(event: Event) -> Shown:
+            nonlocal last
+            told = self._provider.event_json(event)
+            chunk = self._chunk(said, told)
+            text = written.take(chunk) if chunk is not None else ""
+            if said.over:
+                last = event.raw
+                events.stop()
+                return None
+            if native:
+                return show(Delta(text, told, event.raw, API))
+            return show(Delta(text, chunk)) if chunk is not None else None
+
         asked = self._body(query) | {"stream": True}
         async with self._provider.events("/v1/messages", asked, native.headers if native else None) as events:
-            async for event in events:
-                told = self._provider.event_json(event)
-                chunk = self._chunk(said, told)
-                text = written.take(chunk) if chunk is not None else ""
-                if said.over:
-                    last = event.raw
-                    break
-                if native:
-                    yield Delta(text, told, event.raw, API)
-                elif chunk is not None:
-                    yield Delta(text, chunk)
+            await events.push(take)
         if not said.over:
             raise self._provider.cut()
         written.usage = said.usage
         answer = written.answer(self.card, time.perf_counter() - start)
-        yield replace(answer, raw=last, api=API) if native else answer
+        return replace(answer, raw=last, api=API) if native else answer
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, its ``body`` in OpenAI's shape unless the query is native; raises as `stream` does."""

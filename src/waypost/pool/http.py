@@ -9,7 +9,7 @@ import asyncio
 import base64
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -221,21 +221,21 @@ class Provider:
 
 
 class Events:
-    """A context and an iterator: the events of an answer, each as soon as its last byte is there.
+    """A context: the events of an answer, each pushed to who takes it as soon as its last byte is there."""
 
-    No generator, since through that each event would take several times as long.
-    """
+    __slots__ = ("_call", "_error", "_idle", "_last", "_parser", "_ready", "_take", "_wait", "_waits")
 
-    __slots__ = ("_call", "_idle", "_last", "_over", "_parser", "_ready", "_wait")
+    _take: Callable[[Event], Awaitable[None] | None]
 
     def __init__(self, call: _Call, first: float, idle: float) -> None:
         self._call = call
         self._wait = first
         self._idle = idle
         self._parser = EventParser()
-        self._ready: deque[Event] = deque()
+        self._ready: deque[Event] = deque()  # what waits for its taker
+        self._waits: Awaitable[None] | None = None
+        self._error: Exception | None = None
         self._last = False
-        self._over = False
 
     async def __aenter__(self) -> Self:
         await self._call.__aenter__()
@@ -248,19 +248,66 @@ class Events:
         finally:
             await self._call.__aexit__()
 
-    def __aiter__(self) -> Self:
-        return self
+    async def push(self, take: Callable[[Event], Awaitable[None] | None]) -> None:
+        """Hand over the events until `stop`, the last or the stream's end; what ``take`` raises is raised here.
 
-    async def __anext__(self) -> Event:
-        while not self._ready:
-            if self._over:
-                raise StopAsyncIteration
-            chunk = await self._call.chunk(self._wait)
-            self._wait, self._over = self._idle, not chunk
-            self._ready.extend(self._parser.feed(chunk) if chunk else self._parser.end())
-        event = self._ready.popleft()
-        self._last = event.data == b"[DONE]" or event.name in _LAST
-        return event
+        What ``take`` gives is waited for, and the server held back meanwhile.
+        """
+        response = self._call.response
+        self._take = take
+        self._came(response.come())
+        response.tap = self._came
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                if self._waits is not None:
+                    await self._catch_up(self._waits)
+                elif self._last:
+                    return
+                elif not await self._call.news(self._wait):
+                    self._ready.extend(self._parser.end())
+                    self._hand_over()
+                    self._last = self._last or not (self._ready or self._waits)
+        finally:
+            response.tap = None
+            del self._take  # which may refer to us
+
+    async def _catch_up(self, wait: Awaitable[None]) -> None:
+        response = self._call.response
+        response.hold(True)
+        await wait
+        self._waits = None
+        self._hand_over()
+        if self._waits is None:
+            response.hold(False)
+
+    def stop(self) -> None:
+        """That was the last event."""
+        self._last = True
+
+    def _came(self, piece: bytes) -> None:
+        """Take what came, at once; what goes wrong is for `push` to raise."""
+        if not piece:
+            return
+        self._wait = self._idle
+        self._call.expect(self._idle)
+        try:
+            self._ready.extend(self._parser.feed(piece))
+        except ModelFailed as error:
+            self._error = error
+        self._hand_over()
+        if self._last or self._waits is not None or self._error is not None:
+            self._call.response.wake()
+
+    def _hand_over(self) -> None:
+        try:
+            while self._ready and self._waits is None and self._error is None and not self._last:
+                event = self._ready.popleft()
+                self._last = event.data == b"[DONE]" or event.name in _LAST
+                self._waits = self._take(event)
+        except Exception as error:  # noqa: BLE001 - it is raised where the events are waited for
+            self._error = error
 
 
 class _Call:
@@ -269,7 +316,7 @@ class _Call:
     A redirect is no good status, since following it would carry the key off.
     """
 
-    __slots__ = ("_end", "_provider", "_sending", "_wait", "response")
+    __slots__ = ("_clock", "_end", "_provider", "_sending", "_wait", "response")
 
     response: Response
 
@@ -278,6 +325,7 @@ class _Call:
         self._sending = sending
         self._wait = wait
         self._end = end
+        self._clock = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
         try:
@@ -296,13 +344,25 @@ class _Call:
     async def __aexit__(self, *_: object) -> None:
         await self._sending.__aexit__(None, None, None)
 
+    def expect(self, wait: float) -> None:
+        """Something more must come within so many seconds."""
+        self.response.until = min(self._clock() + wait, self._end)
+
     async def chunk(self, wait: float) -> bytes:
         """What comes next of the body, within ``wait`` seconds; empty at its end."""
-        self.response.until = min(_now() + wait, self._end)
+        self.expect(wait)
         try:
             return await self.response.more()
         except _TRANSPORT as error:
-            raise self._provider._ours(error, wait, late=_now() >= self._end) from None
+            raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
+
+    async def news(self, wait: float) -> bool:
+        """Wait for up to ``wait`` seconds from the last piece until there is something to see to; False: the end."""
+        self.expect(wait)
+        try:
+            return await self.response.news()
+        except _TRANSPORT as error:
+            raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
 
 
 def _now() -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +11,10 @@ from urllib.parse import urlsplit
 from waypost.errors import BadInput, Declined, nearest
 from waypost.pool.catalogue import priced
 from waypost.pool.http import Json, Provider, Timeouts
+from waypost.pool.relay import Show, Shown, drawn
 from waypost.pool.responses_shape import Told
 from waypost.pool.secret import Secret
+from waypost.pool.sse import Event
 from waypost.pool.usage import Usage
 from waypost.pool.written import Written
 from waypost.types import Answer, Delta, ModelCard, Native, Query
@@ -61,35 +62,47 @@ class OpenAI:
             priced(card, self._upstream), apis=_apis(card.name, base_url, apis), upstream=self._upstream
         )
 
-    async def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
-        """Yield the provider's chunks as they come, then the `Answer`; leaving early closes the connection.
+    def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
+        """The provider's chunks as they come, then the `Answer`; raises as `relay`, and leaving early ends the call."""
+        return drawn(self, query)
+
+    async def relay(self, query: Query, show: Show) -> Answer:
+        """The answer, of which each of the provider's chunks is shown as it comes; leaving early closes the connection.
 
         Raises:
             ModelTimeout: see `waypost.pool.http.Timeouts`.
             ModelFailed: a refusal, an error inside the stream, or a stream that ends before its answer.
         """
-        if native := self._native(query):
-            async with aclosing(self._stream_native(native)) as pieces:
-                async for piece in pieces:
-                    yield piece
-            return
         start = time.perf_counter()
-        options = query.parameters.get("stream_options") or {}
-        body = self._body(query) | {"stream": True, "stream_options": {**options, "include_usage": True}}
-        written, last = Written(), None
-        async with self._provider.events(PATHS["chat"], body) as events:
-            async for event in events:
-                if event.data == b"[DONE]":
-                    last = event.raw
-                    break
-                chunk = self._provider.event_json(event)
-                text = self._take(written, chunk)
-                # We always ask for the usage; a client that did not must not see the extra chunk without choices.
-                if chunk.get("choices") or options.get("include_usage"):
-                    yield Delta(text, chunk, event.raw)
-        if last is None and not written.whole:
+        api, body, with_usage = self._streamed(query)
+        said = Told() if api == "responses" else Written()
+        last: bytes | None = None
+
+        def take(event: Event) -> Shown:
+            nonlocal last
+            if event.data == b"[DONE]":
+                last = event.raw
+                return None
+            chunk = self._provider.event_json(event)
+            text = self._take(said, chunk)
+            if isinstance(said, Told):
+                if said.failure is not None:
+                    raise self._provider.broken_off(said.failure)
+                if said.over:
+                    events.stop()
+            # We always ask for the usage; a client that did not must not see the extra chunk without choices.
+            return show(Delta(text, chunk, event.raw, api)) if with_usage or chunk.get("choices") else None
+
+        async with self._provider.events(PATHS[api], body) as events:
+            await events.push(take)
+        if isinstance(said, Told):
+            whole = said.over
+        else:
+            whole = said.whole or (last is not None and (api == "chat" or said.finish != ""))
+        if not whole:
             raise self._provider.cut()
-        yield written.answer(self.card, time.perf_counter() - start, raw=last)
+        answer = said.answer(self.card, time.perf_counter() - start)
+        return replace(answer, raw=last) if api == "chat" else replace(answer, api=api)
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, with the provider's JSON as its ``body``; raises as `stream` does."""
@@ -125,32 +138,17 @@ class OpenAI:
             raise Declined(f"{self.card.name} speaks {', '.join(sorted(self.card.apis))} only", kind="unsent")
         return None
 
-    async def _stream_native(self, native: Native) -> AsyncGenerator[Delta | Answer]:
-        """Events as they came; of completions all but the usage that only we have asked for."""
-        start = time.perf_counter()
-        body = {**native.body, "model": self._upstream, "stream": True}
-        asked_usage = True
-        if native.api == "completions":
-            options = native.body.get("stream_options") or {}
-            asked_usage = bool(options.get("include_usage"))
-            body["stream_options"] = {**options, "include_usage": True}
-        said, done = Told() if native.api == "responses" else Written(), False
-        async with self._provider.events(PATHS[native.api], body) as events:
-            async for event in events:
-                if event.data == b"[DONE]":
-                    done = True
-                    break
-                chunk = self._provider.event_json(event)
-                text = self._take(said, chunk)
-                if isinstance(said, Told) and said.failure is not None:
-                    raise self._provider.broken_off(said.failure)
-                if asked_usage or chunk.get("choices"):
-                    yield Delta(text, chunk, event.raw, native.api)
-                if isinstance(said, Told) and said.over:
-                    break
-        if not (said.over if isinstance(said, Told) else said.whole or (done and said.finish)):
-            raise self._provider.cut()
-        yield replace(said.answer(self.card, time.perf_counter() - start), api=native.api)
+    def _streamed(self, query: Query) -> tuple[str, dict[str, Any], bool]:
+        """The API, what is sent to it, and whether a client is to see chunks that hold nothing but the usage."""
+        native = self._native(query)
+        api = native.api if native is not None else "chat"
+        asked = query.parameters if native is None else native.body
+        body = {**(self._body(query) if native is None else native.body), "model": self._upstream, "stream": True}
+        if api == "responses":  # which tells it anyway
+            return api, body, True
+        options = asked.get("stream_options") or {}
+        body["stream_options"] = {**options, "include_usage": True}
+        return api, body, bool(options.get("include_usage"))
 
     async def _complete_native(self, native: Native) -> Answer:
         start = time.perf_counter()

@@ -49,7 +49,9 @@ class EventParser:
         Raises:
             ModelFailed: one event grows beyond 16 MB.
         """
-        if self._between and _is_one_line(chunk):  # as nearly every read is
+        # Nearly every read is one event of one line of data.
+        plain = self._between and chunk.startswith(b"data: ") and b"\r" not in chunk
+        if plain and chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n"):
             return [Event("message", chunk[6:-2], chunk)]
         # What was looked through once holds no end, unless it is cut in two there.
         begin, seen = 0, max(0, len(self._rest) - 3)
@@ -91,12 +93,6 @@ class EventParser:
         self._rest = self._rest.removeprefix(_BOM)
         self._started = True
         return True
-
-
-def _is_one_line(chunk: bytes) -> bool:
-    """Whether these bytes are one event of one line of data."""
-    plain = chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and b"\r" not in chunk
-    return plain and chunk.find(b"\n") == len(chunk) - 2
 
 
 def _event(block: bytes, raw: bytes) -> Event | None:

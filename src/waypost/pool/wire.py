@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Self, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -40,6 +41,8 @@ class Response:
         self._waiting = 0
         self._error: Broken | None = None
         self._waiter: asyncio.Future[None] | None = None
+        #: Takes each piece of the body as it comes, in place of who iterates.
+        self.tap: Callable[[bytes], None] | None = None
 
     @property
     def over(self) -> bool:
@@ -78,6 +81,25 @@ class Response:
             self._connection.hold(False)
         return chunk
 
+    async def news(self) -> bool:
+        """Wait until the body has ended, which is False, or `wake` was called; raises as iterating does."""
+        if self._error:
+            raise self._error
+        if not self._over:
+            await self._news()
+        if self._error:
+            raise self._error
+        return not self._over
+
+    def wake(self) -> None:
+        """Have whoever waits look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def hold(self, back: bool) -> None:
+        """Hold the server back, or let it send on."""
+        self._connection.hold(back)
+
     async def read(self, limit: int) -> bytes:
         """The body, or its first ``limit`` bytes if it is longer; raises as iterating does."""
         body = bytearray()
@@ -98,14 +120,14 @@ class Response:
         """Nothing more will come."""
         if not self._over:
             self._error = self._error or error
-            self._wake()
+            self.wake()
 
     def end_of_input(self) -> None:
         """The server has closed its side, which ends a body that tells its length in no other way."""
         chunked = (self.header("transfer-encoding") or "").lower().endswith("chunked")
         if self._begun and not chunked and self.header("content-length") is None:
             self._over = True
-            self._wake()
+            self.wake()
 
     def on_message_begin(self) -> None:
         """Refuse an answer after the answer; the parser hands this on as its own error."""
@@ -124,23 +146,26 @@ class Response:
             self._headers.clear()
         else:
             self._begun = True
-            self._wake()
+            self.wake()
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body for the reader."""
         self._connection.bodiless = 0
+        if self.tap is not None:
+            self.tap(body)
+            return
         self._chunks.append(body)
         self._waiting += len(body)
         if self._waiting > _LAG:
             self._connection.hold(True)
-        self._wake()
+        self.wake()
 
     def on_message_complete(self) -> None:
         """End the answer."""
         if self._begun:
             self._over = True
             self._connection.keep = self._connection.parser.should_keep_alive()
-            self._wake()
+            self.wake()
 
     def ring(self, now: float) -> float | None:
         """Give up if that is due, else tell the loop's time when it will be, if anyone waits."""
@@ -160,10 +185,6 @@ class Response:
             await self._waiter
         finally:
             self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):

@@ -55,9 +55,11 @@ class Written:
             text = ""
             for choice in chunk.get("choices") or ():
                 index = choice.get("index", 0)
-                self._ended[index] = bool(choice.get("finish_reason")) or self._ended.get(index, False)
+                if choice.get("finish_reason") or index not in self._ended:
+                    self._ended[index] = bool(choice.get("finish_reason"))
                 part = choice.get("delta") or choice.get("message") or {}
-                _make_plain(part)
+                if not isinstance(part.get("content"), str) or "tool_calls" in part:
+                    _make_plain(part)
                 if index == 0:
                     text += self._take_choice(choice, part)
             return text

@@ -83,7 +83,9 @@ class Stream:
             return b""  # the provider's usage, which `end` writes if the client wants it
         self.told_usage = self.told_usage or not choices
         self.begun = True
-        self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
+        for choice in choices:
+            if choice.get("finish_reason"):
+                self.finished = True
         return untouched or event({**chunk, "model": model})
 
     def end(self, answer: Answer, waypost: Json) -> bytes:

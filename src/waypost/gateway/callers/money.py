@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from waypost.errors import Declined, ModelFailed, NotInstalled, WaypostError
+from waypost.pool.relay import Show, Shown, drawn, relay
 from waypost.store.limits import Admission, BudgetSpent, Limiter, LimitReached, Limits, Reservation, Scopes, spoken
 from waypost.types import Answer, Delta, Model, ModelCard, Query, message_text
 
@@ -158,19 +159,21 @@ class _Paid:
         return answer
 
     def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
-        return self._stream(query)
+        return drawn(self, query)
 
-    async def _stream(self, query: Query) -> AsyncGenerator[Delta | Answer]:
+    async def relay(self, query: Query, show: Show) -> Answer:
         payment = await self._purse.reserve(self.card, query)
-        pieces = self._model.stream(query)
         written = 0
+
+        def counted(piece: Delta) -> Shown:
+            nonlocal written
+            written += len(piece.text.encode(errors="replace")) or 4  # a thought, or a part of a tool call
+            return show(piece)
+
         try:
-            async for piece in pieces:
-                if isinstance(piece, Answer):
-                    payment.settle(piece.usd, piece.tokens_in + piece.tokens_out)
-                else:
-                    written += len(piece.text.encode(errors="replace")) or 4  # a thought, or a part of a tool call
-                yield piece
+            answer = await relay(self._model, query, counted)
+            payment.settle(answer.usd, answer.tokens_in + answer.tokens_out)
+            return answer
         except (ModelFailed, NotInstalled) as error:
             if not written:
                 self._failed(payment, error, query)
@@ -178,8 +181,6 @@ class _Paid:
         finally:
             # The client has left, or the provider has: what was written by then is paid.
             payment.break_off(written // 4)
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
 
     async def ready(self) -> str | None:
         return await self._model.ready()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, NoModelLeft, NotInstalled, WaypostError
 from waypost.gateway.callers.money import SKIPPED
 from waypost.gateway.traces.trace import Trace, Traced
+from waypost.pool.relay import Show, Shown, relay, show_all
 from waypost.store import Attempt
 from waypost.types import Answer, Call, Delta, Model, Run
-
-Show = Callable[[Delta], Awaitable[None]]
 
 # A model whose file is missing or whose budget is spent is as gone as one whose server is down: the next answers.
 _FAILURES = (ModelFailed, NotInstalled, *SKIPPED)
@@ -116,43 +115,32 @@ class Drive:
     async def _show(self, call: Call, show: Show) -> Answer:
         start = time.perf_counter()
         traced = self.trace.call(call) if self.trace is not None else None
-        stream = self.models[call.model].stream(call.query)
+        held: list[Delta] = []
+
+        def begin() -> Shown:
+            self.waited += time.perf_counter() - start
+            self.showing = call.model if held else None
+            return show_all(show, held)
+
+        def shown(piece: Delta) -> Shown:
+            if self.showing is not None:
+                return show(piece)
+            if traced is not None and not traced.first:
+                traced.begun(piece)
+            held.append(piece)
+            return begin() if says_something(piece) else None
+
         try:
-            answer = await self._shown(call, stream, show, start, traced)
+            answer = await relay(self.models[call.model], call.query, shown)
+            if self.showing is None and (wait := begin()) is not None:
+                await wait
         except BaseException as error:
             answer = self._failed(call, error, start, traced)
             if self.showing is not None:
                 raise
             self.waited += time.perf_counter() - start
             return answer
-        finally:
-            # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
         return self._answered(answer, traced)
-
-    async def _shown(
-        self, call: Call, stream: AsyncIterator[Delta | Answer], show: Show, start: float, traced: Traced | None
-    ) -> Answer:
-        held: list[Delta] = []
-        async for piece in stream:
-            if self.showing is not None and isinstance(piece, Delta):
-                await show(piece)
-                continue
-            if traced is not None and not traced.first:
-                traced.begun(piece)
-            if isinstance(piece, Delta):
-                held.append(piece)
-                if not says_something(piece):
-                    continue
-            if self.showing is None:
-                self.waited += time.perf_counter() - start
-                self.showing = call.model if held else None
-                for delta in held:
-                    await show(delta)
-            if isinstance(piece, Answer):
-                return piece
-        raise ModelFailed(f"{call.model} ended its answer without saying that it was whole")
 
     def _answered(self, answer: Answer, traced: Traced | None) -> Answer:
         if traced is not None:

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import ChainMap
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, ProviderRefused
@@ -15,6 +15,7 @@ from waypost.gateway.calls.breaker import CLOSED, HALF_OPEN, Breaker
 from waypost.gateway.calls.drive import says_something
 from waypost.gateway.sections.reliability import ReliabilitySettings
 from waypost.pool.calling import CALLING, Retry
+from waypost.pool.relay import Show, Shown, drawn, relay, show_all
 from waypost.types import Answer, Delta, Model, ModelCard, Query
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,30 @@ class _Tries:
     began: float = field(default_factory=time.monotonic)
     made: int = 0
     last: ModelFailed | None = None
+
+
+class _First:
+    """Shows pieces; what says nothing yet is held, and so does not stand in the way of another try."""
+
+    __slots__ = ("_held", "_of", "_show", "begun", "probes")
+
+    def __init__(self, of: Reliable, probes: tuple[bool, bool], show: Show) -> None:
+        self._of = of
+        self._show = show
+        self._held: list[Delta] = []
+        self.probes = probes
+        self.begun = False
+
+    def __call__(self, piece: Delta) -> Shown:
+        if self.begun:
+            return self._show(piece)
+        self._held.append(piece)
+        return self.begin() if says_something(piece) else None
+
+    def begin(self) -> Shown:
+        self._of._succeeded(self.probes)
+        self.begun, self.probes = True, (False, False)
+        return show_all(self._show, self._held)
 
 
 class Reliable:
@@ -70,8 +95,12 @@ class Reliable:
         return await self._complete(query, self.settings.patience_seconds)
 
     def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
-        """The pieces of an answer as they come; raises as `complete` does, and after a piece there is no other try."""
-        return self._stream(query, self.settings.patience_seconds)
+        """The pieces of an answer as they come, and then the whole; raises as `relay` does."""
+        return drawn(self, query)
+
+    async def relay(self, query: Query, show: Show) -> Answer:
+        """The whole answer, shown as it comes; raises as `complete` does, and after a piece there is no other try."""
+        return await self._relay(query, show, self.settings.patience_seconds)
 
     async def ready(self) -> str | None:
         """None, or why no call can be made: it rests, or what the model itself says."""
@@ -97,36 +126,21 @@ class Reliable:
                 return answer
             await asyncio.sleep(wait)
 
-    async def _stream(self, query: Query, patience: float) -> AsyncGenerator[Delta | Answer]:
+    async def _relay(self, query: Query, show: Show, patience: float) -> Answer:
         tries = _Tries(patience)
         while True:
-            probes = self._enter(tries)
-            pieces = self.model.stream(query)
-            held: list[Delta] = []  # what says nothing yet, and so does not stand in the way of another try
-            begun = False
+            first = _First(self, self._enter(tries), show)
             try:
-                async for piece in pieces:
-                    if not begun:
-                        if isinstance(piece, Delta) and not says_something(piece):
-                            held.append(piece)
-                            continue
-                        self._succeeded(probes)
-                        begun, probes = True, (False, False)
-                        for delta in held:
-                            yield delta
-                    yield piece
-                if begun:
-                    return
-                raise ModelFailed(f"{self.card.name} ended its answer before it began", kind="lost")
+                answer = await relay(self.model, query, first)
+                if not first.begun and (wait := first.begin()) is not None:
+                    await wait
+                return answer
             except ModelFailed as error:
-                wait = self._failed(error, probes, tries, begun=begun)
+                pause = self._failed(error, first.probes, tries, begun=first.begun)
             except BaseException:
-                self._left(probes)
-                # Closed here and now, not when the collector comes by: closing is what cancels the upstream call.
-                if isinstance(pieces, AsyncGenerator):
-                    await pieces.aclose()
+                self._left(first.probes)
                 raise
-            await asyncio.sleep(wait)
+            await asyncio.sleep(pause)
 
     def _enter(self, tries: _Tries) -> tuple[bool, bool]:
         try:
@@ -229,7 +243,10 @@ class _Patient:
         return await self.of._complete(query, self.of.settings.budget_seconds)
 
     def stream(self, query: Query) -> AsyncIterator[Delta | Answer]:
-        return self.of._stream(query, self.of.settings.budget_seconds)
+        return drawn(self, query)
+
+    async def relay(self, query: Query, show: Show) -> Answer:
+        return await self.of._relay(query, show, self.of.settings.budget_seconds)
 
     async def ready(self) -> str | None:
         return await self.of.ready()
