@@ -6,13 +6,13 @@ import sys
 import time
 
 import numpy as np
-import orjson
 import pytest
 
 from waypost import cli
 from waypost.outcomes import example_table
 from waypost.store import Decided, Feedback
 from waypost.store.database import Database
+from waypost.store.line import written
 from waypost.types import Decision
 
 
@@ -116,7 +116,7 @@ def keep():
             )
             for number in range(40)
         ]
-        database.keep([orjson.dumps(row.row()) for row in made])
+        database.keep([written(row).removesuffix(b"\n") for row in made])
         database.say([Feedback(row.id, row.time, quality).row() for row in made[:20] for quality in (0.5, 1.0)])
         database.close()
 

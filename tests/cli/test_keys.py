@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from waypost import cli
+from waypost.store import Decided, Writer
 from waypost.store.database import Database
 from waypost.store.keys import digest
 from waypost.store.keystore import KeyStore
+from waypost.store.limits import Limits
+from waypost.types import Decision
 
 
 @pytest.fixture
@@ -91,9 +96,72 @@ def test_a_url_may_take_its_password_from_the_environment(run, monkeypatch, post
     [
         (["create", "--name", "a", "--per", "year"], "--per must be one of day, week, month, total, got 'year'"),
         (["create", "--name", "a", "--expires", "soon"], "such as 30d; got 'soon'"),
+        (["create", "--name", "a", "--expires", "999999w"], "at most 100 years, got '999999w'"),
+        (["create", "--name", "a", "--usd", "inf"], "--usd must be at most 1,000,000,000, got inf"),
         (["revoke", "nobody"], "no key has the id 'nobody'"),
+        (["change", "nobody", "--usd", "5"], "no key has the id 'nobody'"),
+        (["change", "nobody", "--clear", "usdd"], "got 'usdd'. Did you mean 'usd'?"),
     ],
 )
 def test_what_cannot_be_meant_is_told(run, argv, says):
+    Database("rows.sqlite").migrate()
     code, told = run("keys", *argv, "--store", "rows.sqlite")
     assert code == 2 and says in told
+
+
+def test_a_key_is_changed_and_keeps_what_is_not_said(run):
+    limits = ["--usd", 5, "--per", "day", "--requests-per-minute", 60, "--team", "red", "--models", "small"]
+    (made,) = run("keys", "create", "--name", "laptop", *limits, "--store", "a.sqlite", "--json")
+    said = ["--usd", 50, "--models", "small,large", "--clear", "team,requests-per-minute", "--expires", "30d"]
+    (told,) = run("keys", "change", made["id"], *said, "--store", "a.sqlite", "--json")
+    assert (told["usd"], told["per"], told["models"]) == (50.0, "day", ["small", "large"])
+    assert (told["team"], told["requests_per_minute"], told["name"]) == (None, None, "laptop")
+    key = stored("a.sqlite")[digest(made["secret"])]
+    assert (key.limits, key.models, key.team) == (Limits(usd=50.0, per="day"), ("small", "large"), None)
+    assert abs(key.expires - time.time() - 30 * 86_400) < 60
+
+
+def test_what_a_key_has_spent_of_its_budget_is_listed(run):
+    (rich,) = run("keys", "create", "--name", "a", "--usd", 5, "--store", "a.sqlite", "--json")
+    (free,) = run("keys", "create", "--name", "b", "--store", "a.sqlite", "--json")
+    writer = Writer(Path("a.sqlite"))
+    decision = Decision("cheapest", ("small",), {}, {}, {}, {}, {}, {}, "why")
+    for number, when in enumerate((time.time(), 1000.0)):
+        paid = Decided(str(number), when, "", None, "auto", decision, (), "small", 0.25, 0.1, 9, 5, 200, key=rich["id"])
+        writer.put(paid)
+    writer.close()
+    rows = {row["id"]: row["spent"] for row in run("keys", "list", "--store", "a.sqlite", "--json")}
+    assert rows == {rich["id"]: 0.25, free["id"]: None}
+
+
+def test_a_revoked_key_gets_no_new_secret(run):
+    (made,) = run("keys", "create", "--name", "a", "--store", "a.sqlite", "--json")
+    run("keys", "revoke", made["id"], "--store", "a.sqlite")
+    code, told = run("keys", "rotate", made["id"], "--store", "a.sqlite")
+    assert code == 2 and "was revoked" in told
+    assert digest(made["secret"]) in stored("a.sqlite")
+
+
+def test_a_mistyped_store_is_told_and_not_made(run, tmp_path):
+    for argv in (
+        ["keys", "list"],
+        ["keys", "revoke", "k"],
+        ["keys", "rotate", "k"],
+        ["keys", "change", "k", "--usd", 1],
+        ["migrate", "--check"],
+        ["shadow"],
+    ):
+        code, told = run(*argv, "--store", "wayposd.sqlite")
+        assert code == 2 and "there is no store wayposd.sqlite" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_team_that_the_config_does_not_know_is_told(run, tmp_path, monkeypatch, capsys):
+    config = "models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nstore: a.sqlite\n"
+    (tmp_path / "waypost.yaml").write_text(config + "teams: {research: {usd: 5}}\n")
+    for team, warned in (("reserch", True), ("research", False)):
+        monkeypatch.setattr(sys, "argv", ["waypost", "keys", "create", "--name", "a", "--team", team])
+        with suppress(SystemExit):
+            cli.main()
+        told = capsys.readouterr()
+        assert ("Did you mean 'research'" in " ".join((told.out + told.err).split())) == warned

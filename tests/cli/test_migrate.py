@@ -33,6 +33,9 @@ def store(request, tmp_path):
 
 
 def test_check_changes_nothing_and_says_so_by_its_code(run, store):
+    if "://" not in str(store):
+        assert run("--store", store, "--check")[0] == 2 and not store.exists()
+        store.touch()
     code, row = run("--store", store, "--check")
     assert (code, row["from"], row["to"], row["newest"]) == (3, None, None, HEAD)
     assert run("--store", store)[1]["to"] == HEAD

@@ -251,6 +251,14 @@ def test_feedback_that_cannot_be_kept_is_refused(expert, body, status, param):
     assert (reply.status_code, reply.json()["error"]["param"]) == (status, param)
 
 
+def test_a_comment_without_end_is_refused(serve, pool):
+    served = serve(pool("small"))
+    said = {"decision": "a", "quality": 1, "comment": "x" * 10_001}
+    reply = served.client._client.post(f"{served.url}/v1/feedback", json=said)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "comment")
+    assert "at most 10,000 characters, got 10,001" in reply.json()["error"]["message"]
+
+
 def test_without_a_store_decisions_are_remembered_and_feedback_is_refused(serve):
     served = serve("models: [{name: arithmetic, kind: arithmetic}]\nrouter: cheapest\nstore: null")
     http = served.client._client

@@ -9,6 +9,8 @@ import pytest
 
 from waypost.gateway.checking import check
 from waypost.pool.arithmetic import Arithmetic
+from waypost.store.database import Database
+from waypost.store.keystore import KeyStore
 
 MODEL = "models:\n  - {name: sums, kind: arithmetic}\n"
 
@@ -139,3 +141,14 @@ def test_models_are_asked_and_the_store_is_opened_only_when_told_to(findings, tm
     assert (first, second) == ("error", "error")
     assert model.startswith("line 2: model 'a' is not ready")
     assert store.startswith("line 4: 'store' cannot be used")
+
+
+def test_a_key_of_a_team_that_the_config_does_not_know_is_told(findings, tmp_path):
+    database = Database(tmp_path / "rows.sqlite")
+    KeyStore(database).create("laptop", team="reserch")
+    KeyStore(database).create("other", team="research")
+    database.close()
+    text = MODEL + "router: cheapest\nstore: rows.sqlite\nkeys: required\nteams: {research: {usd: 5}}"
+    assert findings(text) == []
+    ((level, says),) = findings(text, connect=True)
+    assert level == "warning" and "is of the team 'reserch', which has no limits" in says

@@ -23,7 +23,7 @@ def migrate(
     """Bring the store's tables to this version of Waypost; the gateway does so too when it starts."""
     from waypost.store.schema import HEAD
 
-    opened = database(store, config)
+    opened = database(store, config, there=check)
     try:
         before = opened.version()
         if not check:

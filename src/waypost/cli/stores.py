@@ -26,15 +26,19 @@ Days = Annotated[float, typer.Option(min=0.001, help="How far to look back, in d
 Config = Annotated[Path | None, typer.Option(help="The config that names the store; else ./waypost.yaml.")]
 
 
-def database(store: str | None, config: Path | None) -> Database:
-    """The database of a store.
+def database(store: str | None, config: Path | None, *, there: bool = False) -> Database:
+    """The database of a store; with ``there`` a file must be there already, since opening one makes it.
 
     Raises:
         BadConfig: neither a store nor a config is named and there is no waypost.yaml here; or the store cannot be used.
+        BadInput: there is no such file.
     """
     from waypost.store.database import Database
 
-    return Database(_named(store) if store is not None else _configured(config))
+    found = _named(store) if store is not None else _configured(config)
+    if there and isinstance(found, Path) and not found.exists():
+        raise BadInput(f"there is no store {found}, so nothing is in it; check --store, or the `store` of the config")
+    return Database(found)
 
 
 def lately(store: str | None, config: Path | None, days: float, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -46,7 +50,7 @@ def lately(store: str | None, config: Path | None, days: float, columns: Sequenc
     """
     from waypost.store.decisions import iso
 
-    known = database(store, config)
+    known = database(store, config, there=True)
     try:
         return known.lately(iso(max(0.0, time.time() - days * 86_400)), columns)
     finally:

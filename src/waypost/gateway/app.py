@@ -50,6 +50,7 @@ _log = logging.getLogger(__name__)
 
 _DECISIONS = "/v1/decisions/"
 _MODELS = "/v1/models/"
+_MOST_COMMENT = 10_000
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -194,9 +195,10 @@ class App:
         caller = self._caller(scope)
         body = read_object(await read_body(receive, self.serving.max_body_bytes))
         said = _read_feedback(body)
-        if self.serving.access.identity.keys != "off":
-            await self._owned(said.decision, caller)
-        await self.serving.ledger.feedback(said)
+        async with self.serving.access.counted(caller):
+            if self.serving.access.identity.keys != "off":
+                await self._owned(said.decision, caller)
+            await self.serving.ledger.feedback(said)
         told: dict[str, Any] = {"decision": said.decision, "stored": True}
         if self.serving.learning is not None:
             told["learned"] = await self.serving.learning.told(said)
@@ -204,7 +206,8 @@ class App:
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._caller(scope)
-        found = await self._owned(scope["path"].removeprefix(_DECISIONS), caller)
+        async with self.serving.access.counted(caller):
+            found = await self._owned(scope["path"].removeprefix(_DECISIONS), caller)
         if decision_page.wanted(scope["headers"]):
             page = decision_page.page(found)
             await send_bytes(send, 200, page, b"text/html; charset=utf-8", decision_page.HEADERS)
@@ -281,4 +284,6 @@ def _read_feedback(body: Mapping[str, Any]) -> Feedback:
         raise BadRequest("quality", f"must be a number from 0 to 1, got {kind(quality)}")
     if comment is not None and not isinstance(comment, str):
         raise BadRequest("comment", f"must be a text, got {kind(comment)}")
+    if len(comment or "") > _MOST_COMMENT:
+        raise BadRequest("comment", f"must have at most {_MOST_COMMENT:,} characters, got {len(comment or ''):,}")
     return Feedback(decision, time.time(), float(quality), comment or "")

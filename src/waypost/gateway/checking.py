@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from waypost.errors import BadConfig, WaypostError
 from waypost.gateway.callers.doors import kept_together, keys_of, loopback
+from waypost.gateway.callers.identity import unknown_team
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.running.workers import divided
 from waypost.gateway.settings import Settings, load
-from waypost.gateway.storing import writer
+from waypost.gateway.storing import address, writer
 from waypost.pool.secret import Secret
+from waypost.store.database import Database
+from waypost.store.keystore import KeyStore
 from waypost.store.limits import Period
+from waypost.store.schema import HEAD
 
 # A model that is loaded from a slow disk is not broken, and each question has time limits of its own.
 _PATIENCE_SECONDS = 300.0
@@ -51,6 +56,7 @@ def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: b
     found = [Finding("warning", says) for says in _doubts(settings, planned)]
     if connect:
         found += [Finding("error", says) for says in _unreachable(settings, planned)]
+        found += [Finding("warning", says) for says in _strange_teams(settings)]
     return found
 
 
@@ -120,6 +126,17 @@ def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
     for section, url in redis.items():
         if url is not None and (problem := asyncio.run(_silent(url))) is not None:
             yield f"{settings.places[section]}: '{section}.redis' does not answer: {problem}"
+
+
+def _strange_teams(settings: Settings) -> Iterator[str]:
+    """Keys whose team the config does not know; a store that cannot be used is told of elsewhere."""
+    store = address(settings)
+    if store is None or settings.keys in (None, "off"):
+        return
+    with suppress(WaypostError), closing(Database(store)) as database:
+        for key in KeyStore(database).list() if database.version() == HEAD else ():  # and no table is made
+            if not key.disabled and key.team is not None and key.team not in settings.teams:
+                yield f"{settings.places['keys']}: the key '{key.id}' {unknown_team(key.team, settings.teams)}"
 
 
 def _open_store(settings: Settings) -> None:

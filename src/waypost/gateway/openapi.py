@@ -111,7 +111,7 @@ _FEEDBACK: Json = {
     "properties": {
         "decision": {**_TEXT, "description": "The id in `x-waypost-decision`."},
         "quality": {"type": "number", "minimum": 0, "maximum": 1},
-        "comment": _nullable(_TEXT),
+        "comment": _nullable(_TEXT | {"maxLength": 10_000}),
     },
 }
 _SAID: Mapping[str, str] = {

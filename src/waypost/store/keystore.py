@@ -1,10 +1,11 @@
-"""Callers' keys in the store: made, listed, revoked, and given a new secret."""
+"""Callers' keys in the store: made, listed, changed, revoked, and given a new secret."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from waypost.errors import BadInput, nearest
@@ -77,25 +78,44 @@ class KeyStore:
         Raises:
             UnknownKey: no key has this id.
         """
-        self._change(id, disabled=True)
+        self.change(id, lambda key: replace(key, disabled=True))
 
     def rotate(self, id: str) -> str:
         """Give a key a new secret, which is returned; the old one is refused from now on.
 
         Raises:
             UnknownKey: no key has this id.
+            BadInput: it was revoked.
         """
         secret = new_secret()
-        self._change(id, digest=digest(secret))
+
+        def renewed(key: Key) -> Key:
+            if key.disabled:
+                raise BadInput(f"the key '{id}' was revoked, so a new secret would be refused too; make another key")
+            return replace(key, digest=digest(secret))
+
+        self.change(id, renewed)
         return secret
 
-    def _change(self, id: str, **values: Any) -> None:
+    def change(self, id: str, changed: Callable[[Key], Key]) -> Key:
+        """Make of a key what ``changed`` makes of it, its id apart; returns that.
+
+        Raises:
+            UnknownKey: no key has this id.
+        """
         keys = tables().keys
         with self.database.begin() as connection:
-            changed = connection.execute(keys.update().where(keys.c.id == id).values(**values)).rowcount
-            known = () if changed else tuple(connection.execute(keys.select()).scalars())
-        if not changed:
-            raise UnknownKey(id, known)
+            found = connection.execute(keys.select().where(keys.c.id == id).with_for_update()).mappings().first()
+            if found is None:
+                raise UnknownKey(id, tuple(connection.execute(keys.select()).scalars()))
+            old = _key(dict(found))
+            new = changed(old)
+            # No more than has changed: where rows cannot be locked another may have changed the rest meanwhile.
+            was = _row(old)
+            values = {name: value for name, value in _row(new).items() if value != was[name]}
+            if values:
+                connection.execute(keys.update().where(keys.c.id == id).values(**values))
+        return new
 
 
 def _row(key: Key) -> dict[str, Any]:

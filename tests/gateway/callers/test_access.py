@@ -120,6 +120,21 @@ def test_a_decision_and_its_feedback_are_for_the_key_that_asked(serve, pool, sec
         assert asks.get(f"/decisions/{id}", cast_to=object)["id"] == id
 
 
+def test_feedback_and_looks_at_decisions_count_among_the_requests(serve, pool, secret) -> None:
+    key = secret(limits=Limits(requests_per_minute=3))
+    served = serve(pool("ok", top=REQUIRED))
+    with client(served, key) as asks:
+        id = ask(asks).headers["x-waypost-decision"]
+        assert asks.get(f"/decisions/{id}", cast_to=object)["id"] == id
+        assert asks.post("/feedback", body={"decision": id, "quality": 1.0}, cast_to=object)["stored"]
+        for refused in (
+            lambda: asks.get(f"/decisions/{id}", cast_to=object),
+            lambda: asks.post("/feedback", body={"decision": id, "quality": 1.0}, cast_to=object),
+        ):
+            with pytest.raises(openai.RateLimitError, match="3 requests a minute"):
+                refused()
+
+
 def limited(served) -> dict[str, int]:
     """Refused requests by the kind of limit, as the metrics have it."""
     page = served.gateway._reloading.built.app.page()

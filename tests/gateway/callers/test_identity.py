@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from waypost.gateway.callers.identity import Caller, Identity, ModelNotAllowed, Unauthorized
@@ -110,3 +112,13 @@ def test_a_model_that_is_not_the_key_s_is_refused_with_those_that_are() -> None:
     with pytest.raises(ModelNotAllowed, match="may not call 'huge'; it may call small, large"):
         caller.check("huge")
     Caller(None).check("huge")
+
+
+def test_a_team_that_the_config_does_not_know_is_told_once(caplog):
+    strange = replace(KEY, team="reserch")
+    again = replace(strange, id="k2", digest=digest("wp-another-secret"))
+    identity = Identity("required", {key.digest: key for key in (strange, again)}, {"research": TEAM})
+    for secret in (SECRET, "wp-another-secret", SECRET):
+        assert identity.caller([(b"x-api-key", secret.encode())]).payers
+    assert caplog.text.count("is of the team 'reserch', which has no limits") == 1
+    assert "Did you mean 'research'?" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -43,6 +44,7 @@ async def test_a_recent_decision_is_told_from_memory_while_the_store_is_away(awa
 
 async def test_nothing_is_said_to_be_stored_or_unknown_by_a_store_that_does_not_answer(away: Ledger) -> None:
     away.put(decided("d1"))
+    away.writer.find = Mock(side_effect=AssertionError("it was asked, in a thread that others need"))
     with pytest.raises(StoreDown):
         await away.explain("of another process")
     with pytest.raises(StoreDown):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from waypost.gateway.ask import Ask
@@ -91,3 +92,17 @@ class Access:
             return Visit(caller, purse)
         tokens = purse.input_tokens(asked.query) + output_tokens(asked.query, 0)
         return Visit(caller, purse, await self.limiter.admit(caller.rates, tokens))
+
+    @asynccontextmanager
+    async def counted(self, caller: Caller) -> AsyncIterator[None]:
+        """What asks no model, and costs the store a look: a request among the caller's others.
+
+        Raises:
+            LimitReached: the caller is at a limit.
+        """
+        admission = await self.limiter.admit(caller.rates, 0) if caller.rates else None
+        try:
+            yield
+        finally:
+            if admission is not None:
+                admission.release(0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from waypost.errors import WaypostError
+from waypost.errors import WaypostError, nearest
 from waypost.gateway.wire import Busy, Headers
 from waypost.store.keys import Key
 from waypost.store.limits import Limits, Scopes
+
+_log = logging.getLogger(__name__)
 
 Keys = Literal["required", "optional", "off"]
 
@@ -105,6 +108,7 @@ class Identity:
     clock: Callable[[], float] = time.time
     met: Callable[[Caller], None] = lambda caller: None
     _callers: dict[str, Caller] = field(default_factory=dict)
+    _strange: set[str] = field(default_factory=set)  # teams that the config does not know, told once
 
     def caller(self, headers: Headers) -> Caller:
         """Who sends a request.
@@ -142,6 +146,9 @@ class Identity:
             scopes = [(f"key:{key.id}", key.limits)]
             if key.team is not None and key.team in self.teams:
                 scopes.append((f"team:{key.team}", self.teams[key.team]))
+            elif key.team is not None and key.team not in self._strange:
+                self._strange.add(key.team)
+                _log.warning("the key '%s' %s", key.id, unknown_team(key.team, self.teams))
             rates = tuple(scope for scope in scopes if scope[1].rates)
             payers = tuple(scope for scope in scopes if scope[1].usd is not None)
             caller = Caller(key, rates, payers)
@@ -150,6 +157,17 @@ class Identity:
             self._callers.clear()
         self._callers[key.digest] = caller
         return caller
+
+
+def unknown_team(team: str, teams: Iterable[str]) -> str:
+    """What to say of a key whose team has no limits, as the end of a sentence.
+
+    >>> unknown_team("reserch", ["research"])
+    "is of the team 'reserch', which has no limits: the config's `teams` are research. Did you mean 'research'?"
+    """
+    known = ", ".join(teams)
+    said = f"are {known}.{nearest(team, teams)}" if known else "are none"
+    return f"is of the team '{team}', which has no limits: the config's `teams` {said}"
 
 
 _MISSING = "this server wants a key: send it as 'Authorization: Bearer wp-…' or 'x-api-key: wp-…'"

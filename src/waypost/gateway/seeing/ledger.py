@@ -80,6 +80,8 @@ class Ledger:
         writer = self.writer
         if writer is None or (recent and writer.down):
             return None
+        if writer.down:  # to ask it again is the writer's work, and would hold a thread that others need
+            raise StoreDown("the store does not answer, and the decision is not a recent one; try again")
         if recent:
             await self._durable(writer.settled)
         return await asyncio.to_thread(writer.find, decision)
