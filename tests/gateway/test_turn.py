@@ -163,6 +163,22 @@ async def test_while_the_client_does_not_read_nothing_is_written():
     assert wire.done == [one]
 
 
+async def test_a_piece_is_written_at_once_and_says_whether_to_wait():
+    wire = Wire()
+    one = turn(wire)
+    one.start(200, [])
+    assert one.piece(b"a") is None
+    wire.stalled = wire.loop.create_future()
+    wait = one.piece(b"b")
+    assert wire.written[1:] == [b"1\r\nb\r\n"]
+    assert not wait.done()
+    wire.stalled.set_result(None)
+    await wait
+    one.leave()
+    assert one.piece(b"c") is None
+    assert len(wire.written) == 2
+
+
 async def test_a_client_that_asks_is_told_to_send_its_body():
     wire = Wire()
     one = turn(wire, wants_go_ahead=True)

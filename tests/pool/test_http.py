@@ -96,6 +96,56 @@ async def test_a_reader_that_stops_at_the_last_event_leaves_the_connection_for_t
         await client.close()
 
 
+async def test_a_slow_taker_holds_the_server_back_and_gets_every_event_in_order(upstream):
+    sent = 0
+
+    async def handler(exchange):
+        nonlocal sent
+        await exchange.begin_stream()
+        for number in range(400):
+            await exchange.event(f"{number} " + "x" * 20_000)
+            sent += 1
+        await exchange.event("[DONE]")
+
+    upstream.handler = handler
+    taken, go_on = [], asyncio.Event()
+
+    def take(event):
+        taken.append(event.data.partition(b" ")[0])
+        return go_on.wait()
+
+    async with provider(upstream.url).events("/x", {}) as events:
+        pushing = asyncio.create_task(events.push(take))
+        async with asyncio.timeout(10):
+            seen = -1
+            while sent != seen or sent == 0:  # until nothing moves any more
+                seen = sent
+                await asyncio.sleep(0.05)
+        assert taken == [b"0"]
+        assert sent < 400
+        go_on.set()
+        await pushing
+    assert taken == [*(b"%d" % number for number in range(400)), b"[DONE]"]
+
+
+async def test_what_a_taker_raises_ends_the_call(upstream):
+    closed = asyncio.get_running_loop().create_future()
+
+    async def handler(exchange):
+        await exchange.begin_stream()
+        await exchange.event("x")
+        closed.set_result(await exchange.gone())
+
+    def take(event):
+        raise ModelFailed("no")
+
+    upstream.handler = handler
+    with pytest.raises(ModelFailed, match="no"):
+        async with provider(upstream.url).events("/x", {}) as events:
+            await events.push(take)
+    assert await asyncio.wait_for(closed, 5)
+
+
 async def test_a_server_that_does_not_end_after_the_last_event_is_hung_up_on(upstream):
     closed = asyncio.get_running_loop().create_future()
 
