@@ -122,20 +122,31 @@ class RedisLink:
     async def _work(self) -> None:
         beat = time.monotonic() + self.lease / 3
         while True:
-            if not self.up:
-                await asyncio.sleep(_PROBE_SECONDS)
-                await self._return()
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, beat - time.monotonic())):
-                    await self._wake.wait()
-            self._wake.clear()
-            if time.monotonic() >= beat:
-                beat = time.monotonic() + self.lease / 3
-                self._owed.extend(self.beats())
-            # Who asks may wait for the batch before its own, so each has half of the time.
-            while (self._asked or self._owed) and await self._deliver(self.wait / 2):
-                pass
+            try:
+                beat = await self._turn(beat)
+            except Exception as error:  # noqa: BLE001 - the task's outer edge: whoever asks waits for it
+                self._problem = f"{type(error).__name__}: {error}"
+                if self.up:
+                    _log.error("what Redis says cannot be understood", exc_info=error)
+                self._trip()
+
+    async def _turn(self, beat: float) -> float:
+        """Look for Redis, or tell it what there is to tell; returns when the next beat is due."""
+        if not self.up:
+            await asyncio.sleep(_PROBE_SECONDS)
+            await self._return()
+            return beat
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, beat - time.monotonic())):
+                await self._wake.wait()
+        self._wake.clear()
+        if time.monotonic() >= beat:
+            beat = time.monotonic() + self.lease / 3
+            self._owed.extend(self.beats())
+        # Who asks may wait for the batch before its own, so each has half of the time.
+        while (self._asked or self._owed) and await self._deliver(self.wait / 2):
+            pass
+        return beat
 
     async def _return(self) -> None:
         """If Redis answers again, tell it what it missed; only then is it asked."""
@@ -171,8 +182,11 @@ class RedisLink:
         if replies is None:
             self._trip()
             return False
-        for command, reply in zip(commands, replies, strict=True):
-            command.heard(reply)
+        try:
+            for command, reply in zip(commands, replies, strict=True):
+                command.heard(reply)
+        finally:
+            _give_up(waiting for _, waiting in asked)
         return True
 
     async def _send(self, commands: Sequence[Arguments], patience: float) -> list[Any] | None:
@@ -215,10 +229,15 @@ class RedisLink:
         if self.up:
             _log.warning("Redis fails (%s): this process keeps limits by itself until it answers", self._problem)
         self.up = False
-        while self._asked:
-            _, reply = self._asked.popleft()
-            if not reply.done():
-                reply.set_result(None)
+        _give_up(reply for _, reply in self._asked)
+        self._asked.clear()
+
+
+def _give_up(replies: Iterable[asyncio.Future[Any]]) -> None:
+    """Let those who still wait decide for themselves."""
+    for reply in replies:
+        if not reply.done():
+            reply.set_result(None)
 
 
 def _packed(commands: Iterable[Arguments]) -> bytes:
