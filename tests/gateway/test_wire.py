@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import BadRequest, Declined, ModelFailed, ModelTimeout, UnknownModel
@@ -24,6 +24,7 @@ from waypost.gateway.wire import (
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
@@ -39,6 +40,7 @@ def receiver(*parts: bytes, end: bool = True):
     return receive, read
 
 
+@settings(max_examples=50, deadline=None)  # large ones take their time to make
 @given(st.dictionaries(st.text(), json_values))
 def test_every_object_is_read_as_it_was_written(value):
     assert read_object(json.dumps(value).encode()) == value
