@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -32,23 +33,27 @@ def decision_headers(
     ``x-waypost-quality`` and ``x-waypost-usd`` are the router's expectations of the model that served,
     ``x-waypost-cost`` is what the request did cost in USD.
     """
-    made = ",".join(f"{a.model}={a.outcome}" for a in attempts)
+    made = ",".join([f"{a.model}={a.outcome}" for a in attempts])
     model = served or decision.model
-    facts: list[tuple[bytes, str]] = [
-        (b"x-waypost-decision", decision_id),
-        (b"x-waypost-router", decision.router),
-    ]
+    headers = [(b"x-waypost-decision", decision_id.encode()), (b"x-waypost-router", _latin(decision.router))]
     if made:
-        facts.append((b"x-waypost-attempts", made))
+        headers.append((b"x-waypost-attempts", made.encode("latin-1", "replace")))
     if served:
-        facts.append((b"x-waypost-model", served))
-    numbers = (
+        headers.append((b"x-waypost-model", _latin(served)))
+    for name, value in (
         (b"x-waypost-quality", decision.quality.get(model)),
         (b"x-waypost-usd", decision.usd.get(model)),
         (b"x-waypost-cost", usd),
-    )
-    facts += [(name, f"{value:.6g}") for name, value in numbers if value is not None and math.isfinite(value)]
-    return [(name, value.encode("latin-1", "replace")) for name, value in facts]
+    ):
+        if value is not None and math.isfinite(value):
+            headers.append((name, b"%.6g" % value))
+    return headers
+
+
+@lru_cache(maxsize=1024)
+def _latin(name: str) -> bytes:
+    """The name of a model or router as a header has it."""
+    return name.encode("latin-1", "replace")
 
 
 def usage(answer: Answer) -> Json:
