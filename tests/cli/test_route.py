@@ -125,10 +125,16 @@ def test_bytes_that_are_no_text_are_routed_like_any_other_prompt(rows, tmp_path)
 def test_a_decision_is_made_on_one_thread(rows, saved, monkeypatch):
     seen = []
 
-    def watched(self, prompts, predict=routers.Domain.predict):
-        seen.append({found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
-        return predict(self, prompts)
+    def watched(name):
+        method = getattr(routers.Domain, name)
 
-    monkeypatch.setattr(routers.Domain, "predict", watched)
+        def watching(self, prompts):
+            seen.append({found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
+            return method(self, prompts)
+
+        monkeypatch.setattr(routers.Domain, name, watching)
+
+    watched("predict")
+    watched("expect")
     rows("route", "Hi", "--router", saved)
     assert seen == [{1}, {1}]

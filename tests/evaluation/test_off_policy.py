@@ -209,7 +209,7 @@ def test_it_agrees_with_the_formulas_written_out(seed):
 
 @given(st.integers(0, 10**6), st.floats(0, 0.5))
 def test_self_normalised_and_doubly_robust_shift_with_the_reward(seed, shift):
-    logged, kind_N = log(seed, n=40)
+    logged, kind_N = log(seed, n=200)  # of fewer, the target may have chosen none
     halved = replace(logged, quality_N=logged.quality_N / 2)
     shifted = replace(logged, quality_N=logged.quality_N / 2 + shift)
     before, after = (estimate(one, TARGET_GM[kind_N], resamples=1) for one in (halved, shifted))
