@@ -97,34 +97,27 @@ async def test_a_reader_that_stops_at_the_last_event_leaves_the_connection_for_t
 
 
 async def test_a_slow_taker_holds_the_server_back_and_gets_every_event_in_order(upstream):
-    sent = 0
+    taken, taken_when_held, go_on = [], [], asyncio.Event()
 
     async def handler(exchange):
-        nonlocal sent
         await exchange.begin_stream()
         for number in range(400):
-            await exchange.event(f"{number} " + "x" * 20_000)
-            sent += 1
+            writing = asyncio.ensure_future(exchange.event(f"{number} " + "x" * 20_000))
+            done, _ = await asyncio.wait({writing}, timeout=0.5)
+            if not done:
+                taken_when_held.append(list(taken))
+                go_on.set()
+            await writing
         await exchange.event("[DONE]")
-
-    upstream.handler = handler
-    taken, go_on = [], asyncio.Event()
 
     def take(event):
         taken.append(event.data.partition(b" ")[0])
         return go_on.wait()
 
-    async with provider(upstream.url).events("/x", {}) as events:
-        pushing = asyncio.create_task(events.push(take))
-        async with asyncio.timeout(10):
-            seen = -1
-            while sent != seen or sent == 0:  # until nothing moves any more
-                seen = sent
-                await asyncio.sleep(0.05)
-        assert taken == [b"0"]
-        assert sent < 400
-        go_on.set()
-        await pushing
+    upstream.handler = handler
+    async with asyncio.timeout(20), provider(upstream.url).events("/x", {}) as events:
+        await events.push(take)
+    assert taken_when_held[0] == [b"0"]
     assert taken == [*(b"%d" % number for number in range(400)), b"[DONE]"]
 
 

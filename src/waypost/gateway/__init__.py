@@ -5,7 +5,7 @@ A request's way, in the order of the files that it passes:
 ::
 
     protocol    HTTP within limits; door: who is inside               running/   readiness, reload, several processes
-    turn        one request and its answer; client: when it leaves
+    turn        one request and its answer; client: when it leaves; pushing: pieces to it
     app         paths, and where errors become answers
     serving     what every request goes through
       callers/  who asks, and how much they may

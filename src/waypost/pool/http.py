@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import orjson
@@ -27,6 +27,7 @@ from waypost.pool.transport import ConnectFailed, Sending, Transport
 from waypost.pool.wire import Broken, Response
 
 Json = Mapping[str, Any]
+Heard = TypeVar("Heard")
 
 _ANSWER_LIMIT = 256 << 20  # bytes of a whole answer: more is not a chat, even with pictures
 _REFUSAL_LIMIT = 64 << 10
@@ -257,17 +258,16 @@ class _Call:
 
     async def chunk(self, wait: float) -> bytes:
         """What comes next of the body, within ``wait`` seconds; empty at its end."""
-        self.expect(wait)
-        try:
-            return await self.response.more()
-        except _TRANSPORT as error:
-            raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
+        return await self._heard(self.response.more(), wait)
 
     async def news(self, wait: float) -> bool:
         """Wait for up to ``wait`` seconds from the last piece until there is something to see to; False: the end."""
+        return await self._heard(self.response.news(), wait)
+
+    async def _heard(self, coming: Awaitable[Heard], wait: float) -> Heard:
         self.expect(wait)
         try:
-            return await self.response.news()
+            return await coming
         except _TRANSPORT as error:
             raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
 
