@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": NOUNS | FACTS | {"routers", "strategies"},
     "store": NOUNS,
     "control": NOUNS,
+    "experts": NOUNS,
     "gateway": NOUNS | FACTS | {"routers", "strategies", "store"},
     "embedded": NOUNS | {"outcomes"},
     "cli": NOUNS | FACTS | {"routers", "strategies", "evaluation", "store", "gateway", "embedded"},

@@ -1,0 +1,48 @@
+"""Tokens to experts: mixture-of-experts layers in PyTorch, with every published router behind one interface.
+
+A router scores tokens and gives a `Routing`; a dispatcher moves tokens; experts compute; `MoE` composes them.  Nothing
+is hidden: the routing, its losses and its loads come back with the output.
+
+::
+
+    routing.py       Routing, Control, Context: what passes between the parts
+    gate.py          what gates share: scores in float32, masks, the k best, capacity
+    routers/         one algorithm a file
+    dispatch.py      tokens to experts and back
+    grouped.py       a linear map a group of rows, forward and backward
+    feed_forward.py  experts
+    layer.py         MoE
+    losses.py        balance, importance, load, z, entropy, locality
+    schedule.py      k, temperature, stages and freezing as training goes on
+    checks.py        the promises that every router keeps
+
+Needs torch: ``pip install 'waypost[experts]'``.
+"""
+
+from __future__ import annotations
+
+from waypost.errors import NotInstalled
+
+try:
+    import torch as torch
+except ImportError as error:
+    raise NotInstalled("waypost.experts needs torch; pip install 'waypost[experts]'") from error
+
+from waypost.experts.dispatch import Mixed as Mixed
+from waypost.experts.dispatch import Sorted as Sorted
+from waypost.experts.feed_forward import FeedForward as FeedForward
+from waypost.experts.feed_forward import Linear as Linear
+from waypost.experts.feed_forward import Modules as Modules
+from waypost.experts.feed_forward import SwiGLU as SwiGLU
+from waypost.experts.layer import MoE as MoE
+from waypost.experts.layer import Routed as Routed
+from waypost.experts.routers import ROUTERS as ROUTERS
+from waypost.experts.routers import TopK as TopK
+from waypost.experts.routing import NONE as NONE
+from waypost.experts.routing import Context as Context
+from waypost.experts.routing import Control as Control
+from waypost.experts.routing import Router as Router
+from waypost.experts.routing import Routing as Routing
+from waypost.experts.routing import Slots as Slots
+from waypost.experts.schedule import Ramp as Ramp
+from waypost.experts.schedule import Schedule as Schedule

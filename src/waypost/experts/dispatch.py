@@ -1,0 +1,95 @@
+"""Moving tokens to experts and their outputs back; which experts is decided already."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from waypost.experts.grouped import Groups
+from waypost.experts.routing import NONE, Routing
+
+
+class Moved(NamedTuple):
+    """Rows where their experts compute, and what is needed to bring them back."""
+
+    rows_AD: Tensor
+    groups: Groups
+    shared_AR: Tensor | None = None
+    order_A: Tensor | None = None  # the place of each row in the flat (T, K)
+
+
+class Dispatcher(Protocol):
+    """Moves tokens to their experts, and brings back the weighed sum of what these have made of them."""
+
+    def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
+        """Tokens, grouped by expert."""
+        ...
+
+    def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
+        """The outputs of each token's experts, weighed and summed: (T, D)."""
+        ...
+
+
+class Sorted:
+    """Sorts assignments by expert: nothing is padded or dropped.  Soft routings are mixed as they say.
+
+    >>> routing = Routing.of(torch.ones(2, 1), torch.tensor([[1], [0]]), experts=2)
+    >>> moved = Sorted().dispatch(torch.tensor([[1.0], [2.0]]), routing)
+    >>> moved.rows_AD.tolist(), Sorted().combine(10 * moved.rows_AD, moved, routing).tolist()
+    ([[2.0], [1.0]], [[10.0], [20.0]])
+    """
+
+    def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
+        """Tokens, grouped by expert."""
+        if routing.slots is not None:
+            return Mixed().dispatch(x_TD, routing)
+        experts_A = routing.experts_TK.flatten()
+        groups = Groups.of(routing.load_E)
+        # What goes nowhere is sorted behind all experts, where no group reaches.
+        key_A = torch.where(experts_A == NONE, routing.load_E.shape[0], experts_A)
+        order_A = key_A.argsort(stable=True)
+        if groups.sizes is not None:
+            order_A = order_A[: sum(groups.sizes)]
+        tokens_A = order_A // routing.experts_TK.shape[1]
+        shared_AR = None
+        if routing.shared_TER is not None:
+            shared_AR = routing.shared_TER[tokens_A, experts_A[order_A].clamp(min=0)]
+        return Moved(x_TD[tokens_A], groups, shared_AR, order_A)
+
+    def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
+        """The outputs of each token's experts, weighed and summed: (T, D)."""
+        if moved.order_A is None:
+            return Mixed().combine(out_AD, moved, routing)
+        tokens, k = routing.experts_TK.shape
+        weights_A = routing.weights_TK.flatten()[moved.order_A].to(out_AD.dtype)
+        weighed_AD = out_AD * weights_A[:, None]
+        if moved.groups.sizes is None:  # rows that are nobody's hold anything
+            weighed_AD = torch.where(weights_A[:, None] == 0, 0, weighed_AD)
+        return weighed_AD.new_zeros(tokens, out_AD.shape[1]).index_add(0, moved.order_A // k, weighed_AD)
+
+
+class Mixed:
+    """Multiplies by the dense view: exact for any routing, and slow for those that choose few experts.
+
+    >>> routing = Routing.of(torch.ones(2, 1), torch.tensor([[1], [0]]), experts=2)
+    >>> Mixed().dispatch(torch.tensor([[1.0], [2.0]]), routing).rows_AD.tolist()
+    [[2.0], [1.0]]
+    """
+
+    def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
+        """Slots, grouped by expert."""
+        dispatch_TES = routing.dense().dispatch_TES
+        _, experts, slots = dispatch_TES.shape
+        shared_AR = None
+        if routing.shared_TER is not None:
+            shared_AR = torch.einsum("tes,ter->esr", dispatch_TES.to(x_TD.dtype), routing.shared_TER).flatten(0, 1)
+        rows_AD = torch.einsum("tes,td->esd", dispatch_TES.to(x_TD.dtype), x_TD).flatten(0, 1)
+        load_E = torch.full((experts,), slots, device=x_TD.device)
+        return Moved(rows_AD, Groups.of(load_E), shared_AR)
+
+    def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
+        """Every token's share of every slot: (T, D)."""
+        combine_TES = routing.dense().combine_TES
+        return torch.einsum("tes,esd->td", combine_TES.to(out_AD.dtype), out_AD.unflatten(0, combine_TES.shape[1:]))

@@ -1,0 +1,100 @@
+"""The layer: a router scores, a dispatcher moves, experts compute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from waypost.errors import BadInput
+from waypost.experts.dispatch import Dispatcher, Sorted
+from waypost.experts.feed_forward import Experts
+from waypost.experts.gate import limited
+from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Router, Routing, counted
+
+
+class Routed(NamedTuple):
+    """What a layer gives: the tokens' outputs, and how they came about."""
+
+    y: Tensor
+    routing: Routing
+
+
+class MoE(nn.Module):
+    """A mixture of experts in the place of a feed-forward layer; takes (…, D) and gives (…, D) and the routing.
+
+    ``always`` is an expert that every token goes to beside those that the router chooses, with weight 1 (a shared
+    expert, DeepSeekMoE 2024): any module from (T, D) to (T, D).
+
+    Raises:
+        BadInput: router and experts do not fit together; and, when called, tokens of another width, type or device, or
+            scores that are no numbers.
+
+    >>> from waypost.experts import FeedForward, TopK
+    >>> layer = MoE(TopK(8, experts=4, k=2), FeedForward(8, hidden=16, experts=4))
+    >>> y, routing = layer(torch.ones(2, 5, 8))
+    >>> y.shape, int(routing.load_E.sum())
+    (torch.Size([2, 5, 8]), 20)
+    """
+
+    def __init__(
+        self, router: Router, experts: Experts, *, always: nn.Module | None = None, dispatcher: Dispatcher | None = None
+    ) -> None:
+        super().__init__()
+        if router.experts != experts.experts:
+            raise BadInput(f"the router chooses among {router.experts} experts, and there are {experts.experts}")
+        self.router = router
+        self.experts = experts
+        self.always = always
+        self.dispatcher = dispatcher or Sorted()
+
+    def forward(self, x: Tensor, control: Control = AS_IS, context: Context = UNKNOWN) -> Routed:
+        """Route, compute and bring back."""
+        eager = not torch.compiler.is_compiling()
+        if eager:
+            self._check(x)
+        x_TD = x.reshape(-1, x.shape[-1])
+        routing = self._route(x_TD, control, context)
+        if control.capacity is not None and routing.slots is None:
+            experts_TK, weights_TK = limited(
+                routing.experts_TK, routing.weights_TK, control.capacity, self.router.experts
+            )
+            load_E = counted(experts_TK, self.router.experts)
+            routing = routing._replace(experts_TK=experts_TK, weights_TK=weights_TK, load_E=load_E)
+        if eager and not torch.isfinite(routing.weights_TK.sum()):
+            raise BadInput(
+                "the router's scores are not all numbers (NaN or infinite); look at the tokens and the router's "
+                "weights, lower the learning rate, or clip gradients"
+            )
+        moved = self.dispatcher.dispatch(x_TD, routing)
+        out_AD = self.experts(moved.rows_AD, moved.groups, moved.shared_AR)
+        y_TD = self.dispatcher.combine(out_AD, moved, routing)
+        if self.always is not None:
+            y_TD = y_TD + self.always(x_TD)
+        return Routed(y_TD.view_as(x), routing)
+
+    def _route(self, x_TD: Tensor, control: Control, context: Context) -> Routing:
+        if not control.frozen:
+            return self.router(x_TD, control, context)
+        fixed = {name: value.detach() for name, value in self.router.named_parameters()}  # type: ignore[attr-defined]
+        routing: Routing = functional_call(self.router, fixed, (x_TD, replace(control, frozen=False), context))  # type: ignore[arg-type]
+        return routing
+
+    def _check(self, x: Tensor) -> None:
+        weight = next(self.experts.parameters(), None)  # type: ignore[attr-defined]
+        if x.shape[-1:] != (self.experts.width,):
+            raise BadInput(
+                f"tokens have shape {tuple(x.shape)}; the last size is the layer's width, {self.experts.width}"
+            )
+        if weight is None:
+            return
+        if x.device != weight.device:
+            raise BadInput(f"tokens are on {x.device}, the experts on {weight.device}; move one with .to(device)")
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise BadInput(
+                f"tokens are {x.dtype}, the experts {weight.dtype}; turn one into the other with .to(dtype), or use "
+                "torch.autocast"
+            )
