@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from waypost.errors import BadInput
-from waypost.experts.gate import best, check_sizes, choices
+from waypost.experts.gate import best, check_sizes, choices, exact
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
 MASK = 0xFFFFFFFF
@@ -52,8 +52,7 @@ class Hash(nn.Module):
         if control.allowed_E is not None:
             hashes_TE = hashes_TE.masked_fill(~control.allowed_E, -1)
         experts_TK = best(hashes_TE, k)[1]
-        exact = torch.promote_types(x_TD.dtype, torch.float32)
-        weights_TK = torch.full(experts_TK.shape, 1 / k, dtype=exact, device=x_TD.device)
+        weights_TK = torch.full_like(experts_TK, 1 / k, dtype=exact(x_TD[:0]).dtype)
         return Routing.of(weights_TK, experts_TK, experts=self.experts)
 
     @classmethod

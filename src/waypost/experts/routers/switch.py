@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from waypost.errors import BadInput
+from waypost.experts.gate import exact
 from waypost.experts.routers.top_k import TopK
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
@@ -40,8 +41,8 @@ class Switch(TopK):
         """Route tokens."""
         if self.training and self.jitter:
             # In float32 at least: bfloat16 has no number between 0.996 and 1.
-            exact_TD = x_TD.to(torch.promote_types(x_TD.dtype, torch.float32))
-            x_TD = exact_TD * torch.empty_like(exact_TD).uniform_(1 - self.jitter, 1 + self.jitter)
+            x_TD = exact(x_TD)
+            x_TD = x_TD * torch.empty_like(x_TD).uniform_(1 - self.jitter, 1 + self.jitter)
         return super().forward(x_TD, control, context)
 
     @classmethod
