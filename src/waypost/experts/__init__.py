@@ -38,6 +38,12 @@ from waypost.experts.feed_forward import SwiGLU as SwiGLU
 from waypost.experts.layer import MoE as MoE
 from waypost.experts.layer import Routed as Routed
 from waypost.experts.routers import ROUTERS as ROUTERS
+from waypost.experts.routers import Attention as Attention
+from waypost.experts.routers import Hash as Hash
+from waypost.experts.routers import Hyper as Hyper
+from waypost.experts.routers import LossFree as LossFree
+from waypost.experts.routers import RandomFixed as RandomFixed
+from waypost.experts.routers import Switch as Switch
 from waypost.experts.routers import TopK as TopK
 from waypost.experts.routing import NONE as NONE
 from waypost.experts.routing import Context as Context
@@ -47,3 +53,4 @@ from waypost.experts.routing import Routing as Routing
 from waypost.experts.routing import Slots as Slots
 from waypost.experts.schedule import Ramp as Ramp
 from waypost.experts.schedule import Schedule as Schedule
+from waypost.experts.schedule import Steps as Steps

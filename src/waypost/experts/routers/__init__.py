@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import re
 
+from waypost.experts.routers.attention import Attention as Attention
+from waypost.experts.routers.hash import Hash as Hash
+from waypost.experts.routers.hyper import Hyper as Hyper
+from waypost.experts.routers.loss_free import LossFree as LossFree
+from waypost.experts.routers.random_fixed import RandomFixed as RandomFixed
+from waypost.experts.routers.switch import Switch as Switch
 from waypost.experts.routers.top_k import TopK as TopK
 
 #: Every router by its name.
