@@ -37,6 +37,12 @@ from waypost.experts.feed_forward import SwiGLU as SwiGLU
 from waypost.experts.layer import MoE as MoE
 from waypost.experts.layer import Routed as Routed
 from waypost.experts.routers import ROUTERS as ROUTERS
+from waypost.experts.routers import ExpertChoice as ExpertChoice
+from waypost.experts.routers import SinkhornExpert as SinkhornExpert
+from waypost.experts.routers import SinkhornToken as SinkhornToken
+from waypost.experts.routers import Soft as Soft
+from waypost.experts.routers import SparseTransport as SparseTransport
+from waypost.experts.routers import TokenChoice as TokenChoice
 from waypost.experts.routers import TopK as TopK
 from waypost.experts.routing import NONE as NONE
 from waypost.experts.routing import Context as Context

@@ -23,11 +23,15 @@ NONE = -1
 class Slots(NamedTuple):
     """The dense view: slot s of expert e takes Σ_t dispatch·x, and token t gets Σ_es combine·output.
 
+    Tokens may come in ``groups`` of the same size, one after the other, each with S slots of its own: slots that no
+    token of another group has a part in are not written down.
+
     Reference: the unified form of Liu et al. 2024, "Routers in Vision Mixture of Experts", equations 1 and 2.
     """
 
     dispatch_TES: Tensor
     combine_TES: Tensor
+    groups: int = 1
 
 
 class Routing(NamedTuple):
@@ -39,7 +43,7 @@ class Routing(NamedTuple):
     from there.
 
     >>> routing = Routing.of(torch.tensor([[0.9, 0.1], [1.0, 0.0]]), torch.tensor([[0, 2], [2, NONE]]), experts=3)
-    >>> routing.load_E.tolist(), [tuple(part.shape) for part in routing.dense()]
+    >>> routing.load_E.tolist(), [tuple(part.shape) for part in routing.dense()[:2]]
     ([1, 0, 2], [(2, 3, 2), (2, 3, 2)])
     """
 
