@@ -97,6 +97,8 @@ def chosen(chosen_TE: Tensor, weights_TE: Tensor, losses: Mapping[str, Tensor] |
     ([[1, 0], [1, -1]], [1, 2])
     """
     tokens, experts = chosen_TE.shape
+    # A score that is no number is never passed over in silence: it is chosen, and the layer refuses it.
+    chosen_TE = chosen_TE | weights_TE.isnan()
     k = experts
     if not torch.compiler.is_compiling():  # in a graph no shape depends on the data
         k = max(1, int(chosen_TE.sum(1).max())) if tokens else 1

@@ -80,7 +80,8 @@ class Mixed:
 
     def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
         """Slots, grouped by expert."""
-        dispatch_TES, _, groups = routing.dense()
+        # Slots of a soft router as they are: the dense view of many groups is mostly nothing.
+        groups, dispatch_TES = routing.groups, (routing.slots or routing.dense()).dispatch_TES
         dispatch_GTES = _in_groups(dispatch_TES.to(x_TD.dtype), groups)
         _, _, experts, slots = dispatch_GTES.shape
         shared_AR = None
@@ -93,7 +94,7 @@ class Mixed:
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """Every token's share of every slot: (T, D)."""
-        _, combine_TES, groups = routing.dense()
+        groups, combine_TES = routing.groups, (routing.slots or routing.dense()).combine_TES
         combine_GTES = _in_groups(combine_TES.to(out_AD.dtype), groups)
         _, _, experts, slots = combine_GTES.shape
         out_EGSD = out_AD.view(experts, groups, slots, out_AD.shape[1])

@@ -44,7 +44,8 @@ def sparse(scores_TE: Tensor, most: int, gamma: float = 1.0, rate: float = 1e-2,
 
     A price for each token, which keeps rows at 1, is found by steps of Adam on the semi-dual; columns are solved in
     closed form at any prices (the best scores, projected on the simplex), so that each sums to T/E and is sparse after
-    any number of steps, while rows come near 1 after enough of them.
+    any number of steps.  Rows come nearer to 1 with each, as far as the limit lets them: the set of sparse
+    plans is not convex, and at the best prices sums may still be off.
 
     Raises:
         BadInput: ``most`` is not between 1 and T, gamma or the rate are not above 0, or there are no steps.

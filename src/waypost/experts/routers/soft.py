@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from waypost.errors import BadInput
 from waypost.experts.columns import split
-from waypost.experts.gate import check_sizes, choices, governed, logits_of
+from waypost.experts.gate import check_sizes, choices, exact, governed, logits_of
 from waypost.experts.routing import AS_IS, NONE, UNKNOWN, Context, Control, Routing, Slots
 
 
@@ -59,9 +59,8 @@ class Soft(nn.Module):
         tokens = len(x_TD)
         groups, size = split(tokens, context.group)
         _check_capacity(control.capacity, groups * self.slots)
-        exact = torch.promote_types(x_TD.dtype, torch.float32)
-        cosine_TA = logits_of(_unit(x_TD.to(exact)), _unit(self.weight_ESD.to(exact).flatten(0, 1)))
-        logits_TES = (self.scale.to(exact) * cosine_TA).view(tokens, self.experts, self.slots)
+        cosine_TA = logits_of(_unit(x_TD), _unit(self.weight_ESD.flatten(0, 1)))
+        logits_TES = (self.scale.to(cosine_TA.dtype) * cosine_TA).view(tokens, self.experts, self.slots)
         allowed_E = x_TD.new_ones(self.experts, dtype=torch.bool) if control.allowed_E is None else control.allowed_E
         logits_TES = governed(logits_TES.transpose(1, 2), control).transpose(1, 2)
         combine_TES = logits_TES.flatten(1).softmax(-1).view_as(logits_TES)
@@ -73,8 +72,9 @@ class Soft(nn.Module):
             combine_TES.sum(-1),
             experts_E.expand(tokens, -1),
             allowed_E * (groups * self.slots),
-            {},
-            Slots(dispatch_TES, combine_TES, groups),
+            losses={},
+            slots=Slots(dispatch_TES, combine_TES),
+            groups=groups,
         )
 
     @classmethod
@@ -84,7 +84,7 @@ class Soft(nn.Module):
 
 
 def _unit(rows_AD: Tensor) -> Tensor:
-    return F.normalize(rows_AD, dim=-1, eps=1e-6)
+    return F.normalize(exact(rows_AD), dim=-1, eps=1e-6)
 
 
 def _check_no_k(k: int | None, experts: int) -> None:
