@@ -39,11 +39,17 @@ from waypost.experts.layer import MoE as MoE
 from waypost.experts.layer import Routed as Routed
 from waypost.experts.routers import ROUTERS as ROUTERS
 from waypost.experts.routers import Attention as Attention
+from waypost.experts.routers import ExpertChoice as ExpertChoice
 from waypost.experts.routers import Hash as Hash
 from waypost.experts.routers import Hyper as Hyper
 from waypost.experts.routers import LossFree as LossFree
 from waypost.experts.routers import RandomFixed as RandomFixed
+from waypost.experts.routers import SinkhornExpert as SinkhornExpert
+from waypost.experts.routers import SinkhornToken as SinkhornToken
+from waypost.experts.routers import Soft as Soft
+from waypost.experts.routers import SparseTransport as SparseTransport
 from waypost.experts.routers import Switch as Switch
+from waypost.experts.routers import TokenChoice as TokenChoice
 from waypost.experts.routers import TopK as TopK
 from waypost.experts.routing import NONE as NONE
 from waypost.experts.routing import Context as Context

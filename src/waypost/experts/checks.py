@@ -83,14 +83,19 @@ def scores_in_float32(make: Make, experts: Callable[[Router], Experts]) -> None:
 
 
 def obeys_its_control(make: Make, experts: Callable[[Router], Experts]) -> None:
-    """Experts that are not allowed get nothing, k is what it is told to be, and k above all experts is refused."""
+    """Experts that are not allowed get nothing, k is what it is told to be, and k above all experts is refused.
+
+    A router without an attribute ``k`` sends every token to all experts, and refuses any.
+    """
     router = _router(make)
     x_TD, context = tokens()
     allowed_E = torch.tensor([True, False, True, True])
-    routing = router(x_TD, Control(k=1, allowed_E=allowed_E), context)
+    # A router that sends every token to all experts has no k, and says so when it gets one.
+    k = 1 if hasattr(router, "k") else None
+    routing = router(x_TD, Control(k=k, allowed_E=allowed_E), context)
     used_TK = routing.experts_TK[routing.weights_TK > 0]
     _hold(not (used_TK == 1).any(), "a token went to an expert that is not allowed")
-    for wrong in (Control(k=EXPERTS + 1), Control(k=0), Control(k=1, allowed_E=torch.zeros(EXPERTS, dtype=torch.bool))):
+    for wrong in (Control(k=EXPERTS + 1), Control(k=0), Control(k=k, allowed_E=torch.zeros(EXPERTS, dtype=torch.bool))):
         try:
             router(x_TD, wrong, context)
         except BadInput:
