@@ -6,8 +6,10 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
-from waypost.experts.grouped import Groups
+from waypost.experts.grouped import Groups, applied
 from waypost.experts.routing import NONE, Routing
 
 
@@ -18,6 +20,7 @@ class Moved(NamedTuple):
     groups: Groups
     shared_AR: Tensor | None = None
     order_A: Tensor | None = None  # the place of each row in the flat (T, K)
+    place_TK: Tensor | None = None  # the row of each choice, where every choice has one
     own: Any = None  # what a dispatcher needs beside these, and what it has to tell
 
 
@@ -48,27 +51,88 @@ class Sorted:
             return Mixed().dispatch(x_TD, routing)
         experts_A = routing.experts_TK.flatten()
         groups = Groups.of(routing.load_E)
+        everywhere = groups.sizes is not None and sum(groups.sizes) == experts_A.shape[0]
         # What goes nowhere is sorted behind all experts, where no group reaches.
-        key_A = torch.where(experts_A == NONE, routing.load_E.shape[0], experts_A)
-        order_A = key_A.argsort(stable=True)
-        if groups.sizes is not None:
+        key_A = experts_A if everywhere else torch.where(experts_A == NONE, routing.load_E.shape[0], experts_A)
+        order_A = key_A.argsort()
+        if groups.sizes is not None and not everywhere:
             order_A = order_A[: sum(groups.sizes)]
         tokens_A = order_A // routing.experts_TK.shape[1]
         shared_AR = None
         if routing.shared_TER is not None:
             shared_AR = routing.shared_TER[tokens_A, experts_A[order_A].clamp(min=0)]
-        return Moved(x_TD[tokens_A], groups, shared_AR, order_A)
+        if not everywhere:
+            return Moved(x_TD.index_select(0, tokens_A), groups, shared_AR, order_A)
+        place_TK = torch.empty_like(order_A).index_copy_(0, order_A, torch.arange(order_A.shape[0], device=x_TD.device))
+        place_TK = place_TK.view_as(routing.experts_TK)
+        rows_AD = applied(_Copied, x_TD, tokens_A, place_TK)
+        return Moved(rows_AD, groups, shared_AR, order_A, place_TK)
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """The outputs of each token's experts, weighed and summed: (T, D)."""
         if moved.order_A is None:
             return Mixed().combine(out_AD, moved, routing)
+        weights_TK = routing.weights_TK.to(out_AD.dtype)
+        if moved.place_TK is not None:
+            summed_TD: Tensor = applied(_Summed, out_AD, weights_TK, moved.order_A, moved.place_TK)
+            return summed_TD
         tokens, k = routing.experts_TK.shape
-        weights_A = routing.weights_TK.flatten()[moved.order_A].to(out_AD.dtype)
+        weights_A = weights_TK.flatten()[moved.order_A]
         weighed_AD = out_AD * weights_A[:, None]
         if moved.groups.sizes is None:  # rows that are nobody's hold anything
             weighed_AD = torch.where(weights_A[:, None] == 0, 0, weighed_AD)
         return weighed_AD.new_zeros(tokens, out_AD.shape[1]).index_add(0, moved.order_A // k, weighed_AD)
+
+
+# Where nothing is dropped, every token has its k rows, and knows their places: its sum is then gathered in one pass,
+# three times as fast as adding row by row to what the tokens have so far.  A copy's gradient is such a sum, and a sum's
+# gradient a copy.
+
+
+class _Copied(torch.autograd.Function):
+    """A row for each choice of each token."""
+
+    @staticmethod
+    def compute(x_TD: Tensor, tokens_A: Tensor, place_TK: Tensor) -> Tensor:
+        return x_TD.index_select(0, tokens_A)
+
+    @staticmethod
+    def forward(ctx: Any, x_TD: Tensor, tokens_A: Tensor, place_TK: Tensor) -> Tensor:
+        ctx.save_for_backward(place_TK)
+        return _Copied.compute(x_TD, tokens_A, place_TK)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_AD: Tensor) -> tuple[Tensor, None, None]:
+        (place_TK,) = ctx.saved_tensors
+        return _sum(grad_AD, place_TK), None, None
+
+
+class _Summed(torch.autograd.Function):
+    """The weighed sum of each token's rows."""
+
+    @staticmethod
+    def compute(out_AD: Tensor, weights_TK: Tensor, order_A: Tensor, place_TK: Tensor) -> Tensor:
+        return _sum(out_AD, place_TK, weights_TK)
+
+    @staticmethod
+    def forward(ctx: Any, out_AD: Tensor, weights_TK: Tensor, order_A: Tensor, place_TK: Tensor) -> Tensor:
+        ctx.save_for_backward(out_AD, weights_TK, order_A, place_TK)
+        return _Summed.compute(out_AD, weights_TK, order_A, place_TK)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_TD: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        out_AD, weights_TK, order_A, place_TK = ctx.saved_tensors
+        grad_AD = grad_TD.index_select(0, order_A // place_TK.shape[1])
+        grad_TK = torch.linalg.vecdot(grad_AD, out_AD)[place_TK]
+        return grad_AD.mul_(weights_TK.flatten()[order_A, None]), grad_TK, None, None
+
+
+def _sum(rows_AD: Tensor, place_TK: Tensor, weights_TK: Tensor | None = None) -> Tensor:
+    if not place_TK.numel():
+        return rows_AD.new_zeros(place_TK.shape[0], rows_AD.shape[1])
+    return F.embedding_bag(place_TK, rows_AD, mode="sum", per_sample_weights=weights_TK)
 
 
 class Mixed:
