@@ -53,12 +53,14 @@ def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO:
     [[1.0, 1.0], [2.0, 2.0], [2.0, 2.0]]
     """
     if groups.sizes is None:
-        out_AO = F.grouped_mm(rows_AI, weight_EIO, offs=groups.ends_E)
+        out_AO: Tensor = _compiled_products(rows_AI, weight_EIO, groups.ends_E)
     else:
         out_AO = applied(_Grouped, rows_AI, weight_EIO, groups)
     if bias_EO is None:
         return out_AO
-    return out_AO + bias_EO.repeat_interleave(_sizes(groups), 0, output_size=rows_AI.shape[0])
+    row_A = torch.arange(rows_AI.shape[0], device=rows_AI.device, dtype=torch.int32)
+    expert_A = torch.searchsorted(groups.ends_E, row_A, right=True).clamp(max=bias_EO.shape[0] - 1)
+    return out_AO + bias_EO.index_select(0, expert_A)
 
 
 def in_pieces(compute: Callable[..., Tensor], rows_AD: Tensor, groups: Groups, *parameters_E: Tensor | None) -> Tensor:
@@ -91,10 +93,6 @@ def applied(function: Any, *arguments: Any) -> Any:
     The class has ``compute`` beside what autograd asks for.
     """
     return function.apply(*arguments) if torch.is_grad_enabled() else function.compute(*arguments)
-
-
-def _sizes(groups: Groups) -> Tensor:
-    return groups.ends_E.diff(prepend=groups.ends_E.new_zeros(1))
 
 
 class _Grouped(torch.autograd.Function):
@@ -174,3 +172,49 @@ def _fresh_like(weight: Tensor, *, zeros: bool) -> Tensor:
         return torch.zeros_like(weight) if zeros else torch.empty_like(weight)
     raw = (np.zeros if zeros else np.empty)(weight.numel() * weight.element_size(), np.uint8)
     return torch.from_numpy(raw).view(weight.dtype).view(weight.shape)
+
+
+# A compiled graph has these two as operators that it does not look into, since torch's own grouped product cannot be
+# compiled in float32.  Rows behind the last group, which are nobody's there, come out as zeros.
+
+
+@torch.library.custom_op("waypost::grouped_products", mutates_args=())
+def _compiled_products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
+    out_AO = rows_AI.new_zeros(rows_AI.shape[0], weight_EIO.shape[2])
+    groups = _read(ends_E)
+    held = int(ends_E[-1])
+    out_AO[:held] = _products(rows_AI[:held], weight_EIO, groups)
+    return out_AO
+
+
+@torch.library.custom_op("waypost::grouped_outer", mutates_args=())
+def _compiled_outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
+    held = int(ends_E[-1])
+    return _outer(rows_AI[:held], grad_AO[:held], weight_EIO, _read(ends_E))
+
+
+def _read(ends_E: Tensor) -> Groups:
+    return Groups(ends_E, ends_E.diff(prepend=ends_E.new_zeros(1)).tolist())
+
+
+@_compiled_products.register_fake
+def _(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
+    return rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2])
+
+
+@_compiled_outer.register_fake
+def _(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
+    return weight_EIO.new_empty(weight_EIO.shape)
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _compiled_backward(ctx: Any, grad_AO: Tensor) -> tuple[Tensor, Tensor, None]:
+    rows_AI, weight_EIO, ends_E = ctx.saved_tensors
+    grad_AI = _compiled_products(grad_AO, weight_EIO.transpose(1, 2), ends_E)
+    return grad_AI, _compiled_outer(rows_AI, grad_AO, weight_EIO, ends_E), None
+
+
+_compiled_products.register_autograd(_compiled_backward, setup_context=_remember)

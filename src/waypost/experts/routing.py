@@ -100,8 +100,10 @@ def counted(experts_TK: Tensor, experts: int) -> Tensor:
     [1, 2, 0]
     """
     flat_A = experts_TK.flatten()
+    if flat_A.device.type == "cpu" and not torch.compiler.is_compiling():
+        return (flat_A + 1).bincount(minlength=experts + 1)[1:]  # several times as fast
     counts = torch.zeros(experts + 1, dtype=torch.int64, device=flat_A.device)
-    # Those that go nowhere are counted in a place of their own, behind the experts: no shape depends on the data.
+    # Those that go nowhere are counted in a place of their own: no shape depends on the data, as compilers want it.
     return counts.scatter_add_(0, torch.where(flat_A == NONE, experts, flat_A), torch.ones_like(flat_A))[:experts]
 
 

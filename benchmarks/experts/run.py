@@ -1,0 +1,216 @@
+"""Experts side by side: what the ways to compute a mixture of experts cost on a CPU, beside a dense layer.
+
+    python benchmarks/experts/run.py                  # all; appends rows, writes docs/experts-speed.md
+    python benchmarks/experts/run.py --quick          # under 5 minutes; keeps nothing
+    python benchmarks/experts/run.py --quick --json   # one JSON object a line on stdout, nothing else
+
+A sample is processor time on one thread and time by the clock on two.  All paths of a point take turns, so that what
+else the machine does strikes them alike: a ratio is the median of ratios within a turn, a time the median over turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import memory
+import page
+from paths import HIDDEN, WIDTH, Bench, Point, Work, bench, reference, works
+from peers import Missing
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import rows
+
+SHOWN = ("path", "N", "E", "k", "mode", "ms", "ratio_to_dense", "max_error")
+INPUTS = {1: 16, 8: 4, 128: 1, 2048: 1}  # of a sample of forward passes, so that none is too short to time
+SIZES, EXPERTS = tuple(INPUTS), (8, 64, 256)
+TURNS, SLOW = 9, 6.0  # a path that takes so many times as long as the yardstick is not repeated as often
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Measure, and print a table or rows."""
+    asked = _asked()
+    warnings.filterwarnings("ignore")  # those of peers
+    torch.set_num_threads(1)
+    run = {"run": datetime.now(UTC).isoformat(timespec="seconds"), "gb_per_s": _bandwidth()}
+    results: list[Row] = []
+    for row in itertools.chain(_times(asked), memory.peaks()):
+        results.append({**run, **row})
+        if asked.json:
+            print(json.dumps({name: row.get(name) for name in SHOWN} | row), flush=True)
+    if not asked.quick:
+        origin = rows.origin()
+        with page.KEPT.open("a") as out:
+            out.writelines(json.dumps({**origin, **row}) + "\n" for row in results)
+        page.PAGE.write_text(page.text())
+    if not asked.json:
+        page.show(results)
+
+
+def points(quick: bool) -> list[Point]:
+    """What is measured."""
+    if quick:
+        extra = [Point(128, 64, 2, "zipf"), Point(128, 8, 2, dtype="bfloat16"), Point(2048, 64, 2, threads=2)]
+        return [*(Point(n, e, 2) for n in SIZES for e in EXPERTS), *extra]
+    grid = [(n, e, k) for n in SIZES for e in EXPERTS for k in (1, 2, 8)]
+    return [
+        *(Point(*sizes, load) for sizes in grid for load in ("even", "zipf")),
+        *(Point(*sizes, threads=2) for sizes in grid),
+        *(Point(*sizes, dtype="bfloat16") for sizes in grid if sizes[2] == 2),
+    ]
+
+
+def _times(asked: argparse.Namespace) -> Iterator[Row]:
+    for number, point in enumerate(points(asked.quick)):
+        _say(f"{number}: {point}")
+        torch.set_num_threads(point.threads)
+        yield from _point(point, asked.seconds)
+        gc.collect()
+    torch.set_num_threads(1)
+
+
+def _point(point: Point, seconds: float) -> Iterator[Row]:
+    at, drawn = bench(point), works(point, INPUTS[point.tokens])
+    about = {"N": point.tokens, "E": point.experts, "k": point.k, "load": point.load, "dtype": point.dtype}
+    about |= {"threads": point.threads}
+    distinct = statistics.mean(work.experts_TK.unique().numel() for work in drawn)
+    megabytes = distinct * 2 * WIDTH * HIDDEN * getattr(torch, point.dtype).itemsize / 1e6
+    for mode in ("forward", "train"):
+        inputs = drawn if mode == "forward" else drawn[:2]
+        calls = {name: _call(at, name, mode) for name in at.paths}
+        errors, missing = _errors(at, calls, inputs[0], mode)
+        calls = {name: call for name, call in calls.items() if name not in missing}
+        times = _turns(at, calls, inputs, time.perf_counter if point.threads > 1 else time.process_time, seconds)
+        for name, samples in times.items():
+            ratios = [mine / base for mine, base in zip(samples, times[at.yardstick[name]], strict=False)]
+            yield {
+                "path": name,
+                **about,
+                "mode": mode,
+                "ms": round(1e3 * statistics.median(samples) / len(inputs), 4),
+                "ratio_to_dense": round(statistics.median(ratios), 3),
+                "max_error": errors[name],
+                "turns": len(samples),
+                "weights_mb": round(megabytes, 2),
+            }
+        for name, note in missing.items():
+            yield {"path": name, **about, "mode": mode, "ms": None, "note": note}
+
+
+def _call(at: Bench, name: str, mode: str) -> Callable[[Work], Tensor]:
+    """One forward pass, or one with gradients of tokens, weights and parameters; what came before is thrown away."""
+    path = at.paths[name]
+
+    def forward(work: Work) -> Tensor:
+        with torch.no_grad():
+            return path(work)
+
+    def train(work: Work) -> Tensor:
+        for parameter in at.parameters:
+            parameter.grad = None
+        leaves = Work(work.x_TD.detach().requires_grad_(), work.experts_TK, work.weights_TK.detach().requires_grad_())
+        y_TD = path(leaves)
+        y_TD.backward(torch.ones_like(y_TD))
+        return y_TD
+
+    return forward if mode == "forward" else train
+
+
+def _errors(
+    at: Bench, calls: dict[str, Callable[[Work], Tensor]], work: Work, mode: str
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """How far each path is off, at most, of the largest output and of the largest gradient of shared weights."""
+    errors: dict[str, float | None] = {}
+    missing: dict[str, str] = {}
+    expected = {id(shared): _expected(shared, work, mode) for shared in {id(s): s for s in at.experts.values()}.values()}
+    for name, call in calls.items():
+        try:
+            y_TD = call(work)
+        except Missing as error:
+            missing[name] = str(error)
+            continue
+        errors[name] = None
+        if (shared := at.experts.get(name)) is not None:
+            found = [y_TD.detach(), *(p.grad for p in shared.parameters() if mode == "train")]
+            pairs = zip(found, expected[id(shared)], strict=False)
+            errors[name] = float(f"{max(_off(mine, right) for mine, right in pairs if mine is not None):.1e}")
+    return errors, missing
+
+
+def _expected(experts: Any, work: Work, mode: str) -> list[Tensor]:
+    """The output, and in training the gradient of each parameter."""
+    parameters = list(experts.parameters())
+    y_TD = reference(experts, work)
+    if mode == "forward":
+        return [y_TD.detach()]
+    return [y_TD.detach(), *torch.autograd.grad(y_TD.sum(), parameters)]
+
+
+def _off(mine: Tensor, right: Tensor) -> float:
+    return float((mine.double() - right.double()).abs().max() / right.double().abs().max())
+
+
+def _turns(
+    at: Bench,
+    calls: dict[str, Callable[[Work], Tensor]],
+    inputs: list[Work],
+    clock: Callable[[], float],
+    seconds: float,
+) -> dict[str, list[float]]:
+    """Samples of each path, taken in turns until the time is over, and in three turns at least."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    started = time.perf_counter()
+    for turn in range(TURNS):
+        if turn >= 3 and time.perf_counter() - started > seconds:
+            break
+        for name, call in calls.items():
+            if turn >= 1 and times[name][0] > SLOW * times[at.yardstick[name]][0] and times[name][0] > 0.02:
+                continue
+            start = clock()
+            for work in inputs:
+                call(work)
+            times[name].append(clock() - start)
+    return times
+
+
+def _bandwidth() -> float:
+    """GB that one core reads from memory in a second, the best of several tries."""
+    much = torch.ones(64 * 2**20)
+    best = min(_timed(much.sum) for _ in range(5))
+    return round(much.nbytes / best / 1e9, 1)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer points, no row is kept")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line instead of the table")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each point and mode, about")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
