@@ -12,6 +12,7 @@ is hidden: the routing, its losses and its loads come back with the output.
     grouped.py       a linear map a group of rows, forward and backward
     feed_forward.py  experts
     layer.py         MoE
+    parallel/        experts spread over processes
     losses.py        balance, importance, load, z, entropy, locality
     schedule.py      k, temperature, stages and freezing as training goes on
     checks.py        the promises that every router keeps

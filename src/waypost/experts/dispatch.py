@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ class Moved(NamedTuple):
     groups: Groups
     shared_AR: Tensor | None = None
     order_A: Tensor | None = None  # the place of each row in the flat (T, K)
+    own: Any = None  # what a dispatcher needs beside these, and what it has to tell
 
 
 class Dispatcher(Protocol):
