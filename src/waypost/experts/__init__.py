@@ -12,6 +12,7 @@ is hidden: the routing, its losses and its loads come back with the output.
     grouped.py       a linear map a group of rows, forward and backward
     feed_forward.py  experts
     layer.py         MoE
+    parallel/        experts spread over processes
     losses.py        balance, importance, load, z, entropy, locality
     schedule.py      k, temperature, stages and freezing as training goes on
     checks.py        the promises that every router keeps
@@ -37,6 +38,18 @@ from waypost.experts.feed_forward import SwiGLU as SwiGLU
 from waypost.experts.layer import MoE as MoE
 from waypost.experts.layer import Routed as Routed
 from waypost.experts.routers import ROUTERS as ROUTERS
+from waypost.experts.routers import Attention as Attention
+from waypost.experts.routers import ExpertChoice as ExpertChoice
+from waypost.experts.routers import Hash as Hash
+from waypost.experts.routers import Hyper as Hyper
+from waypost.experts.routers import LossFree as LossFree
+from waypost.experts.routers import RandomFixed as RandomFixed
+from waypost.experts.routers import SinkhornExpert as SinkhornExpert
+from waypost.experts.routers import SinkhornToken as SinkhornToken
+from waypost.experts.routers import Soft as Soft
+from waypost.experts.routers import SparseTransport as SparseTransport
+from waypost.experts.routers import Switch as Switch
+from waypost.experts.routers import TokenChoice as TokenChoice
 from waypost.experts.routers import TopK as TopK
 from waypost.experts.routing import NONE as NONE
 from waypost.experts.routing import Context as Context
@@ -46,3 +59,4 @@ from waypost.experts.routing import Routing as Routing
 from waypost.experts.routing import Slots as Slots
 from waypost.experts.schedule import Ramp as Ramp
 from waypost.experts.schedule import Schedule as Schedule
+from waypost.experts.schedule import Steps as Steps
