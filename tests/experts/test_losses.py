@@ -102,3 +102,14 @@ def test_an_empty_batch_has_finite_losses() -> None:
 def test_a_weight_for_an_unknown_loss_is_refused() -> None:
     with pytest.raises(BadInput, match="no loss ballance; it has balance"):
         losses.weighed({"balance": torch.tensor(1.0)}, {"ballance": 0.01})
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [losses.entropy, lambda p: losses.locality(p, torch.tensor([0, 0]), nodes=2)],
+    ids=["entropy", "locality"],
+)
+def test_experts_that_are_not_allowed_leave_gradients_finite(loss) -> None:
+    logits_TE = torch.tensor([[0.5, 1.0, -torch.inf, 0.0], [0.0, 2.0, -torch.inf, 1.0]], requires_grad=True)
+    loss(logits_TE.softmax(-1)).backward()
+    assert torch.isfinite(logits_TE.grad).all() and logits_TE.grad.any()

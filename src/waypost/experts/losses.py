@@ -75,7 +75,7 @@ def entropy(probabilities_TE: Tensor, across: ProcessGroup | None = None) -> Ten
     >>> round(entropy(torch.full((8, 4), 0.25)).item(), 6) == round(math.log(4), 6)
     True
     """
-    return mean(torch.special.entr(probabilities_TE).sum(-1), across)
+    return mean(-_own_log(probabilities_TE).sum(-1), across)
 
 
 def locality(
@@ -109,7 +109,7 @@ def locality(
     share_N = current_NE.sum(-1) / current_NE.sum().clamp(min=floor)
     current_NE = current_NE / current_NE.sum(-1, keepdim=True).clamp(min=floor)
     goal_NE = (goal_NE / goal_NE.sum(-1, keepdim=True).clamp(min=floor)).clamp(min=floor)
-    return share_N @ (torch.xlogy(current_NE, current_NE) - current_NE * goal_NE.log()).sum(-1)
+    return share_N @ (_own_log(current_NE) - current_NE * goal_NE.log()).sum(-1)
 
 
 def mean(values_T: Tensor, across: ProcessGroup | None = None) -> Tensor:
@@ -135,6 +135,11 @@ def weighed(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tenso
     if unknown:
         raise BadInput(f"the router has no loss {', '.join(unknown)}; it has {', '.join(sorted(losses)) or 'none'}")
     return sum((weight * losses[name] for name, weight in weights.items()), torch.zeros(()))
+
+
+def _own_log(values: Tensor) -> Tensor:
+    """x·log x, 0 at 0, with a gradient that is finite there: experts that are not allowed have probability 0."""
+    return values * values.clamp(min=torch.finfo(values.dtype).tiny).log()
 
 
 def _variation(total_E: Tensor) -> Tensor:
