@@ -13,6 +13,7 @@ is hidden: the routing, its losses and its loads come back with the output.
     feed_forward.py  experts
     layer.py         MoE
     capacity.py      how small an expert's capacity may be
+    cluster.py       a model of what exchanging tokens costs on a cluster
     parallel/        experts spread over processes
     losses.py        balance, importance, load, z, entropy, locality
     schedule.py      k, temperature, stages and freezing as training goes on
