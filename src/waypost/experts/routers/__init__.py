@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from waypost.experts.routers.attention import Attention as Attention
+from waypost.experts.routers.autonomy import Autonomy as Autonomy
 from waypost.experts.routers.bilevel import Bilevel as Bilevel
 from waypost.experts.routers.expert_choice import ExpertChoice as ExpertChoice
 from waypost.experts.routers.hash import Hash as Hash
@@ -19,10 +20,12 @@ from waypost.experts.routers.sinkhorn_expert import SinkhornExpert as SinkhornEx
 from waypost.experts.routers.sinkhorn_token import SinkhornToken as SinkhornToken
 from waypost.experts.routers.soft import Soft as Soft
 from waypost.experts.routers.sparse_transport import SparseTransport as SparseTransport
+from waypost.experts.routers.stable import Stable as Stable
 from waypost.experts.routers.switch import Switch as Switch
 from waypost.experts.routers.switch_mixture import SwitchMixture as SwitchMixture
 from waypost.experts.routers.token_choice import TokenChoice as TokenChoice
 from waypost.experts.routers.top_k import TopK as TopK
+from waypost.experts.routers.vector_quantised import VectorQuantised as VectorQuantised
 
 #: Every router by its name.
 ROUTERS: dict[str, type] = {
