@@ -99,7 +99,7 @@ def _figure(what: str) -> tuple[Figure, Axes]:
 
 def _legend(axes: Axes, experts: int) -> None:
     if experts <= 10:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
 
 
 def _steps(routings: Sequence[Routing], steps: Sequence[int] | None) -> Sequence[int]:
