@@ -64,8 +64,8 @@ class Locality(nn.Module):
         k = choices(control, self.k, self.experts)
         if control.capacity is not None and control.capacity < self.least_capacity:
             raise BadInput(
-                f"capacity is {control.capacity}, and an expert needs {self.least_capacity:.1f} tokens at least for the "
-                "delta that this router was made with; raise the capacity, or leave delta out"
+                f"capacity is {control.capacity}, and an expert needs {self.least_capacity:.1f} tokens at least for "
+                "the delta that this router was made with; raise the capacity, or leave delta out"
             )
         means_TE = exact(x_TD).unflatten(-1, (self.experts, -1)).mean(-1)
         if self.training and self.noise:
