@@ -57,7 +57,8 @@ class Sorted:
         order_A = key_A.argsort()
         if groups.sizes is not None and not everywhere:
             order_A = order_A[: sum(groups.sizes)]
-        tokens_A = order_A // routing.experts_TK.shape[1]
+        k = routing.experts_TK.shape[1]
+        tokens_A = order_A if k == 1 else order_A // k
         shared_AR = None
         if routing.shared_TER is not None:
             shared_AR = routing.shared_TER[tokens_A, experts_A[order_A].clamp(min=0)]

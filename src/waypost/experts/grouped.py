@@ -121,8 +121,9 @@ def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """Each row times the weight of its group."""
     exact = _multiplied_as(rows_AI)
     filled, sizes = _filled(groups)
-    if exact == rows_AI.dtype and _torch_can(rows_AI, weight_EIO) and len(filled) > weight_EIO.shape[0] / 8:
-        # It visits every expert, but from C++; below an eighth of them it is better to visit only those with rows.
+    many = len(filled) > max(4, weight_EIO.shape[0] / 8)
+    if many and exact == rows_AI.dtype and _torch_can(rows_AI, weight_EIO):
+        # It visits every expert, but from C++; where few have rows it is better to visit only these.
         return F.grouped_mm(rows_AI, weight_EIO, offs=groups.ends_E)
     out_AO = rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2], dtype=exact)
     for rows, expert, out in zip(rows_AI.to(exact).split(sizes), filled, out_AO.split(sizes), strict=True):

@@ -118,7 +118,8 @@ def mean(values_T: Tensor, across: ProcessGroup | None = None) -> Tensor:
     >>> mean(torch.tensor([1.0, 3.0])).item()
     2.0
     """
-    count = _global(values_T.new_tensor(float(values_T.shape[0])), across)
+    # A product, for a new tensor of the number would fix an exported graph to it.
+    count = _global(values_T.new_ones(()) * values_T.shape[0], across)
     return _global(values_T.sum(), across) / count.clamp(min=1)
 
 
