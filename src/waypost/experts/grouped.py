@@ -125,10 +125,13 @@ def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     if many and exact == rows_AI.dtype and _torch_can(rows_AI, weight_EIO):
         # It visits every expert, but from C++; where few have rows it is better to visit only these.
         return F.grouped_mm(rows_AI, weight_EIO, offs=groups.ends_E)
-    out_AO = rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2], dtype=exact)
-    for rows, expert, out in zip(rows_AI.to(exact).split(sizes), filled, out_AO.split(sizes), strict=True):
-        torch.mm(rows, weight_EIO[expert].to(exact), out=out)
-    return out_AO.to(rows_AI.dtype)
+    rows_AI, given = rows_AI.to(exact), rows_AI.dtype
+    out_AO = rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2])
+    end = 0
+    for expert, size in zip(filled, sizes, strict=True):
+        start, end = end, end + size
+        torch.mm(rows_AI[start:end], weight_EIO[expert].to(exact), out=out_AO[start:end])
+    return out_AO.to(given)
 
 
 def _outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
