@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else goes into .venv.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run install check test docs bench bench-gateway model
+.PHONY: help run install check test docs bench bench-gateway bench-experts model
 
 PORT ?= 8080
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
@@ -15,6 +15,7 @@ help:
 	@echo "make docs     run the code in README.md, CONTRIBUTING.md and docs/"
 	@echo "make bench    time one decision and the start, and make docs/results.md again (DATA=folder: on public tables too)"
 	@echo "make bench-gateway  what a request costs through Waypost and other gateways, and make docs/speed.md again (QUICK=1: minutes, JSON=1: rows)"
+	@echo "make bench-experts  the ways to compute a mixture of experts, and make docs/experts-speed.md again (QUICK=1, JSON=1 as above)"
 
 run: .venv/.local model
 	@exec $(BIN)/waypost serve --port $(PORT)
@@ -41,6 +42,10 @@ bench: .venv/.dev
 bench-gateway:
 	@$(MAKE) --silent .venv/.local >&2
 	@$(BIN)/python benchmarks/gateway/run.py $(if $(QUICK),--quick) $(if $(JSON),--json)
+
+bench-experts:
+	@$(MAKE) --silent .venv/.dev >&2
+	@$(BIN)/python benchmarks/experts/run.py $(if $(QUICK),--quick) $(if $(JSON),--json)
 
 # Each stamp is written last, so a step that was interrupted is done again.
 .venv/.made:

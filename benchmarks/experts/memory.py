@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PATHS = ("dense", "ours", "segments", "grouped_mm")
+PATHS = ("ours", "grouped_mm", "segments")
 TOKENS, K = 2048, 2
 
 

@@ -173,9 +173,7 @@ def _segments(up_EDH: Tensor, down_EHD: Tensor, work: Work) -> Tensor:
     """Sorted once, then a slice for each expert."""
     rows_AD, token_A, weights_A1, load_E = _sorted(work, up_EDH.shape[0])
     parts = [
-        F.gelu(rows @ up_EDH[e]) @ down_EHD[e]
-        for e, rows in enumerate(rows_AD.split(load_E.tolist()))
-        if rows.shape[0]
+        F.gelu(rows @ up_EDH[e]) @ down_EHD[e] for e, rows in enumerate(rows_AD.split(load_E.tolist())) if rows.shape[0]
     ]
     return torch.zeros_like(work.x_TD).index_add(0, token_A, torch.cat(parts) * weights_A1)
 

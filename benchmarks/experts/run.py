@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ import rows
 SHOWN = ("path", "N", "E", "k", "mode", "ms", "ratio_to_dense", "max_error")
 INPUTS = {1: 16, 8: 4, 128: 1, 2048: 1}  # of a sample of forward passes, so that none is too short to time
 SIZES, EXPERTS = tuple(INPUTS), (8, 64, 256)
-TURNS, SLOW = 9, 6.0  # a path that takes so many times as long as the yardstick is not repeated as often
+QUADRATIC = ("loop", "segments", "mixtral_eager")
+TURNS, SLOW = 9, 6.0  # a path that takes so many times as long as the yardstick is called once
 Row = dict[str, Any]
 
 
@@ -48,14 +50,15 @@ def main() -> None:
     torch.set_num_threads(1)
     run = {"run": datetime.now(UTC).isoformat(timespec="seconds"), "gb_per_s": _bandwidth()}
     results: list[Row] = []
-    for row in itertools.chain(_times(asked), memory.peaks()):
+    for row in itertools.chain(memory.peaks(), _times(asked)):
         results.append({**run, **row})
         if asked.json:
             print(json.dumps({name: row.get(name) for name in SHOWN} | row), flush=True)
+        if not asked.quick:  # at once, so that a run that is stopped has not been for nothing
+            with page.KEPT.open("a") as out:
+                origin = rows.origin()
+                out.write(json.dumps({**origin, "load_average": origin["load"], **results[-1]}) + "\n")
     if not asked.quick:
-        origin = rows.origin()
-        with page.KEPT.open("a") as out:
-            out.writelines(json.dumps({**origin, **row}) + "\n" for row in results)
         page.PAGE.write_text(page.text())
     if not asked.json:
         page.show(results)
@@ -63,14 +66,16 @@ def main() -> None:
 
 def points(quick: bool) -> list[Point]:
     """What is measured."""
+    core = [Point(n, e, 2) for n in reversed(SIZES) for e in EXPERTS]
     if quick:
         extra = [Point(128, 64, 2, "zipf"), Point(128, 8, 2, dtype="bfloat16"), Point(2048, 64, 2, threads=2)]
-        return [*(Point(n, e, 2) for n in SIZES for e in EXPERTS), *extra]
-    grid = [(n, e, k) for n in SIZES for e in EXPERTS for k in (1, 2, 8)]
+        return [*core, *extra]
     return [
-        *(Point(*sizes, load) for sizes in grid for load in ("even", "zipf")),
-        *(Point(*sizes, threads=2) for sizes in grid),
-        *(Point(*sizes, dtype="bfloat16") for sizes in grid if sizes[2] == 2),
+        *core,
+        *(replace(point, dtype="bfloat16") for point in core),
+        *(replace(point, load="zipf") for point in core),
+        *(replace(point, threads=2) for point in core),
+        *(replace(point, k=k) for point in core for k in (1, 8)),
     ]
 
 
@@ -78,12 +83,12 @@ def _times(asked: argparse.Namespace) -> Iterator[Row]:
     for number, point in enumerate(points(asked.quick)):
         _say(f"{number}: {point}")
         torch.set_num_threads(point.threads)
-        yield from _point(point, asked.seconds)
+        yield from _point(point, asked.seconds, quick=asked.quick)
         gc.collect()
     torch.set_num_threads(1)
 
 
-def _point(point: Point, seconds: float) -> Iterator[Row]:
+def _point(point: Point, seconds: float, *, quick: bool) -> Iterator[Row]:
     at, drawn = bench(point), works(point, INPUTS[point.tokens])
     about = {"N": point.tokens, "E": point.experts, "k": point.k, "load": point.load, "dtype": point.dtype}
     about |= {"threads": point.threads}
@@ -92,9 +97,17 @@ def _point(point: Point, seconds: float) -> Iterator[Row]:
     for mode in ("forward", "train"):
         inputs = drawn if mode == "forward" else drawn[:2]
         calls = {name: _call(at, name, mode) for name in at.paths}
-        errors, missing = _errors(at, calls, inputs[0], mode)
+        missing: dict[str, str] = {}
+        if quick and mode == "train" and point.experts > min(EXPERTS):
+            missing = dict.fromkeys(
+                QUADRATIC, "left out in a quick run: seconds a step, as gradients are E times too large"
+            )
+        clock = time.perf_counter if point.threads > 1 else time.process_time
         calls = {name: call for name, call in calls.items() if name not in missing}
-        times = _turns(at, calls, inputs, time.perf_counter if point.threads > 1 else time.process_time, seconds)
+        errors, first = _first(at, calls, inputs[0], mode, clock, missing)
+        slow = {name: [value * len(inputs)] for name, value in first.items() if _is_slow(at, name, first)}
+        calls = {name: call for name, call in calls.items() if name not in missing and name not in slow}
+        times = slow | _turns(calls, inputs, clock, seconds)
         for name, samples in times.items():
             ratios = [mine / base for mine, base in zip(samples, times[at.yardstick[name]], strict=False)]
             yield {
@@ -130,25 +143,42 @@ def _call(at: Bench, name: str, mode: str) -> Callable[[Work], Tensor]:
     return forward if mode == "forward" else train
 
 
-def _errors(
-    at: Bench, calls: dict[str, Callable[[Work], Tensor]], work: Work, mode: str
-) -> tuple[dict[str, float | None], dict[str, str]]:
-    """How far each path is off, at most, of the largest output and of the largest gradient of shared weights."""
+def _first(
+    at: Bench,
+    calls: dict[str, Callable[[Work], Tensor]],
+    work: Work,
+    mode: str,
+    clock: Callable[[], float],
+    missing: dict[str, str],
+) -> tuple[dict[str, float | None], dict[str, float]]:
+    """What the first call of each path says: how far it is off, and how long it takes.
+
+    The error is the largest, of the largest output and of the largest gradient of shared weights.  Paths that cannot be
+    had are added to what is missing.
+    """
     errors: dict[str, float | None] = {}
-    missing: dict[str, str] = {}
-    expected = {id(shared): _expected(shared, work, mode) for shared in {id(s): s for s in at.experts.values()}.values()}
+    first: dict[str, float] = {}
+    expected = {
+        id(shared): _expected(shared, work, mode) for shared in {id(s): s for s in at.experts.values()}.values()
+    }
     for name, call in calls.items():
+        start = clock()
         try:
             y_TD = call(work)
         except Missing as error:
             missing[name] = str(error)
             continue
-        errors[name] = None
+        first[name], errors[name] = clock() - start, None
         if (shared := at.experts.get(name)) is not None:
             found = [y_TD.detach(), *(p.grad for p in shared.parameters() if mode == "train")]
             pairs = zip(found, expected[id(shared)], strict=False)
             errors[name] = float(f"{max(_off(mine, right) for mine, right in pairs if mine is not None):.1e}")
-    return errors, missing
+    return errors, first
+
+
+def _is_slow(at: Bench, name: str, first: dict[str, float]) -> bool:
+    """Whether one call says enough of a path."""
+    return first[name] > max(0.2, SLOW * first[at.yardstick[name]])
 
 
 def _expected(experts: Any, work: Work, mode: str) -> list[Tensor]:
@@ -165,21 +195,16 @@ def _off(mine: Tensor, right: Tensor) -> float:
 
 
 def _turns(
-    at: Bench,
-    calls: dict[str, Callable[[Work], Tensor]],
-    inputs: list[Work],
-    clock: Callable[[], float],
-    seconds: float,
+    calls: dict[str, Callable[[Work], Tensor]], inputs: list[Work], clock: Callable[[], float], seconds: float
 ) -> dict[str, list[float]]:
-    """Samples of each path, taken in turns until the time is over, and in three turns at least."""
+    """Samples of each path, taken in turns until the time is over; at least three, or one if that takes very long."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     started = time.perf_counter()
     for turn in range(TURNS):
-        if turn >= 3 and time.perf_counter() - started > seconds:
+        elapsed = time.perf_counter() - started
+        if (turn >= 1 and elapsed > 4 * seconds) or (turn >= 3 and elapsed > seconds):
             break
         for name, call in calls.items():
-            if turn >= 1 and times[name][0] > SLOW * times[at.yardstick[name]][0] and times[name][0] > 0.02:
-                continue
             start = clock()
             for work in inputs:
                 call(work)
