@@ -14,6 +14,7 @@ import argparse
 import gc
 import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -49,6 +50,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")  # those of peers
     torch.set_num_threads(1)
     run = {"run": datetime.now(UTC).isoformat(timespec="seconds"), "gb_per_s": _bandwidth()}
+    origin = rows.origin()
     results: list[Row] = []
     for row in itertools.chain(memory.peaks(), _times(asked)):
         results.append({**run, **row})
@@ -56,8 +58,7 @@ def main() -> None:
             print(json.dumps({name: row.get(name) for name in SHOWN} | row), flush=True)
         if not asked.quick:  # at once, so that a run that is stopped has not been for nothing
             with page.KEPT.open("a") as out:
-                origin = rows.origin()
-                out.write(json.dumps({**origin, "load_average": origin["load"], **results[-1]}) + "\n")
+                out.write(json.dumps({**origin, "load_average": round(os.getloadavg()[0], 1), **results[-1]}) + "\n")
     if not asked.quick:
         page.PAGE.write_text(page.text())
     if not asked.json:

@@ -28,8 +28,14 @@ def gradients(layer: nn.Module, x_TD: torch.Tensor, control: Control) -> list[to
     return [y_TD.detach(), *torch.autograd.grad(loss, [x_TD, *layer.parameters()])]
 
 
-@pytest.mark.parametrize("control", [Control(), Control(capacity=3)], ids=["all", "capacity"])
-@pytest.mark.parametrize("experts", EXPERTS.values(), ids=EXPERTS)
+@pytest.mark.parametrize(
+    ("experts", "control"),
+    [
+        pytest.param(EXPERTS["feed-forward"], Control(capacity=3), id="feed-forward-capacity"),
+        pytest.param(EXPERTS["swiglu"], Control(), id="swiglu"),
+        pytest.param(EXPERTS["linear"], Control(), id="linear"),
+    ],
+)
 def test_compiled_as_one_graph(experts, control: Control) -> None:
     torch.compiler.reset()
     layer = layer_of(experts())
@@ -40,6 +46,8 @@ def test_compiled_as_one_graph(experts, control: Control) -> None:
             torch.testing.assert_close(mine, right, rtol=1e-4, atol=1e-5)
 
 
+# torch itself still uses what it says not to use any more.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_compiled_to_machine_code() -> None:
     torch.compiler.reset()
     layer = layer_of(Linear(16, 8)).requires_grad_(False)

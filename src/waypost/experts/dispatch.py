@@ -102,7 +102,7 @@ class _Copied(torch.autograd.Function):
         return _Copied.compute(x_TD, tokens_A, place_TK)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_AD: Tensor) -> tuple[Tensor, None, None]:
         (place_TK,) = ctx.saved_tensors
         return _sum(grad_AD, place_TK), None, None
@@ -121,7 +121,7 @@ class _Summed(torch.autograd.Function):
         return _Summed.compute(out_AD, weights_TK, order_A, place_TK)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_TD: Tensor) -> tuple[Tensor, Tensor, None, None]:
         out_AD, weights_TK, order_A, place_TK = ctx.saved_tensors
         grad_AD = grad_TD.index_select(0, order_A // place_TK.shape[1])

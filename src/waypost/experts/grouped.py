@@ -107,7 +107,7 @@ class _Grouped(torch.autograd.Function):
         return _products(rows_AI, weight_EIO, groups)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_AO: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         rows_AI, weight_EIO = ctx.saved_tensors
         wants_rows, wants_weight, _ = ctx.needs_input_grad
