@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -176,3 +178,15 @@ def loss_of(
         logits_BLV, _ = model(ids_BL[:, :-1], control)
         losses.append(F.cross_entropy(logits_BLV.flatten(0, 1), ids_BL[:, 1:].flatten()))
     return torch.stack(losses)
+
+
+def curve(model: LanguageModel, text: Text, ks: Sequence[int], *, batches: int) -> list[float]:
+    """The mean held-out loss with each number of active experts."""
+    return [float(loss_of(model, text, Control(k=k), batches=batches).mean()) for k in ks]
+
+
+def over_seeds(values: Sequence[float]) -> tuple[float, list[float]]:
+    """The mean of one number a seed, and its 95 % interval by Student's t, rounded."""
+    sample = np.asarray(values, dtype=np.float64)
+    mean, half = sample.mean(), stats.t.ppf(0.975, len(sample) - 1) * stats.sem(sample)
+    return round(float(mean), 5), [round(float(mean - half), 5), round(float(mean + half), 5)]
