@@ -119,10 +119,13 @@ class LanguageModel(nn.Module):
 
 
 def mixture(make: Make, *, hidden: int = 64) -> Callable[[int], MoE]:
-    """Mixtures with feed-forward experts around a router."""
+    """Mixtures with feed-forward experts around a router; with one seed all else is the same, whatever the router."""
 
     def made(width: int) -> MoE:
-        router = make(width)
+        seed = int(torch.randint(2**31, ()))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            router = make(width)
         return MoE(router, FeedForward(width, hidden, router.experts))
 
     return made
