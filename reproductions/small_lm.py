@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -188,8 +187,13 @@ def curve(model: LanguageModel, text: Text, ks: Sequence[int], *, batches: int) 
     return [float(loss_of(model, text, Control(k=k), batches=batches).mean()) for k in ks]
 
 
-def over_seeds(values: Sequence[float]) -> tuple[float, list[float]]:
-    """The mean of one number a seed, and its 95 % interval by Student's t, rounded."""
-    sample = np.asarray(values, dtype=np.float64)
-    mean, half = sample.mean(), stats.t.ppf(0.975, len(sample) - 1) * stats.sem(sample)
-    return round(float(mean), 5), [round(float(mean - half), 5), round(float(mean + half), 5)]
+def over_seeds(each: Sequence[float]) -> tuple[float, list[float]]:
+    """The mean of one number a seed, and its interval."""
+    return round(sum(each) / len(each), 5), interval(each)
+
+
+def interval(each: Sequence[float]) -> list[float]:
+    """The 95 % interval of a mean over seeds, by Student's t."""
+    values = torch.tensor(each, dtype=torch.float64)
+    wide = float(stdtrit(len(each) - 1, 0.975)) * float(values.std()) / len(each) ** 0.5
+    return [round(float(values.mean()) + side * wide, 5) for side in (-1, 1)]
