@@ -163,7 +163,7 @@ def _memory(results: Sequence[Row]) -> Iterator[str]:
     yield f"| MB at the peak of a step beside tokens and weights, N = 2048, k = 2 | {heads} |"
     yield "|---" * (len(experts) + 1) + "|"
     for name in dict.fromkeys(row["path"] for row in found):
-        cells = [f"{row['peak_mb']:.0f}" for row in _where(found, path=name)]
+        cells = [_cell(next(iter(_where(found, path=name, E=e)), None), "peak_mb", ".0f") for e in experts]
         yield f"| `{name}` | {' | '.join(cells)} |"
     gradients: Callable[[int], str] = lambda e: f"{_where(found, path='ours', E=e)[0]['gradients_mb']:.0f}"  # noqa: E731
     yield f"| the gradients themselves | {' | '.join(map(gradients, experts))} |"
