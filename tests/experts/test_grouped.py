@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from waypost.experts import grouped
 from waypost.experts.grouped import Groups, grouped_linear
 
 # So few rows that only filled experts are visited, so many that torch visits all, and widths that torch cannot take.
@@ -56,20 +55,6 @@ def test_gradients_pass_a_numerical_check() -> None:
     assert torch.autograd.gradcheck(
         lambda *all: grouped_linear(*all[:2], groups, all[2]), (rows_AI, weight_EIO, bias_EO)
     )
-
-
-def test_without_gradients_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    from waypost.experts import FeedForward, SwiGLU
-
-    torch.manual_seed(0)
-    load_E = torch.tensor([5, 0, 9, 1, 0, 7, 3])
-    rows_AD = torch.randn(25, 8)
-    for experts in (FeedForward(8, 12, 7, bias=True), SwiGLU(8, 12, 7)):
-        whole_AD = experts(rows_AD, Groups.of(load_E))
-        with torch.no_grad():
-            for piece in (1, 6, 12, 100):
-                monkeypatch.setattr(grouped, "PIECE", piece)
-                torch.testing.assert_close(experts(rows_AD, Groups.of(load_E)), whole_AD)
 
 
 def test_experts_without_rows_have_a_gradient_of_nought() -> None:

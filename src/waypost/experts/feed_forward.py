@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from waypost.errors import BadInput
-from waypost.experts.grouped import Groups, grouped_linear, in_pieces
+from waypost.experts.grouped import Groups, grouped_linear
 
 
 class Experts(Protocol):
@@ -59,20 +59,8 @@ class FeedForward(nn.Module):
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
-        parameters = (self.up_EDH, self.up_bias_EH, self.down_EHD, self.down_bias_ED)
-        return in_pieces(self._compute, rows_AD, groups, *parameters)
-
-    @staticmethod
-    def _compute(
-        rows_AD: Tensor,
-        groups: Groups,
-        up_EDH: Tensor,
-        up_bias_EH: Tensor | None,
-        down_EHD: Tensor,
-        down_bias_ED: Tensor | None,
-    ) -> Tensor:
-        hidden_AH = F.gelu(grouped_linear(rows_AD, up_EDH, groups, up_bias_EH))
-        return grouped_linear(hidden_AH, down_EHD, groups, down_bias_ED)
+        hidden_AH = F.gelu(grouped_linear(rows_AD, self.up_EDH, groups, self.up_bias_EH))
+        return grouped_linear(hidden_AH, self.down_EHD, groups, self.down_bias_ED)
 
 
 class SwiGLU(nn.Module):
@@ -93,12 +81,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
-        return in_pieces(self._compute, rows_AD, groups, self.gate_EDH, self.up_EDH, self.down_EHD)
-
-    @staticmethod
-    def _compute(rows_AD: Tensor, groups: Groups, gate_EDH: Tensor, up_EDH: Tensor, down_EHD: Tensor) -> Tensor:
-        gate_AH = F.silu(grouped_linear(rows_AD, gate_EDH, groups))
-        return grouped_linear(gate_AH * grouped_linear(rows_AD, up_EDH, groups), down_EHD, groups)
+        gate_AH = F.silu(grouped_linear(rows_AD, self.gate_EDH, groups))
+        return grouped_linear(gate_AH * grouped_linear(rows_AD, self.up_EDH, groups), self.down_EHD, groups)
 
 
 class Modules(nn.Module):

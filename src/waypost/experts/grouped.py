@@ -1,19 +1,17 @@
 """One linear map for each group of rows: what experts are made of, and where their time goes.
 
-Five things make it fast, all measured by ``make bench-experts``:
+Four things make it fast, all measured by ``make bench-experts``:
 
 - Indexing a stacked weight, as in ``weight[e]``, lets autograd build a gradient of the whole stack for each expert, so
   memory traffic grows with the square of their number.  Here it is made once, and each part written in its place.
 - Where few experts have rows, only these are visited: a single token costs what its own experts cost.
 - The gradient is made of fresh pages, which the system gives out as zeros when they are touched first, in large pieces
   where it can: experts without rows cost nothing, and filling the others takes less than half the time.
-- Without gradients a few experts at a time go from input to output, and what is between stays in the cache.
 - Processors without instructions for bfloat16 and float16 multiply these many times slower than float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +19,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-
-#: Rows that are computed together at least.  Of 256 to 1024 none was faster in all cases.
-PIECE = 512
 
 
 class Groups(NamedTuple):
@@ -61,30 +56,6 @@ def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO:
     row_A = torch.arange(rows_AI.shape[0], device=rows_AI.device, dtype=torch.int32)
     expert_A = torch.searchsorted(groups.ends_E, row_A, right=True).clamp(max=bias_EO.shape[0] - 1)
     return out_AO + bias_EO.index_select(0, expert_A)
-
-
-def in_pieces(compute: Callable[..., Tensor], rows_AD: Tensor, groups: Groups, *parameters_E: Tensor | None) -> Tensor:
-    """``compute(rows, groups, *parameters)``, over a few experts at a time where no gradient is wanted.
-
-    What experts compute on the way to their output then stays in the processor's cache.
-
-    >>> def twice(rows_AD, groups, weight_EDD):
-    ...     return grouped_linear(grouped_linear(rows_AD, weight_EDD, groups), weight_EDD, groups)
-    >>> weight = torch.stack([torch.eye(2), 2 * torch.eye(2)])
-    >>> in_pieces(twice, torch.ones(3, 2), Groups.of(torch.tensor([1, 2])), weight).tolist()
-    [[1.0, 1.0], [4.0, 4.0], [4.0, 4.0]]
-    """
-    if torch.is_grad_enabled() or groups.sizes is None or rows_AD.shape[0] <= PIECE:
-        return compute(rows_AD, groups, *parameters_E)
-    parts, first, start, end = [], 0, 0, 0
-    for last, size in enumerate(groups.sizes, 1):
-        end += size
-        if end - start >= PIECE or last == len(groups.sizes):
-            piece = Groups(groups.ends_E[first:last] - start, groups.sizes[first:last])
-            some = [None if stacked is None else stacked[first:last] for stacked in parameters_E]
-            parts.append(compute(rows_AD[start:end], piece, *some))
-            first, start = last, end
-    return torch.cat(parts)
 
 
 def applied(function: Any, *arguments: Any) -> Any:
