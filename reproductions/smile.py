@@ -31,7 +31,6 @@ from typing import Any
 import torch
 from claims import Finding, Options, run
 from small_lm import LanguageModel, Plan, interval, loss_of, mixture, train, words
-
 from torch import Tensor
 
 from waypost.experts import Bilevel, FeedForward, Hash, MoE, Router, Switch, TopK
@@ -70,8 +69,8 @@ def measure(options: Options) -> Finding:
     low, high = bounds["loss, two levels less Switch"]
     note = (
         f"Two levels less Switch: {values['loss, two levels less Switch']:+.4f} nats ({low:+.4f} to {high:+.4f}), "
-        f"where {margin:.3f} is 1 %. Over four processes outputs and gradients are those of one within {errors:.1g} of the "
-        f"largest; at k = 2 a token sends {values['bytes between machines a token, two levels, k=2']:.0f} bytes to "
+        f"where {margin:.3f} is 1 %. Over four processes outputs and gradients are those of one within {errors:.1g} of "
+        f"the largest; at k = 2 a token sends {values['bytes between machines a token, two levels, k=2']:.0f} bytes to "
         f"other machines where the flat router sends {values['bytes between machines a token, flat, k=2']:.0f}, at "
         f"k = 1 {values['bytes between machines a token, two levels, k=1']:.0f} where it sends "
         f"{values['bytes between machines a token, flat, k=1']:.0f}. In a model of a cluster, not measured, the "
