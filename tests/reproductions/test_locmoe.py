@@ -38,9 +38,9 @@ def test_share_balance_model_and_bound_all_decide(
 ) -> None:
     bounds = {"local share, gain by the loss, apart": share, "held-out loss, gain by the loss, apart": loss}
     values = {
-        "fullest load, locality 0, apart": 2.0,
+        "fullest load, without the loss, apart": 2.0,
         "fullest load, gain by the loss, apart": fuller,
-        "held-out loss, locality 0, apart": 4.0,
+        "held-out loss, without the loss, apart": 4.0,
     }
     assert locmoe.verdict(bounds, values, errors) is holds
 
@@ -56,3 +56,17 @@ def test_texts_are_apart_or_mixed(locmoe: ModuleType) -> None:
 
 def test_a_sequence_lies_on_one_machine(locmoe: ModuleType) -> None:
     assert locmoe.homes(torch.zeros(3, 2, 1)).tolist() == [0, 0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("loads", "weight"), [([3.2, 9, 9, 9], 0.1), ([4, 3.4, 3.2, 9], 0.01), ([4, 4, 4, 4], 0.003)])
+def test_the_largest_weight_that_keeps_the_balance_is_taken(
+    locmoe: ModuleType, monkeypatch: pytest.MonkeyPatch, loads: list[float], weight: float
+) -> None:
+    fullest = dict(zip(locmoe.WEIGHTS, loads, strict=True)) | {0.0: 3.0}
+
+    def measured(name: str, seed: int, steps: int, weight: float, *, held_out: bool) -> dict[str, float]:
+        assert not held_out and seed == 1000
+        return {"fullest load": fullest[weight]}
+
+    monkeypatch.setattr(locmoe, "measured", measured)
+    assert locmoe.chosen(60) == weight
