@@ -8,15 +8,14 @@ accelerators with 16 experts; the bound 1/(n·p) and its two simpler forms.
 
 Tested: The bound: the chance p against 400,000 directions drawn from the sphere for each of nine pairs of width and
 angle, and where the erfc form, which the paper puts below the exact one, lies above it.  The loss: a two-layer language
-model of width 64 on Python's standard library, 8 experts on two machines, 60 steps, balance 0.01, with and without
-the locality loss; the paper does not state its weight, and ours is the largest of 0.1, 0.03, 0.01 and 0.003 with which,
-on the training text and a seed of its own, the fullest expert has at most 10 % more than without.  Held-out loss,
-local share, bytes of a float32 token
-that leave, and the fullest expert's load over the mean.  Once machine 0 has comments and strings and machine 1 has
-code ("apart"), once both have both ("mixed").  Beside it Switch and hash routing on the first.  Five seeds.  It holds
-if, with texts apart, the interval of the share's gain lies above 0, the fullest expert's load grows by less than 10 %,
-the interval of the model's loss allows no growth of more than 1 %, and p is that of the draws within 4.5 standard
-errors.
+model of width 64 on Python's standard library, 8 experts on two machines, 60 steps, balance 0.01, with and without the
+locality loss; the paper does not state its weight, and ours is the largest of 0.1, 0.03, 0.01 and 0.003 with which, on
+the training text and a seed of its own, the fullest expert has at most 10 % more than without.  Held-out loss, local
+share, bytes of a float32 token that leave, and the fullest expert's load over the mean.  Once machine 0 has comments
+and strings and machine 1 has code ("apart"), once both have both ("mixed").  Beside it Switch and hash routing on the
+first.  Five seeds.  It holds if, with texts apart, the interval of the share's gain lies above 0, the fullest expert's
+load grows by less than 10 %, the interval of the model's loss allows no growth of more than 1 %, and p is that of the
+draws within 4.5 standard errors.
 
 Not tested: The time of an epoch; the paper's model, data and accelerators; capacity that is set by the bound.
 """
