@@ -11,7 +11,9 @@ is hidden: the routing, its losses and its loads come back with the output.
     dispatch.py      tokens to experts and back
     grouped.py       a linear map a group of rows, forward and backward
     feed_forward.py  experts
+    autonomous.py    experts that go on from what their router has computed
     layer.py         MoE
+    discrete.py      MoE beside codes that stand for tokens
     losses.py        balance, importance, load, z, entropy, locality
     schedule.py      k, temperature, stages and freezing as training goes on
     checks.py        the promises that every router keeps
@@ -28,6 +30,8 @@ try:
 except ImportError as error:
     raise NotInstalled("waypost.experts needs torch; pip install 'waypost[experts]'") from error
 
+from waypost.experts.autonomous import Autonomous as Autonomous
+from waypost.experts.discrete import DiscreteMoE as DiscreteMoE
 from waypost.experts.dispatch import Mixed as Mixed
 from waypost.experts.dispatch import Sorted as Sorted
 from waypost.experts.feed_forward import FeedForward as FeedForward
@@ -37,7 +41,10 @@ from waypost.experts.feed_forward import SwiGLU as SwiGLU
 from waypost.experts.layer import MoE as MoE
 from waypost.experts.layer import Routed as Routed
 from waypost.experts.routers import ROUTERS as ROUTERS
+from waypost.experts.routers import Autonomy as Autonomy
+from waypost.experts.routers import Stable as Stable
 from waypost.experts.routers import TopK as TopK
+from waypost.experts.routers import VectorQuantised as VectorQuantised
 from waypost.experts.routing import NONE as NONE
 from waypost.experts.routing import Context as Context
 from waypost.experts.routing import Control as Control

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 
+from waypost.experts.routers.autonomy import Autonomy as Autonomy
+from waypost.experts.routers.stable import Stable as Stable
 from waypost.experts.routers.top_k import TopK as TopK
+from waypost.experts.routers.vector_quantised import VectorQuantised as VectorQuantised
 
 #: Every router by its name.
 ROUTERS: dict[str, type] = {
