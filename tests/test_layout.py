@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from waypost.experts import ROUTERS as TOKEN_ROUTERS
 from waypost.routers import ROUTERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,11 +88,14 @@ def test_the_environment_and_yaml_are_read_in_one_place(path: Path) -> None:
     assert not reads, f"{name(path)} reads {reads}; pass the value in instead"
 
 
-@pytest.mark.parametrize(("router", "made"), ROUTERS.items())
-def test_a_router_is_one_small_file_named_after_its_class(router: str, made: type) -> None:
+@pytest.mark.parametrize(
+    ("room", "router", "made"),
+    [("routers", *one) for one in ROUTERS.items()] + [("experts.routers", *one) for one in TOKEN_ROUTERS.items()],
+)
+def test_a_router_is_one_small_file_named_after_its_class(room: str, router: str, made: type) -> None:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", made.__name__).lower()
-    assert made.__module__ == f"waypost.routers.{snake}" and router == snake
-    path = SRC / "routers" / f"{snake}.py"
+    assert made.__module__ == f"waypost.{room}.{snake}" and router == snake
+    path = SRC.joinpath(*room.split("."), f"{snake}.py")
     classes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
     assert [c.name for c in classes if not c.name.startswith("_")] == [made.__name__]
     assert len(path.read_text().splitlines()) <= 200

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "reproductions"
-SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if path.stem not in ("claims", "evidence")]
+SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if path.stem not in ("claims", "evidence", "small_lm")]
 RESULTS = sorted((FOLDER / "results").glob("*.jsonl"))
 FIELDS = {"system", "claim", "paper", "measured", "baselines", "ci95", "seeds", "holds", "note", "commit", "quick"}
 

@@ -52,11 +52,20 @@ def _check_allowed(allowed_E: Tensor, k: int, experts: int) -> None:
         raise BadInput(f"{left} of {experts} experts are allowed, and k is {k}; allow more, or lower k")
 
 
+def exact(values: Tensor) -> Tensor:
+    """The same in float32, or in float64 if they are.
+
+    >>> exact(torch.ones(1).bfloat16()).dtype, exact(torch.ones(1).double()).dtype
+    (torch.float32, torch.float64)
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def logits_of(x_TD: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> Tensor:
     """Scores in float32 at least, whatever the tokens' type and autocast say: a rounded score is another choice."""
-    exact = torch.promote_types(x_TD.dtype, torch.float32)
+    x_TD = exact(x_TD)
     with torch.autocast(x_TD.device.type, enabled=False):
-        return F.linear(x_TD.to(exact), weight_ED.to(exact), None if bias_E is None else bias_E.to(exact))
+        return F.linear(x_TD, weight_ED.to(x_TD.dtype), None if bias_E is None else bias_E.to(x_TD.dtype))
 
 
 def governed(logits_TE: Tensor, control: Control) -> Tensor:

@@ -13,7 +13,9 @@ from waypost.errors import BadInput
 from waypost.experts.dispatch import Dispatcher, Sorted
 from waypost.experts.feed_forward import Experts
 from waypost.experts.gate import limited
+from waypost.experts.routers.top_k import TopK
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Router, Routing, counted
+from waypost.experts.upcycling import copies
 
 
 class Routed(NamedTuple):
@@ -50,6 +52,27 @@ class MoE(nn.Module):
         self.experts = experts
         self.always = always
         self.dispatcher = dispatcher or Sorted()
+
+    @classmethod
+    def from_dense(cls, ffn: nn.Module, experts: int | None = None, k: int = 2, *, router: Router | None = None) -> MoE:
+        """A layer whose experts are copies of a trained module; it gives what the module gives until it learns more.
+
+        ``router`` chooses among them, or a new `TopK` of so many ``experts``.  The outputs are the same as long as a
+        token's weights sum to 1.
+
+        Raises:
+            BadInput: neither a router nor a number of experts, or the module's width cannot be told.
+
+        >>> layer = MoE.from_dense(nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)), experts=4)
+        >>> layer(torch.ones(3, 8)).y.shape
+        torch.Size([3, 8])
+        """
+        if router is not None:
+            return cls(router, copies(ffn, router.experts))
+        if experts is None:
+            raise BadInput("neither came a router nor a number of experts; give router=... or experts=8")
+        made = copies(ffn, experts)
+        return cls(TopK(made.width, experts, k).to(next(ffn.parameters()).device), made)
 
     def forward(self, x: Tensor, control: Control = AS_IS, context: Context = UNKNOWN) -> Routed:
         """Route, compute and bring back."""

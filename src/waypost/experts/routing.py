@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -133,7 +133,7 @@ class Router(Protocol):
     """
 
     experts: int
-    causal: bool
+    causal: ClassVar[bool]
 
     def __call__(self, x_TD: Tensor, control: Control = AS_IS, context: Context = UNKNOWN) -> Routing:
         """Route tokens; ``x_TD`` may be of any float type."""
