@@ -31,6 +31,8 @@ except ImportError as error:
     raise NotInstalled("waypost.experts needs torch; pip install 'waypost[experts]'") from error
 
 from waypost.experts.autonomous import Autonomous as Autonomous
+from waypost.experts.codes import Quantised as Quantised
+from waypost.experts.codes import perplexity as perplexity
 from waypost.experts.discrete import DiscreteMoE as DiscreteMoE
 from waypost.experts.dispatch import Mixed as Mixed
 from waypost.experts.dispatch import Sorted as Sorted

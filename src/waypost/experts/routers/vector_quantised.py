@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from waypost.errors import BadInput
+from waypost.experts.codes import Quantised, usage
 from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
 from waypost.experts.losses import _mean
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
-
-
-class Quantised(NamedTuple):
-    """What a codebook makes of tokens: their nearest codes, what stands for them, and where they go."""
-
-    codes_T: Tensor
-    quantised_TD: Tensor
-    routing: Routing
 
 
 class VectorQuantised(nn.Module):
@@ -114,48 +107,32 @@ class VectorQuantised(nn.Module):
         return Quantised(codes_T, quantised_TD.to(x_TD.dtype), routing)
 
     @torch.no_grad()
-    def restart(self, x_TD: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Move every code that is the nearest of none of these tokens onto one of them, drawn at random.
+    def restart(self, x_TD: Tensor, generator: torch.Generator | None = None, share: float = 0.1) -> Tensor:
+        """Move every code that is the nearest of none of these tokens to where tokens are.
 
-        Call it now and then while training, with many tokens; codes that nobody uses have no gradient, and never would
-        be used again.  Gives which codes were moved, (C,) of bool.
+        Call it now and then while training, with many tokens; a code that nobody uses has no gradient, and never would
+        be used again.  For each a token is drawn, and the code put at ``share`` of the way from that token's code to
+        the token: near the code it takes a part of its tokens, where upon the token (1, the usual form) it may be the
+        nearest of that one alone.  Gives which codes were moved, (C,) of bool.
 
         Raises:
             BadInput: no token.
 
         >>> router, x_TD = VectorQuantised(8, experts=4), torch.randn(50, 8)
         >>> router.codes_CD.data[2] = 1000.0
-        >>> bool(router.restart(x_TD)[2]), bool((x_TD == router.codes_CD[2]).all(-1).any())
+        >>> router.restart(x_TD).tolist()[2], bool((router.quantise(x_TD).codes_T == 2).any())
         (True, True)
         """
         if not len(x_TD):
-            raise BadInput("no tokens came; a code is moved onto one of them")
-        dead_C: Tensor = usage(self.quantise(x_TD).codes_T, len(self.codes_CD)) == 0
+            raise BadInput("no tokens came; a code is moved to where tokens are")
+        codes_T = self.quantise(x_TD).codes_T
+        dead_C = usage(codes_T, len(self.codes_CD)) == 0
         drawn = torch.randint(len(x_TD), (int(dead_C.sum()),), generator=generator, device=x_TD.device)
-        self.codes_CD[dead_C] = x_TD[drawn].to(self.codes_CD.dtype)
+        codes_CD = self.codes_CD
+        codes_CD[dead_C] = torch.lerp(codes_CD[codes_T[drawn]], x_TD[drawn].to(codes_CD.dtype), share)
         return dead_C
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
         """Settings to try in `waypost.experts.checks`."""
         return [{}, {"codes": 9}, {"k": 2, "codes": 9}, {"estimator": "code"}]
-
-
-def usage(codes_T: Tensor, codes: int) -> Tensor:
-    """How many tokens each code stands for, (C,).
-
-    >>> usage(torch.tensor([0, 2, 2]), 4).tolist()
-    [1, 0, 2, 0]
-    """
-    return torch.bincount(codes_T, minlength=codes)
-
-
-def perplexity(codes_T: Tensor, codes: int) -> Tensor:
-    """How many codes are in use: e to the entropy of their shares; 1 when all tokens have one, ``codes`` when even.
-
-    >>> perplexity(torch.tensor([0, 1, 2, 3]), 4).item(), perplexity(torch.tensor([3, 3]), 4).item()
-    (4.0, 1.0)
-    """
-    count_C = usage(codes_T, codes).float()
-    found: Tensor = torch.special.entr(count_C / count_C.sum().clamp(min=1)).sum().exp()
-    return found
