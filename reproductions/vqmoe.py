@@ -3,8 +3,8 @@
 Claim: Where the nearest code of a learned codebook decides the expert, noise in what a layer sees changes a token's
 expert less often than where a linear gate decides, by both estimators of the gradient (the paper's and the code's).
 
-Paper: Do et al. 2024, "VQMoE": 28 % better robustness and 28 % fewer operations in fine-tuning than sparse mixtures of
-experts (from its abstract).
+Paper: Do et al. 2024, "On the Role of Discrete Representation in Sparse Mixture of Experts", arXiv 2411.19402: 28 %
+better robustness than other sparse mixtures of experts (from its abstract).
 
 Tested: A language model of two layers and eight experts each, of width 64, on words of Python's standard library, 200
 steps of 1,024 words.  VQMoE has one expert by a linear gate and one by its codes, as many codes as experts, the losses'

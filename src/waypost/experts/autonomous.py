@@ -18,7 +18,7 @@ class Autonomous(nn.Module):
     Raises:
         BadInput: a size below 1; and, when called, nothing shared, or of another rank.
 
-    Reference: Lv et al. 2025, "Autonomy-of-Experts Models", section 3.
+    Reference: Lv et al. 2025, "Autonomy-of-Experts Models".
 
     >>> import torch
     >>> from waypost.experts import Autonomy, MoE
@@ -55,7 +55,7 @@ def equal_hidden(width: int, hidden: int, rank: int) -> int:
     Raises:
         BadInput: the low-rank map alone has as many weights.
 
-    Reference: Lv et al. 2025, "Autonomy-of-Experts Models", section 3 (d_wide).
+    Reference: Lv et al. 2025, "Autonomy-of-Experts Models" (d_wide).
 
     >>> equal_hidden(768, 3072, 256)
     3840

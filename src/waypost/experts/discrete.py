@@ -28,7 +28,8 @@ class DiscreteMoE(nn.Module):
         BadInput: router, codebook and experts do not fit together; the router mixes tokens, or experts go on from what
             their router has computed; and, when called, all that `waypost.experts.MoE` refuses.
 
-    Reference: VQMoE (Do et al. 2024), and the authors' code for the gate and the norms.
+    Reference: Do et al. 2024, "On the Role of Discrete Representation in Sparse Mixture of Experts" (VQMoE), and the
+    authors' code for the gate and the norms.
 
     >>> from waypost.experts import FeedForward, TopK
     >>> layer = DiscreteMoE(TopK(8, experts=4, k=1), VectorQuantised(8, experts=4), FeedForward(8, 16, experts=4))

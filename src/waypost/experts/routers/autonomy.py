@@ -28,7 +28,7 @@ class Autonomy(nn.Module):
     Raises:
         BadInput: a rank below 1.
 
-    Reference: Lv et al. 2025, "Autonomy-of-Experts Models", section 3.
+    Reference: Lv et al. 2025, "Autonomy-of-Experts Models".
 
     >>> routing = Autonomy(8, experts=4, k=2, rank=3)(torch.randn(5, 8))
     >>> lengths_TE = routing.shared_TER.norm(dim=-1)

@@ -32,7 +32,7 @@ class Stable(nn.Module):
     Raises:
         BadInput: no words or no embedding; and, when called, tokens without ids, or with ids that are no words.
 
-    Reference: Dai et al. 2022, "StableMoE: Stable Routing Strategy for Mixture of Experts", equations 3 to 10.
+    Reference: Dai et al. 2022, "StableMoE: Stable Routing Strategy for Mixture of Experts".
 
     >>> router, context = Stable(8, experts=4, vocabulary=100), Context(ids_T=torch.tensor([7, 3, 7]))
     >>> where_TK = router(torch.randn(3, 8), Control(stage=2), context).experts_TK
@@ -85,12 +85,10 @@ class Stable(nn.Module):
         self, scores_TE: Tensor, light_TE: Tensor, experts_TK: Tensor, context: Context, control: Control
     ) -> dict[str, Tensor]:
         mine_TE = torch.zeros_like(scores_TE).scatter(1, experts_TK, 1.0)
-        load_E = _summed(mine_TE, context.across)
-        # A product with the mask would keep the gradient of an expert that is not allowed, whose score is infinite.
-        sigmoids_TE = torch.where(mine_TE > 0, scores_TE, -torch.inf).sigmoid()
+        load_E, weight_E = (_summed(part_TE, context.across) for part_TE in (mine_TE, mine_TE * scores_TE.sigmoid()))
         open_to = self.experts if control.allowed_E is None else control.allowed_E.sum()
         even = (load_E.sum() / open_to).clamp(min=1e-9)
-        balance = (load_E / even - 1) @ _summed(sigmoids_TE, context.across) / load_E.sum().clamp(min=1)
+        balance = (load_E / even - 1) @ weight_E / load_E.sum().clamp(min=1)
         distil_T = F.cross_entropy(light_TE, experts_TK[:, 0], reduction="none")
         return {"balance": balance, "distil": _mean(distil_T, context.across)}
 
@@ -100,6 +98,8 @@ class Stable(nn.Module):
             raise BadInput("no ids of the tokens came, and this router knows words by them; give Context(ids_T=…)")
         if ids_T.shape != x_TD.shape[:1]:
             raise BadInput(f"ids have shape {tuple(ids_T.shape)}, and tokens are {len(x_TD)}; give one id a token")
+        if ids_T.is_floating_point():
+            raise BadInput(f"ids are {ids_T.dtype}; they are whole numbers, the words' places in the vocabulary")
         if not torch.compiler.is_compiling() and len(ids_T):
             low, high = int(ids_T.min()), int(ids_T.max())
             if low < 0 or high >= self.vocabulary:

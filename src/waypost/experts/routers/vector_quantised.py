@@ -33,7 +33,8 @@ class VectorQuantised(nn.Module):
     Raises:
         BadInput: fewer codes than experts, an estimator that does not exist, or a rate that is not between 0 and 1.
 
-    Reference: VQMoE (Do et al. 2024); van den Oord et al. 2017, "Neural Discrete Representation Learning", equation 3.
+    Reference: Do et al. 2024, "On the Role of Discrete Representation in Sparse Mixture of Experts" (VQMoE); van den
+    Oord et al. 2017, "Neural Discrete Representation Learning", equation 3.
 
     >>> router = VectorQuantised(8, experts=4, codes=16)
     >>> x_TD = torch.randn(3, 8)
