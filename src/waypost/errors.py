@@ -11,6 +11,7 @@
     ├── NotFitted                 predict before fit
     ├── NoModelLeft (422)         the constraints removed every model
     ├── NotInstalled              a file or an extra is missing; says the command that brings it
+    ├── RankMissing               a process of a distributed layer does not answer; says which and for how long
     └── ModelFailed (502)         a call failed; ``status`` and ``retry_after`` as far as known
         ├── ModelTimeout (504)
         ├── ProviderRefused   the provider refuses our key
@@ -97,6 +98,10 @@ class NotInstalled(WaypostError):
 
     status = 503
     code = "not_installed"
+
+
+class RankMissing(WaypostError):
+    """A process that holds some of a layer's experts does not answer: it died, is slow, or has stopped."""
 
 
 class ModelFailed(WaypostError):

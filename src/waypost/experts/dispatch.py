@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ class Moved(NamedTuple):
     groups: Groups
     shared_AR: Tensor | None = None
     order_A: Tensor | None = None  # the place of each row in the flat (T, K)
+    own: Any = None  # what a dispatcher needs beside these, and what it has to tell
 
 
 class Dispatcher(Protocol):
@@ -80,16 +81,27 @@ class Mixed:
 
     def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
         """Slots, grouped by expert."""
-        dispatch_TES = routing.dense().dispatch_TES
-        _, experts, slots = dispatch_TES.shape
+        # Slots of a soft router as they are: the dense view of many groups is mostly nothing.
+        groups, dispatch_TES = routing.groups, (routing.slots or routing.dense()).dispatch_TES
+        dispatch_GTES = _in_groups(dispatch_TES.to(x_TD.dtype), groups)
+        _, _, experts, slots = dispatch_GTES.shape
         shared_AR = None
         if routing.shared_TER is not None:
-            shared_AR = torch.einsum("tes,ter->esr", dispatch_TES.to(x_TD.dtype), routing.shared_TER).flatten(0, 1)
-        rows_AD = torch.einsum("tes,td->esd", dispatch_TES.to(x_TD.dtype), x_TD).flatten(0, 1)
-        load_E = torch.full((experts,), slots, device=x_TD.device)
+            shared_GTER = _in_groups(routing.shared_TER, groups)
+            shared_AR = torch.einsum("gtes,gter->egsr", dispatch_GTES, shared_GTER).flatten(0, 2)
+        rows_AD = torch.einsum("gtes,gtd->egsd", dispatch_GTES, _in_groups(x_TD, groups)).flatten(0, 2)
+        load_E = torch.full((experts,), groups * slots, device=x_TD.device)
         return Moved(rows_AD, Groups.of(load_E), shared_AR)
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """Every token's share of every slot: (T, D)."""
-        combine_TES = routing.dense().combine_TES
-        return torch.einsum("tes,esd->td", combine_TES.to(out_AD.dtype), out_AD.unflatten(0, combine_TES.shape[1:]))
+        groups, combine_TES = routing.groups, (routing.slots or routing.dense()).combine_TES
+        combine_GTES = _in_groups(combine_TES.to(out_AD.dtype), groups)
+        _, _, experts, slots = combine_GTES.shape
+        out_EGSD = out_AD.view(experts, groups, slots, out_AD.shape[1])
+        return torch.einsum("gtes,egsd->gtd", combine_GTES, out_EGSD).flatten(0, 1)
+
+
+def _in_groups(parts_T: Tensor, groups: int) -> Tensor:
+    """Tokens cut into groups of one size, with a new axis before theirs."""
+    return parts_T.reshape(groups, parts_T.shape[0] // max(groups, 1), *parts_T.shape[1:])

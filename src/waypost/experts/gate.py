@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from waypost.errors import BadInput
-from waypost.experts.routing import NONE, Control
+from waypost.experts import losses
+from waypost.experts.routing import NONE, Context, Control, Routing
 
 
 def check_sizes(experts: int, k: int) -> None:
@@ -93,6 +94,27 @@ def best(logits_TE: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return logits_TE.max(dim=-1, keepdim=True)
     top = logits_TE.topk(k, dim=-1)
     return top.values, top.indices
+
+
+def routed(logits_TE: Tensor, k: int, control: Control, context: Context) -> Routing:
+    """The k best by their scores, weighed by a softmax over those that are kept: what many routers end with.
+
+    Losses: ``balance``, ``z``, ``entropy``.
+
+    >>> routed(torch.tensor([[0.0, 1.0, 1.0]]), 2, Control(), Context()).weights_TK.tolist()
+    [[0.5, 0.5]]
+    """
+    allowed_TE = governed(logits_TE, control)
+    kept_TK, experts_TK = best(allowed_TE, k)
+    routing = Routing.of(kept_TK.softmax(-1), experts_TK, experts=logits_TE.shape[1])
+    probabilities_TE = allowed_TE.softmax(-1)
+    return routing._replace(
+        losses={
+            "balance": losses.balance(probabilities_TE, routing.load_E, context.across),
+            "z": losses.z(logits_TE, context.across),
+            "entropy": losses.entropy(probabilities_TE, context.across),
+        }
+    )
 
 
 def limited(

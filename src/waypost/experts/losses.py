@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -129,7 +129,21 @@ def _global(value: Tensor, across: ProcessGroup | None) -> Tensor:
     """Summed over processes, and so that gradients flow back to each."""
     if across is None:
         return value
-    from torch.distributed.nn.functional import all_reduce
-
-    total: Tensor = all_reduce(value, group=across)
+    total: Tensor = _Total.apply(value, across)  # type: ignore[no-untyped-call]
     return total
+
+
+class _Total(torch.autograd.Function):
+    """torch's own sum with gradients warns at each call that it will go."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, across: ProcessGroup) -> Tensor:
+        ctx.across = across
+        total = value.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(total, group=across)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        total: Tensor = _Total.apply(grad, ctx.across)  # type: ignore[no-untyped-call]
+        return total, None

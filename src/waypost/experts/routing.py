@@ -35,8 +35,9 @@ class Routing(NamedTuple):
 
     ``weights_TK`` is float32 and 0 where ``experts_TK`` is `NONE`.  ``load_E`` counts the assignments of each expert.
     ``losses`` are not weighed yet; see `waypost.experts.losses.weighed`.  A soft router mixes tokens before experts see
-    them and gives ``slots``.  ``shared_TER`` is what the router has computed of each expert, for experts that go on
-    from there.
+    them and gives ``slots``; where tokens come in ``groups``, one after the other, it gives the S slots that a token's
+    own group has of each expert, since those of other groups hold nothing of it.  ``shared_TER`` is what the router has
+    computed of each expert, for experts that go on from there.
 
     >>> routing = Routing.of(torch.tensor([[0.9, 0.1], [1.0, 0.0]]), torch.tensor([[0, 2], [2, NONE]]), experts=3)
     >>> routing.load_E.tolist(), [tuple(part.shape) for part in routing.dense()]
@@ -49,6 +50,7 @@ class Routing(NamedTuple):
     losses: Mapping[str, Tensor]
     slots: Slots | None = None
     shared_TER: Tensor | None = None
+    groups: int = 1
 
     @classmethod
     def of(
@@ -66,7 +68,7 @@ class Routing(NamedTuple):
     def dense(self) -> Slots:
         """The dense view, made when it is asked for: as many slots as the fullest expert needs, filled in order."""
         if self.slots is not None:
-            return self.slots
+            return Slots(*(apart(part_TES, self.groups) for part_TES in self.slots))
         experts_A = self.experts_TK.flatten()
         tokens, choices = self.experts_TK.shape
         experts, slots = self.load_E.shape[0], int(self.load_E.max()) if self.load_E.numel() else 0
@@ -75,6 +77,20 @@ class Routing(NamedTuple):
         one_AES = mine_AE[:, :, None] & (place_A[:, None, None] == torch.arange(slots, device=experts_A.device))
         one_TKES = one_AES.view(tokens, choices, experts, slots).to(self.weights_TK.dtype)
         return Slots(one_TKES.sum(1), torch.einsum("tk,tkes->tes", self.weights_TK, one_TKES))
+
+
+def apart(part_TES: Tensor, groups: int) -> Tensor:
+    """Slots of each group beside those of the others, which are 0 for its tokens: (T, E, G·S).
+
+    >>> apart(torch.tensor([[[1.0]], [[2.0]]]), groups=2).tolist()
+    [[[1.0, 0.0]], [[0.0, 2.0]]]
+    """
+    if groups == 1:
+        return part_TES
+    tokens, experts, slots = part_TES.shape
+    mine_TG = torch.eye(groups, dtype=part_TES.dtype, device=part_TES.device)
+    mine_TG = mine_TG.repeat_interleave(tokens // max(groups, 1), 0)
+    return (mine_TG[:, None, :, None] * part_TES[:, :, None, :]).reshape(tokens, experts, groups * slots)
 
 
 def counted(experts_TK: Tensor, experts: int) -> Tensor:
