@@ -14,6 +14,7 @@ is hidden: the routing, its losses and its loads come back with the output.
     autonomous.py    experts that go on from what their router has computed
     layer.py         MoE
     discrete.py      MoE beside codes that stand for tokens
+    capacity.py      how small an expert's capacity may be
     parallel/        experts spread over processes
     losses.py        balance, importance, load, z, entropy, locality
     schedule.py      k, temperature, stages and freezing as training goes on
@@ -46,9 +47,11 @@ from waypost.experts.layer import Routed as Routed
 from waypost.experts.routers import ROUTERS as ROUTERS
 from waypost.experts.routers import Attention as Attention
 from waypost.experts.routers import Autonomy as Autonomy
+from waypost.experts.routers import Bilevel as Bilevel
 from waypost.experts.routers import ExpertChoice as ExpertChoice
 from waypost.experts.routers import Hash as Hash
 from waypost.experts.routers import Hyper as Hyper
+from waypost.experts.routers import Locality as Locality
 from waypost.experts.routers import LossFree as LossFree
 from waypost.experts.routers import RandomFixed as RandomFixed
 from waypost.experts.routers import SinkhornExpert as SinkhornExpert
@@ -57,6 +60,7 @@ from waypost.experts.routers import Soft as Soft
 from waypost.experts.routers import SparseTransport as SparseTransport
 from waypost.experts.routers import Stable as Stable
 from waypost.experts.routers import Switch as Switch
+from waypost.experts.routers import SwitchMixture as SwitchMixture
 from waypost.experts.routers import TokenChoice as TokenChoice
 from waypost.experts.routers import TopK as TopK
 from waypost.experts.routers import VectorQuantised as VectorQuantised

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from waypost.errors import BadInput
 from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
-from waypost.experts.losses import _mean, _summed
+from waypost.experts.losses import _summed, mean
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
 
@@ -90,7 +90,7 @@ class Stable(nn.Module):
         even = (load_E.sum() / open_to).clamp(min=1e-9)
         balance = (load_E / even - 1) @ weight_E / load_E.sum().clamp(min=1)
         distil_T = F.cross_entropy(light_TE, experts_TK[:, 0], reduction="none")
-        return {"balance": balance, "distil": _mean(distil_T, context.across)}
+        return {"balance": balance, "distil": mean(distil_T, context.across)}
 
     def _ids(self, x_TD: Tensor, context: Context) -> Tensor:
         ids_T = context.ids_T

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from waypost.errors import BadInput
 from waypost.experts.codes import Quantised, usage
 from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
-from waypost.experts.losses import _mean
+from waypost.experts.losses import mean
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
 
@@ -97,8 +97,8 @@ class VectorQuantised(nn.Module):
         code_TD = codes_CD.to(near_TC.dtype)[codes_T]
         off_TD = (code_TD - exact_TD).detach()
         losses = {
-            "codebook": _mean((code_TD - exact_TD.detach()).square().mean(-1), context.across),
-            "commitment": _mean((exact_TD - code_TD.detach()).square().mean(-1), context.across),
+            "codebook": mean((code_TD - exact_TD.detach()).square().mean(-1), context.across),
+            "commitment": mean((exact_TD - code_TD.detach()).square().mean(-1), context.across),
         }
         if self.estimator == "paper":
             quantised_TD = exact_TD + off_TD
