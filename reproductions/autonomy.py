@@ -12,8 +12,8 @@ a third of the width and as many hidden numbers as make up for it (73).  Both wi
 held-out words, eight seeds, paired, interval by Student's t.  Cached against naive: a trained layer against one that
 computes each expert's low-rank activations anew.  Time: one forward and backward pass of a layer on 1,024 tokens, by
 turns, at width 64 and at width 256 with 512 hidden numbers, median of the ratios; it decides nothing.  It holds
-if the whole interval of the gain in loss lies above 0 and the cached path gives what the naive one gives; it does not if
-the interval lies below 0 or the paths differ by more than 1e-6.
+if the whole interval of the gain in loss lies above 0 and the cached path gives what the naive one gives; it does not
+if the interval lies below 0 or the paths differ by more than 1e-6.
 
 Not tested: Models of the paper's size, its benchmarks, memory, top-p and expert choice.
 """
