@@ -15,8 +15,10 @@ is hidden: the routing, its losses and its loads come back with the output.
     layer.py         MoE
     discrete.py      MoE beside codes that stand for tokens
     capacity.py      how small an expert's capacity may be
+    cluster.py       a model of what exchanging tokens costs on a cluster
     parallel/        experts spread over processes
     losses.py        balance, importance, load, z, entropy, locality
+    metrics.py       load violation, drops, entropy, co-activation, saturation, change; a picture of each in plots.py
     schedule.py      k, temperature, stages and freezing as training goes on
     checks.py        the promises that every router keeps
 
