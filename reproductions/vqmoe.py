@@ -7,7 +7,7 @@ Paper: Do et al. 2024, "On the Role of Discrete Representation in Sparse Mixture
 better robustness than other sparse mixtures of experts (from its abstract).
 
 Tested: A language model of two layers and eight experts each, of width 64, on words of Python's standard library, 200
-steps of 1,024 words.  VQMoE has one expert by a linear gate and one by its codes, as many codes as experts, the losses'
+steps of 1,024 words.  VQMoE has one expert by Switch's gate and one by its codes, as many codes as experts, the losses'
 weights of the authors' code (0.08, 0.02; balance 0.01), and codes that nobody uses are moved every 10 steps of the
 first three quarters, which is ours.  The other model has the two best experts of a linear gate.  On held-out words
 Gaussian noise of standard deviation 0.3 is added to what each layer sees, whose numbers have 1.  Counted is the share
@@ -31,7 +31,7 @@ from claims import Finding, Options, run
 from small_lm import LanguageModel, Plan, Text, interval, loss_of, mixture, train, words
 from torch import Tensor, nn
 
-from waypost.experts import DiscreteMoE, FeedForward, Routing, TopK, VectorQuantised, perplexity
+from waypost.experts import DiscreteMoE, FeedForward, Routing, Switch, TopK, VectorQuantised, perplexity
 
 EXPERTS, VOCABULARY, STEPS, NOISE = 8, 1000, 200, 0.3
 OURS = ("paper", "code")
@@ -40,7 +40,7 @@ WEIGHTS = {"balance": 0.01, "codebook": 0.08, "commitment": 0.02}
 
 def discrete(width: int, estimator: str) -> DiscreteMoE:
     codebook = VectorQuantised(width, EXPERTS, estimator=estimator)
-    return DiscreteMoE(TopK(width, EXPERTS, k=1), codebook, FeedForward(width, 64, EXPERTS))
+    return DiscreteMoE(Switch(width, EXPERTS), codebook, FeedForward(width, 64, EXPERTS))
 
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
@@ -157,21 +157,22 @@ def verdict(bounds: Mapping[str, Sequence[float]]) -> bool | None:
 
 
 def note(values: Mapping[str, float], baselines: Mapping[str, float], bounds: Mapping[str, Sequence[float]]) -> str:
-    """A few sentences for the reader."""
+    """A few sentences for the reader: what codes do, and what the model is worth beside."""
     told = []
     for name in OURS:
+        codes = f"{name}: codes"
         low, high = bounds[f"{name}: loss, lower than top-2"]
         told.append(
-            f"by the {name}'s estimator {values[f'{name}: codes: changed']:.1%} "
-            f"({values[f'{name}: codes: changed, of chance']:.2f} of chance, "
-            f"{values[f'{name}: codes: experts in use']:.1f} experts in use), its loss lower by "
-            f"{values[f'{name}: loss, lower than top-2']:+.3f} ({low:+.3f} to {high:+.3f}) nats, and raised by noise "
-            f"by {values[f'{name}: loss: rise by noise']:.3f}"
+            f"by the {name}'s estimator {values[f'{codes}: changed']:.1%} "
+            f"({values[f'{codes}: changed, of chance']:.2f} of chance, "
+            f"{values[f'{codes}: experts in use']:.1f} experts in use), and the loss differs by "
+            f"{-values[f'{name}: loss, lower than top-2']:+.3f} ({-high:+.3f} to {-low:+.3f}) nats from top-2's, and "
+            f"noise raises it by {values[f'{name}: loss: rise by noise']:.3f}"
         )
     return (
-        f"Noise changes the first expert of {baselines['top-2: gate: changed']:.1%} of tokens by a linear gate "
-        f"({baselines['top-2: gate: changed, of chance']:.2f} of chance, "
-        f"{baselines['top-2: gate: experts in use']:.1f} experts in use), and raises the loss by "
+        f"Noise changes the first expert of {baselines['top-2: gate: changed']:.1%} of tokens by the gate of a top-2 "
+        f"model ({baselines['top-2: gate: changed, of chance']:.2f} of chance, "
+        f"{baselines['top-2: gate: experts in use']:.1f} experts in use), and raises its loss by "
         f"{baselines['top-2: loss: rise by noise']:.3f}; {'; '.join(told)}."
     )
 
