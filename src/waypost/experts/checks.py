@@ -161,7 +161,9 @@ def has_the_gradients_of_its_values(make: Make, experts: Callable[[Router], Expe
         return told
 
     _hold(
-        torch.autograd.gradcheck(value, (x_TD, *learned.values()), eps=1e-6, atol=1e-5, nondet_tol=1e-9, fast_mode=True),
+        torch.autograd.gradcheck(
+            value, (x_TD, *learned.values()), eps=1e-6, atol=1e-5, nondet_tol=1e-9, fast_mode=True
+        ),
         "the gradients are not those of finite differences",
     )
 
