@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -176,3 +177,10 @@ def loss_of(
         logits_BLV, _ = model(ids_BL[:, :-1], control)
         losses.append(F.cross_entropy(logits_BLV.flatten(0, 1), ids_BL[:, 1:].flatten()))
     return torch.stack(losses)
+
+
+def interval(each: Sequence[float]) -> list[float]:
+    """The 95 % interval of a mean over seeds, by Student's t."""
+    values = torch.tensor(each, dtype=torch.float64)
+    wide = float(stdtrit(len(each) - 1, 0.975)) * float(values.std()) / len(each) ** 0.5
+    return [round(float(values.mean()) + side * wide, 5) for side in (-1, 1)]

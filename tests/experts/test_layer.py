@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from waypost.errors import BadInput
-from waypost.experts import Context, Control, FeedForward, Linear, Modules, MoE, Routing, SwiGLU, TopK
+from waypost.experts import ROUTERS, Context, Control, FeedForward, Linear, Mixed, Modules, MoE, Routing, SwiGLU, TopK
+from waypost.experts.checks import EXPERTS, WIDTH, tokens
 
 
 def reference(layer: MoE, x_TD: torch.Tensor, routing: Routing) -> torch.Tensor:
@@ -147,3 +148,25 @@ def test_a_frozen_router_passes_gradients_on_to_tokens(layer: MoE) -> None:
 def test_context_is_not_needed(layer: MoE) -> None:
     x_TD = torch.randn(4, 16)
     assert torch.equal(layer(x_TD, Control(), Context(group=2)).y, layer(x_TD).y)
+
+
+KINDS = {
+    "feed_forward": lambda: FeedForward(WIDTH, 6, EXPERTS, bias=True),
+    "swiglu": lambda: SwiGLU(WIDTH, 6, EXPERTS),
+    "linear": lambda: Linear(WIDTH, EXPERTS),
+    "modules": lambda: Modules([nn.Linear(WIDTH, WIDTH) for _ in range(EXPERTS)], WIDTH),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("router", ROUTERS)
+def test_any_router_works_with_any_experts_and_any_dispatcher(router: str, kind: str) -> None:
+    torch.manual_seed(0)
+    made = ROUTERS[router]
+    layer = MoE(made(WIDTH, EXPERTS, **made.examples()[0]), KINDS[kind]()).eval()
+    x_TD, context = tokens()
+    y_TD = layer(x_TD, Control(), context).y
+    layer.dispatcher = Mixed()
+    torch.testing.assert_close(layer(x_TD, Control(), context).y, y_TD, rtol=1e-5, atol=1e-6)
+    y_TD.square().sum().backward()
+    assert all(value.grad is not None for value in layer.experts.parameters())

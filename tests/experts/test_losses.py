@@ -70,11 +70,27 @@ def test_entropy_lies_between_sure_and_even() -> None:
 
 
 def test_locality_is_nought_when_nothing_leaves_its_machine_and_more_otherwise() -> None:
-    local_TE = torch.tensor([[True, True, False, False], [False, False, True, True]])
+    nodes_T = torch.tensor([0, 1])
     home_TE = torch.tensor([[0.7, 0.3, 0.0, 0.0], [0.0, 0.0, 0.4, 0.6]])
-    assert losses.locality(home_TE, local_TE).item() == pytest.approx(0.0, abs=1e-5)
+    assert losses.locality(home_TE, nodes_T, nodes=2).item() == pytest.approx(0.0, abs=1e-5)
     away_TE = torch.tensor([[0.5, 0.1, 0.4, 0.0], [0.0, 0.0, 0.4, 0.6]])
-    assert losses.locality(away_TE, local_TE).item() > 0.005
+    assert losses.locality(away_TE, nodes_T, nodes=2).item() > 0.005
+
+
+def test_tokens_that_change_places_are_not_at_home() -> None:
+    """Both machines get as much as if everyone stayed, and nobody does."""
+    nodes_T = torch.tensor([0, 0, 1, 1])
+    assert losses.locality(one_hot([2, 3, 0, 1], 4), nodes_T, nodes=2).item() > 5
+
+
+def test_locality_counts_machines_by_their_tokens() -> None:
+    """Each alone, weighed: three tokens on machine 0, one on machine 1, and none on machine 2."""
+    torch.manual_seed(0)
+    probabilities_TE = torch.randn(4, 6).softmax(-1)
+    nodes_T = torch.tensor([0, 0, 1, 0])
+    alone = [losses.locality(probabilities_TE[nodes_T == i], nodes_T[nodes_T == i], nodes=3).item() for i in (0, 1)]
+    together = losses.locality(probabilities_TE, nodes_T, nodes=3).item()
+    assert together == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], rel=1e-5)
 
 
 def test_an_empty_batch_has_finite_losses() -> None:
@@ -86,3 +102,14 @@ def test_an_empty_batch_has_finite_losses() -> None:
 def test_a_weight_for_an_unknown_loss_is_refused() -> None:
     with pytest.raises(BadInput, match="no loss ballance; it has balance"):
         losses.weighed({"balance": torch.tensor(1.0)}, {"ballance": 0.01})
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [losses.entropy, lambda p: losses.locality(p, torch.tensor([0, 0]), nodes=2)],
+    ids=["entropy", "locality"],
+)
+def test_experts_that_are_not_allowed_leave_gradients_finite(loss) -> None:
+    logits_TE = torch.tensor([[0.5, 1.0, -torch.inf, 0.0], [0.0, 2.0, -torch.inf, 1.0]], requires_grad=True)
+    loss(logits_TE.softmax(-1)).backward()
+    assert torch.isfinite(logits_TE.grad).all() and logits_TE.grad.any()

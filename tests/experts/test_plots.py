@@ -1,104 +1,54 @@
-"""Plots show the metrics' numbers, and belong to whoever asked for them."""
+"""Every measure has a picture, and the picture shows its numbers."""
 
 from __future__ import annotations
 
-import io
-import subprocess
 import sys
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 
 from waypost.errors import BadInput, NotInstalled
-from waypost.experts import NONE, Routing, plots
+from waypost.experts import Routing, metrics, plots
 
 
-def sent(rows: list[list[int]], experts: int = 3) -> Routing:
-    experts_TK = torch.tensor(rows)
-    return Routing.of((experts_TK != NONE).float(), experts_TK, experts=experts)
+@pytest.fixture
+def routings() -> list[Routing]:
+    drawn = torch.Generator().manual_seed(0)
+    each = [torch.rand(20, 4, generator=drawn).argsort(-1)[:, :2] for _ in range(5)]
+    return [Routing.of(torch.full((20, 2), 0.5), experts_TK, experts=4) for experts_TK in each]
 
 
-FIRST, LAST = sent([[0, 1], [0, NONE], [0, 1], [1, 2]]), sent([[0, 1], [0, 2], [1, 2], [1, 2]])
-BOTH = [FIRST, LAST]
+@pytest.mark.parametrize("plot", ["load", "violation", "drops", "entropy", "saturation", "change"])
+def test_a_series_is_drawn_and_can_be_saved(routings: list[Routing], plot: str, tmp_path: Path) -> None:
+    figure = getattr(plots, plot)(routings, steps=[10, 20, 30, 40, 50])
+    figure.savefig(tmp_path / "plot.svg")
+    assert (tmp_path / "plot.svg").read_text().startswith("<?xml")
+    assert figure.axes[0].get_xlabel() == "step"
 
 
-def drawn(figure) -> dict[str, list[float]]:
-    return {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
+def test_lines_are_the_measures(routings: list[Routing]) -> None:
+    (line,) = plots.change(routings).axes[0].lines
+    expected = [metrics.change(a, b) for a, b in pairwise(routings)]
+    assert list(line.get_ydata()) == expected and list(line.get_xdata()) == [1, 2, 3, 4]
+    full, empty = plots.violation(routings).axes[0].lines
+    assert full.get_ydata()[2] == metrics.load_violation(routings[2].load_E).most
+    assert empty.get_ydata()[2] == metrics.load_violation(routings[2].load_E).least
+    (line,) = plots.saturation(routings).axes[0].lines
+    assert line.get_ydata()[-1] == 1.0
 
 
-def test_loads_are_bars_and_their_mean_a_line() -> None:
-    figure = plots.loads(FIRST)
-    assert [bar.get_height() for bar in figure.axes[0].patches] == [3, 3, 1]
-    assert drawn(figure)["mean"] == pytest.approx([7 / 3, 7 / 3])
-    assert figure.axes[0].get_title() == "fullest +0.29, emptiest -0.57 of the mean"
+def test_co_activation_is_a_map_of_experts(routings: list[Routing]) -> None:
+    (picture,) = plots.co_activation(routings[0]).axes[0].images
+    assert picture.get_array().tolist() == metrics.co_activation(routings[0]).tolist()
 
 
-@pytest.mark.parametrize(
-    ("draw", "expected"),
-    [
-        (plots.violations, {"fullest over the mean": [2 / 7, 1 / 8], "mean over the emptiest": [4 / 7, 1 / 4]}),
-        (plots.drops, {"choices": [1 / 8, 0], "tokens": [0, 0]}),
-        (plots.saturations, {"": [(1 + 1 / 2 + 1 / 2 + 1) / 4, 1]}),
-    ],
-)
-def test_lines_are_the_metrics_of_each_routing(draw, expected: dict[str, list[float]]) -> None:
-    figure = draw(BOTH, at=[100, 200])
-    found = {name: ys for name, ys in drawn(figure).items() if not name.startswith("_")}
-    assert list(figure.axes[0].lines[0].get_xdata()) == [100, 200]
-    assert list(drawn(figure).values()) == [pytest.approx(ys) for ys in expected.values()]
-    assert set(found) <= set(expected)
-
-
-def test_entropies_have_a_line_for_loads_and_one_for_tokens() -> None:
-    assert set(drawn(plots.entropies(BOTH))) == {"loads", "tokens"}
-
-
-def test_changes_stand_at_the_later_checkpoint() -> None:
-    (line,) = plots.changes(BOTH, at=[100, 200]).axes[0].lines
-    assert list(line.get_xdata()) == [200] and list(line.get_ydata()) == [0.5]
-
-
-def test_co_activation_is_an_image_of_the_shares() -> None:
-    (image,) = plots.co_activation(FIRST).axes[0].images
-    assert image.get_array().tolist() == [
-        [1, pytest.approx(2 / 3), 0],
-        [pytest.approx(2 / 3), 1, pytest.approx(1 / 3)],
-        [0, 1, 1],
-    ]
-
-
-@pytest.mark.parametrize("draw", [plots.loads, plots.co_activation])
-def test_a_figure_can_be_written(draw) -> None:
-    file = io.BytesIO()
-    draw(FIRST).savefig(file, format="svg")
-    assert b"</svg>" in file.getvalue()
-
-
-def test_no_figure_is_kept_by_the_library() -> None:
-    code = (
-        "import sys, torch\nfrom waypost.experts import plots, Routing\n"
-        "plots.loads(Routing.of(torch.ones(2, 1), torch.tensor([[0], [1]]), experts=2))\n"
-        "assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "sentence"),
-    [
-        (lambda: plots.violations([]), "too few routings came"),
-        (lambda: plots.saturations([]), "too few routings came"),
-        (lambda: plots.changes([FIRST]), "at least two where they are compared"),
-        (lambda: plots.drops(BOTH, at=[1]), "1 places came for 2 routings; give one each"),
-        (lambda: plots.changes(BOTH, at=[1]), "1 places came for 2 routings"),
-    ],
-)
-def test_what_cannot_be_drawn_is_said(wrong, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
-        wrong()
-
-
-def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_drawn_is_said(routings: list[Routing], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="no routings came"):
+        plots.load([])
+    with pytest.raises(BadInput, match="2 steps came for 5 routings"):
+        plots.load(routings, steps=[1, 2])
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(NotInstalled, match=r"plots of routings need matplotlib; pip install 'waypost\[report\]'"):
-        plots.loads(FIRST)
+    with pytest.raises(NotInstalled, match=r"waypost\[report\]"):
+        plots.load(routings)

@@ -66,7 +66,7 @@ def z(logits_TE: Tensor, across: ProcessGroup | None = None) -> Tensor:
     >>> round(z(torch.zeros(8, 4)).item(), 6) == round(math.log(4) ** 2, 6)
     True
     """
-    return _mean(torch.logsumexp(logits_TE, dim=-1).square(), across)
+    return mean(torch.logsumexp(logits_TE, dim=-1).square(), across)
 
 
 def entropy(probabilities_TE: Tensor, across: ProcessGroup | None = None) -> Tensor:
@@ -75,26 +75,51 @@ def entropy(probabilities_TE: Tensor, across: ProcessGroup | None = None) -> Ten
     >>> round(entropy(torch.full((8, 4), 0.25)).item(), 6) == round(math.log(4), 6)
     True
     """
-    return _mean(torch.special.entr(probabilities_TE).sum(-1), across)
+    return mean(-_own_log(probabilities_TE).sum(-1), across)
 
 
 def locality(
-    probabilities_TE: Tensor, local_TE: Tensor, across: ProcessGroup | None = None, floor: float = 1e-6
+    probabilities_TE: Tensor,
+    nodes_T: Tensor,
+    nodes: int,
+    across: ProcessGroup | None = None,
+    floor: float = 1e-6,
 ) -> Tensor:
-    """KL(mean probability of each expert ‖ that of tokens that go to experts on their own machine), in nats.
+    """KL(mean probability of each expert ‖ the same if tokens used experts on their own machine alone), in nats.
 
-    ``local_TE`` (bool) says which experts are on a token's machine.  It is 0 when no probability leaves its machine.
-    The second distribution is kept above ``floor``, since the divergence would be infinite where it is 0.
+    ``nodes_T`` is each token's machine; experts lie on the ``nodes`` machines in order, equally many on each.  Tokens
+    of each machine are compared by themselves, and machines weigh as their tokens do: over all together, tokens that
+    change places would count as at home.  It is 0 when no probability leaves its machine.  The second distribution is
+    kept above ``floor``, since the divergence would be infinite where it is 0.
 
-    Reference: Li et al. 2024, "LocMoE", equation 8.
+    Reference: Li et al. 2024, "LocMoE", equation 8, which each machine computes of its own tokens.
+
+    >>> at_home = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> [round(locality(at_home, torch.tensor(nodes), nodes=2).item(), 3) for nodes in ([0, 1], [1, 0])]
+    [0.0, 13.816]
     """
-    current_E = _summed(probabilities_TE, across)
-    inside_TE = probabilities_TE * local_TE
+    experts = probabilities_TE.shape[1]
+    machines_N = torch.arange(nodes, device=nodes_T.device)
+    mine_TN = (nodes_T[:, None] == machines_N).to(probabilities_TE.dtype)
+    near_NE = torch.arange(experts, device=nodes_T.device) // (experts // nodes) == machines_N[:, None]
+    inside_TE = probabilities_TE * (mine_TN @ near_NE.to(mine_TN.dtype))
     inside_TE = inside_TE / inside_TE.sum(-1, keepdim=True).clamp(min=floor)
-    goal_E = _summed(inside_TE, across)
-    current_E = current_E / current_E.sum().clamp(min=floor)
-    goal_E = (goal_E / goal_E.sum().clamp(min=floor)).clamp(min=floor)
-    return (torch.xlogy(current_E, current_E) - current_E * goal_E.log()).sum()
+    current_NE = _global(mine_TN.T @ probabilities_TE, across)
+    goal_NE = _global(mine_TN.T @ inside_TE, across)
+    share_N = current_NE.sum(-1) / current_NE.sum().clamp(min=floor)
+    current_NE = current_NE / current_NE.sum(-1, keepdim=True).clamp(min=floor)
+    goal_NE = (goal_NE / goal_NE.sum(-1, keepdim=True).clamp(min=floor)).clamp(min=floor)
+    return share_N @ (_own_log(current_NE) - current_NE * goal_NE.log()).sum(-1)
+
+
+def mean(values_T: Tensor, across: ProcessGroup | None = None) -> Tensor:
+    """The mean over tokens, for losses of a router's own.
+
+    >>> mean(torch.tensor([1.0, 3.0])).item()
+    2.0
+    """
+    count = _global(values_T.new_tensor(float(values_T.shape[0])), across)
+    return _global(values_T.sum(), across) / count.clamp(min=1)
 
 
 def weighed(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -112,17 +137,17 @@ def weighed(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tenso
     return sum((weight * losses[name] for name, weight in weights.items()), torch.zeros(()))
 
 
+def _own_log(values: Tensor) -> Tensor:
+    """x·log x, 0 at 0, with a gradient that is finite there: experts that are not allowed have probability 0."""
+    return values * values.clamp(min=torch.finfo(values.dtype).tiny).log()
+
+
 def _variation(total_E: Tensor) -> Tensor:
     return total_E.var(unbiased=False) / total_E.mean().square().clamp(min=1e-18)
 
 
 def _summed(values_TE: Tensor, across: ProcessGroup | None) -> Tensor:
     return _global(values_TE.sum(0), across)
-
-
-def _mean(values_T: Tensor, across: ProcessGroup | None) -> Tensor:
-    count = _global(values_T.new_tensor(float(values_T.shape[0])), across)
-    return _global(values_T.sum(), across) / count.clamp(min=1)
 
 
 def _global(value: Tensor, across: ProcessGroup | None) -> Tensor:
