@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +26,9 @@ CASES = [
 @pytest.mark.parametrize(("make", "experts", "check"), CASES)
 def test_promise(make, experts, check) -> None:
     check(make, experts)
+
+
+def test_the_page_tells_of_every_router_and_of_whether_it_looks_ahead() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "experts.md").read_text()
+    missing = [name for name, made in ROUTERS.items() if f"| `{name}`{'' if made.causal else ' *'} |" not in page]
+    assert not missing

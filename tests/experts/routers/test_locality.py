@@ -91,3 +91,12 @@ def test_learning_from_it_keeps_tokens_at_home() -> None:
 def test_what_cannot_be_done_is_said(wrong, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         wrong()
+
+
+def test_a_capacity_below_the_bound_is_refused() -> None:
+    router = Locality(4096, experts=16, delta=0.05)
+    x_TD = torch.randn(3, 4096)
+    with pytest.raises(BadInput, match=r"capacity is 45, and an expert needs 45\.7 tokens at least.*leave delta out"):
+        router(x_TD, Control(capacity=45))
+    router(x_TD, Control(capacity=46))
+    Locality(4096, experts=16)(x_TD, Control(capacity=1))

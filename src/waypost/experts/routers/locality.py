@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from waypost.errors import BadInput
 from waypost.experts import losses
+from waypost.experts.capacity import smallest_capacity
 from waypost.experts.gate import best, check_sizes, choices, exact, governed
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
@@ -21,17 +22,17 @@ class Locality(nn.Module):
     softmax over all experts.  Where no piece has a mean above 0, the largest still wins.  The task learns where tokens
     go by the features that come in alone.
 
-    Experts lie on ``nodes`` machines, equally many on each, the first on machine 0.
+    Experts lie on ``nodes`` machines, equally many on each, the first on machine 0.  With ``delta``, a capacity below
+    `waypost.experts.capacity.smallest_capacity` for tokens of such a cosine to a gate's direction is refused.
 
     Losses: ``balance``; and, where the context has ``nodes_T``, ``locality``, 0 when no probability leaves a token's
     machine.
 
     Raises:
         BadInput: the width is no multiple of the experts, or these not of the machines; a token is on a machine that
-            does not exist.
+            does not exist; a capacity below the bound.
 
-    Reference: Li et al. 2024, "LocMoE: A Low-Overhead MoE for Large Language Model Training"; for how much capacity
-    such a gate needs at least, see `waypost.experts.capacity.smallest_capacity`.
+    Reference: Li et al. 2024, "LocMoE: A Low-Overhead MoE for Large Language Model Training".
 
     >>> routing = Locality(8, experts=4).eval()(torch.tensor([[0.0, 0.0, 3.0, 1.0, 0.0, 0.0, 1.0, 0.0]]))
     >>> routing.experts_TK.tolist(), sorted(routing.losses)
@@ -40,7 +41,9 @@ class Locality(nn.Module):
 
     causal: ClassVar[bool] = True
 
-    def __init__(self, width: int, experts: int, k: int = 1, *, nodes: int = 2, noise: float = 0.01) -> None:
+    def __init__(
+        self, width: int, experts: int, k: int = 1, *, nodes: int = 2, noise: float = 0.01, delta: float | None = None
+    ) -> None:
         super().__init__()
         check_sizes(experts, k)
         if width % experts:
@@ -54,10 +57,16 @@ class Locality(nn.Module):
             raise BadInput(f"noise is {noise}; it is a standard deviation, and so 0 or more")
         self.experts, self.k = experts, k
         self.nodes, self.noise = nodes, noise
+        self.least_capacity = 0.0 if delta is None else smallest_capacity(experts, width, delta)
 
     def forward(self, x_TD: Tensor, control: Control = AS_IS, context: Context = UNKNOWN) -> Routing:
         """Route tokens."""
         k = choices(control, self.k, self.experts)
+        if control.capacity is not None and control.capacity < self.least_capacity:
+            raise BadInput(
+                f"capacity is {control.capacity}, and an expert needs {self.least_capacity:.1f} tokens at least for "
+                "the delta that this router was made with; raise the capacity, or leave delta out"
+            )
         means_TE = exact(x_TD).unflatten(-1, (self.experts, -1)).mean(-1)
         if self.training and self.noise:
             means_TE = means_TE + self.noise * torch.randn_like(means_TE)
