@@ -16,8 +16,8 @@ Noise, epochs and the learning rates tried, 0.005 and 0.01 (0.002 and 0.02 did w
 training, and each way's learning rate is chosen by validation within them.  Seven seeds draw training images, noise,
 order and weights; the test's thousand images are never among those.  Intervals at 95 %, over seeds and test images, of
 differences in accuracy, in points.  It holds if experts choosing beats tokens choosing for softmax and for Sinkhorn,
-and soft beats each of the five, with whole intervals above 0; it does not if one lies wholly below.  The seven intervals
-are not widened for how many they are.
+and soft beats each of the five, with whole intervals above 0; it does not if one lies wholly below.  The seven
+intervals are not widened for how many they are.
 
 Not tested: pre-training on 300 million images, transfer, larger networks, more experts, other capacities.
 """
