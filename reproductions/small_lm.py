@@ -118,10 +118,13 @@ class LanguageModel(nn.Module):
 
 
 def mixture(make: Make, *, hidden: int = 64) -> Callable[[int], MoE]:
-    """Mixtures with feed-forward experts around a router."""
+    """Mixtures with feed-forward experts around a router; with one seed all else is the same, whatever the router."""
 
     def made(width: int) -> MoE:
-        router = make(width)
+        seed = int(torch.randint(2**31, ()))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            router = make(width)
         return MoE(router, FeedForward(width, hidden, router.experts))
 
     return made
@@ -177,6 +180,16 @@ def loss_of(
         logits_BLV, _ = model(ids_BL[:, :-1], control)
         losses.append(F.cross_entropy(logits_BLV.flatten(0, 1), ids_BL[:, 1:].flatten()))
     return torch.stack(losses)
+
+
+def curve(model: LanguageModel, text: Text, ks: Sequence[int], *, batches: int) -> list[float]:
+    """The mean held-out loss with each number of active experts."""
+    return [float(loss_of(model, text, Control(k=k), batches=batches).mean()) for k in ks]
+
+
+def over_seeds(each: Sequence[float]) -> tuple[float, list[float]]:
+    """The mean of one number a seed, and its interval."""
+    return round(sum(each) / len(each), 5), interval(each)
 
 
 def interval(each: Sequence[float]) -> list[float]:

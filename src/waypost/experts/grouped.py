@@ -1,7 +1,7 @@
 """One linear map for each group of rows: what experts are made of, and where their time goes.
 
 Indexing a stacked weight, as in ``weight[e]``, lets autograd build a gradient of the whole stack for each expert, so
-memory traffic grows with the square of their number.  Here it is made once, and each expert's part written in its place.
+memory traffic grows with the square of their number.  Here it is made once, and each expert's part written in place.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def router() -> Attention:
     torch.manual_seed(0)
     made = Attention(16, experts=6)
     with torch.no_grad():
-        made.weight_GD.mul_(50)  # large enough that attention is far from even
+        made.weight_GD.mul_(4)  # large enough that attention is far from even
     return made
 
 

@@ -36,8 +36,9 @@ class Attention(nn.Module):
         super().__init__()
         check_sizes(experts, k)
         self.experts, self.k = experts, k
-        # One matrix for the three: queries, keys and values in turn.
-        self.weight_GD = nn.Parameter(torch.empty(3 * experts, width).normal_(std=0.02))
+        # One matrix for the three, queries, keys and values in turn; each has a variance of 1 for normalised tokens,
+        # since products of small numbers would leave attention even, and all scores the same.
+        self.weight_GD = nn.Parameter(torch.empty(3 * experts, width).normal_(std=width**-0.5))
 
     def logits(self, x_TD: Tensor) -> Tensor:
         """The attended scores, (T, E)."""
