@@ -13,9 +13,9 @@ locality loss; the paper does not state its weight, and ours is the largest of 0
 the training text and a seed of its own, the fullest expert has at most 10 % more than without.  Held-out loss, local
 share, bytes of a float32 token that leave, and the fullest expert's load over the mean.  Once machine 0 has comments
 and strings and machine 1 has code ("apart"), once both have both ("mixed").  Beside it Switch and hash routing on the
-first.  Five seeds.  It holds if, with texts apart, the interval of the share's gain lies above 0, the fullest expert's
-load grows by less than 10 %, the interval of the model's loss allows no growth of more than 1 %, and p is that of the
-draws within 4.5 standard errors.
+first.  Five seeds.  It holds if, with texts apart, the whole interval of the share's gain lies above 0, that of the
+fullest expert's load below a growth of 10 %, that of the model's loss below one of 1 %, and p is that of the draws
+within 4.5 standard errors; it does not if one lies wholly on the other side.
 
 Not tested: The time of an epoch; the paper's model, data and accelerators; capacity that is set by the bound.
 """
@@ -113,14 +113,17 @@ def measure(options: Options) -> Finding:
     values |= {"weight of the locality loss": weight}
     values |= {name: round(sum(each) / len(each), 5) for name, each in columns.items()}
     holds = verdict(bounds, values, worst)
-    share, loss = (f"{what}, gain by the loss, apart" for what in ("local share", "held-out loss"))
+    share, loss, load = (
+        f"{what}, gain by the loss, apart" for what in ("local share", "held-out loss", "fullest load")
+    )
     mixed = values.get("local share, gain by the loss, mixed")
     note = (
         f"With texts apart the locality loss, weighed {weight:g}, moves the local share from "
         f"{values['local share, without the loss, apart']:.3f} to "
         f"{values['local share, with the loss, apart']:.3f} (by {bounds[share][0]:+.3f} to {bounds[share][1]:+.3f}), "
         f"the fullest expert's load from {values['fullest load, without the loss, apart']:.2f} to "
-        f"{values['fullest load, with the loss, apart']:.2f} times the mean and the held-out loss by "
+        f"{values['fullest load, with the loss, apart']:.2f} times the mean (by {bounds[load][0]:+.2f} to "
+        f"{bounds[load][1]:+.2f}) and the held-out loss by "
         f"{values[loss]:+.4f} ({bounds[loss][0]:+.4f} to {bounds[loss][1]:+.4f})"
         + ("" if mixed is None else f"; where both machines have both texts, the share by {mixed:+.3f}")
         + f". The chance behind the bound is that of random directions within {worst:.1f} standard errors. The erfc "
@@ -136,12 +139,12 @@ def verdict(bounds: Mapping[str, Sequence[float]], values: Mapping[str, float], 
     """Whether the share grows, the balance and the model stay, and the bound's chance is right."""
     low, high = bounds["local share, gain by the loss, apart"]
     before = values["fullest load, without the loss, apart"]
-    fuller = values["fullest load, gain by the loss, apart"] > 0.1 * before
+    fuller_low, fuller_high = bounds["fullest load, gain by the loss, apart"]
     margin = 0.01 * values["held-out loss, without the loss, apart"]
     loss_low, loss_high = bounds["held-out loss, gain by the loss, apart"]
-    if high < 0 or fuller or loss_low > margin or worst > 4.5:
+    if high < 0 or fuller_low > 0.1 * before or loss_low > margin or worst > 4.5:
         return False
-    return True if low > 0 and loss_high < margin else None
+    return True if low > 0 and fuller_high < 0.1 * before and loss_high < margin else None
 
 
 def bound(count: int) -> tuple[dict[str, float], float]:

@@ -19,27 +19,31 @@ def locmoe(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.parametrize(
     ("share", "fuller", "loss", "errors", "holds"),
     [
-        ((0.1, 0.3), 0.1, (-0.01, 0.02), 2.0, True),
-        ((-0.1, 0.3), 0.1, (-0.01, 0.02), 2.0, None),
-        ((0.1, 0.3), 0.1, (-0.01, 0.06), 2.0, None),
-        ((-0.3, -0.1), 0.1, (-0.01, 0.02), 2.0, False),
-        ((0.1, 0.3), 0.4, (-0.01, 0.02), 2.0, False),
-        ((0.1, 0.3), 0.1, (0.05, 0.06), 2.0, False),
-        ((0.1, 0.3), 0.1, (-0.01, 0.02), 9.0, False),
+        ((0.1, 0.3), (0.0, 0.1), (-0.01, 0.02), 2.0, True),
+        ((0.1, 0.3), (-0.1, 0.9), (-0.01, 0.02), 2.0, None),
+        ((-0.1, 0.3), (0.0, 0.1), (-0.01, 0.02), 2.0, None),
+        ((0.1, 0.3), (0.0, 0.1), (-0.01, 0.06), 2.0, None),
+        ((-0.3, -0.1), (0.0, 0.1), (-0.01, 0.02), 2.0, False),
+        ((0.1, 0.3), (0.3, 0.5), (-0.01, 0.02), 2.0, False),
+        ((0.1, 0.3), (0.0, 0.1), (0.05, 0.06), 2.0, False),
+        ((0.1, 0.3), (0.0, 0.1), (-0.01, 0.02), 9.0, False),
     ],
 )
 def test_share_balance_model_and_bound_all_decide(
     locmoe: ModuleType,
     share: tuple[float, float],
-    fuller: float,
+    fuller: tuple[float, float],
     loss: tuple[float, float],
     errors: float,
     holds: bool | None,
 ) -> None:
-    bounds = {"local share, gain by the loss, apart": share, "held-out loss, gain by the loss, apart": loss}
+    bounds = {
+        "local share, gain by the loss, apart": share,
+        "fullest load, gain by the loss, apart": fuller,
+        "held-out loss, gain by the loss, apart": loss,
+    }
     values = {
         "fullest load, without the loss, apart": 2.0,
-        "fullest load, gain by the loss, apart": fuller,
         "held-out loss, without the loss, apart": 4.0,
     }
     assert locmoe.verdict(bounds, values, errors) is holds
