@@ -139,6 +139,13 @@ def test_what_cannot_be_done_is_said(layer: MoE, wrong, sentence: str) -> None:
         wrong(layer)
 
 
+def test_scores_that_all_vanish_are_no_error() -> None:
+    router = TopK(16, experts=4, score="sigmoid")
+    router.weight_ED.data.fill_(-1e4)
+    weights_TK = router(torch.ones(3, 16)).weights_TK
+    assert weights_TK.tolist() == [[0.0, 0.0]] * 3
+
+
 def test_a_frozen_router_passes_gradients_on_to_tokens(layer: MoE) -> None:
     x_TD = torch.randn(4, 16, requires_grad=True)
     layer(x_TD, Control(frozen=True)).y.sum().backward()
