@@ -41,11 +41,15 @@ def test_a_small_chance_keeps_its_digits() -> None:
     assert log_tail == pytest.approx(0.5 * 4095 * math.log(1 - 0.09) - 0.5 * math.log(math.pi * 2048 * 0.09), rel=2e-3)
 
 
-@given(st.integers(1, 512), st.integers(2, 8192), st.floats(0.0, 1.0))
+@given(st.integers(1, 512), st.integers(3, 8192), st.floats(0.0, 1.0))
 def test_the_exponential_form_is_the_looser_bound(experts: int, width: int, delta: float) -> None:
     for form in ("exact", "erfc"):
         close = smallest_capacity(experts, width, delta, form=form)
         assert smallest_capacity(experts, width, delta, form="exp") <= close * (1 + 1e-9)
+
+
+def test_in_two_dimensions_the_exponential_form_is_no_bound() -> None:
+    assert smallest_capacity(1, 2, 0.75, form="exp") > smallest_capacity(1, 2, 0.75)
 
 
 @pytest.mark.parametrize("width", [64, 1024, 8192])

@@ -29,6 +29,7 @@ def test_balance_is_e_when_everything_goes_to_one() -> None:
 
 
 def test_balance_teaches_probabilities_and_not_counts() -> None:
+    torch.manual_seed(0)
     logits_TE = torch.randn(20, 4, requires_grad=True)
     probabilities_TE = logits_TE.softmax(-1)
     load_E = torch.bincount(probabilities_TE.argmax(-1), minlength=4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from waypost.errors import BadInput
-from waypost.experts import NONE, Routing, metrics
+from waypost.experts import NONE, ExpertChoice, Routing, Soft, metrics
 
 
 def routing(experts: list[list[int]], count: int = 4) -> Routing:
@@ -29,6 +29,28 @@ def test_violation_is_measured_against_an_even_load() -> None:
 def test_drops_are_choices_that_go_nowhere() -> None:
     assert metrics.drop_share(routing([[0, 1], [2, NONE], [NONE, NONE]])) == pytest.approx(0.5)
     assert metrics.drop_share(NOBODY) == 0.0
+
+
+def test_a_token_is_unserved_when_it_has_no_expert_at_all() -> None:
+    assert metrics.unserved(routing([[0, 1], [2, NONE], [NONE, NONE], [NONE, 3]])) == pytest.approx(1 / 4)
+    assert metrics.unserved(NOBODY) == 0.0
+
+
+def test_where_experts_choose_places_may_be_empty_and_every_token_served() -> None:
+    router = ExpertChoice(2, experts=2, k=1, capacity_factor=1.4).eval()
+    router.weight_ED.data = torch.eye(2)
+    # Each expert takes two of three tokens: the middle one is the second best of both.
+    found = router(torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]]))
+    assert found.load_E.tolist() == [2, 2] and found.experts_TK.tolist() == [[0, NONE], [0, 1], [1, NONE]]
+    assert metrics.unserved(found) == 0.0 and metrics.drop_share(found) == pytest.approx(1 / 3)
+
+
+def test_measures_of_a_layer_that_is_training_need_no_detaching() -> None:
+    router = Soft(8, experts=4, slots=2)
+    router.scale.data.zero_()
+    found = router(torch.randn(6, 8))
+    assert found.weights_TK.requires_grad
+    assert metrics.entropy(found) == pytest.approx(math.log(4)) and metrics.load_entropy(found.load_E) == 1.0
 
 
 def test_entropy_is_that_of_the_weights_whatever_their_sum() -> None:

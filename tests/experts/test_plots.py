@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from waypost.errors import BadInput, NotInstalled
-from waypost.experts import Routing, metrics, plots
+from waypost.experts import NONE, Routing, metrics, plots
 
 
 @pytest.fixture
@@ -37,6 +37,17 @@ def test_lines_are_the_measures(routings: list[Routing]) -> None:
     assert empty.get_ydata()[2] == metrics.load_violation(routings[2].load_E).least
     (line,) = plots.saturation(routings).axes[0].lines
     assert line.get_ydata()[-1] == 1.0
+
+
+def test_drops_are_drawn_of_choices_and_of_tokens() -> None:
+    each = [torch.tensor([[0, NONE], [1, 2]]), torch.tensor([[NONE, NONE], [1, NONE]])]
+    choices, tokens = plots.drops([Routing.of(one >= 0.0, one, experts=3) for one in each]).axes[0].lines
+    assert list(choices.get_ydata()) == [1 / 4, 3 / 4] and list(tokens.get_ydata()) == [0, 1 / 2]
+
+
+def test_a_figure_is_the_caller_s_alone(routings: list[Routing], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # which keeps every figure that it makes
+    assert plots.load(routings) is not plots.load(routings)
 
 
 def test_co_activation_is_a_map_of_experts(routings: list[Routing]) -> None:

@@ -52,7 +52,7 @@ def smallest_capacity(
 
     "exact" has p as `chance` gives it.  "erfc" has erfc(√(δ²D/(2-δ²))) in its place, which is near: 2 % above it at
     δ = 1/√D for D = 64.  The paper puts it below; it is so for δ near 1 alone.  "exp" has exp(-δ²D/(2-δ²)), which is
-    below both, and so a looser bound.
+    below both in three dimensions or more, and so a looser bound.
 
     Raises:
         BadInput: no experts, an unknown form, the width is below 2, or δ not between 0 and 1.

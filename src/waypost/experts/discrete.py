@@ -23,6 +23,7 @@ class DiscreteMoE(nn.Module):
     routing has the choices of both branches, those of the codebook last, with weights times g: what a token gets of
     each expert.  Its losses are those of both.  Its dense view does not say that the last choices see codes.
     ``Control.k`` is that of ``router``; the codebook keeps its own.
+    Where the router chooses one expert, let it keep its weight, as Switch does: one made 1 teaches a gate nothing.
 
     Raises:
         BadInput: router, codebook and experts do not fit together; the router mixes tokens, or experts go on from what
@@ -31,8 +32,8 @@ class DiscreteMoE(nn.Module):
     Reference: Do et al. 2024, "On the Role of Discrete Representation in Sparse Mixture of Experts" (VQMoE), and the
     authors' code for the gate and the norms.
 
-    >>> from waypost.experts import FeedForward, TopK
-    >>> layer = DiscreteMoE(TopK(8, experts=4, k=1), VectorQuantised(8, experts=4), FeedForward(8, 16, experts=4))
+    >>> from waypost.experts import FeedForward, Switch
+    >>> layer = DiscreteMoE(Switch(8, experts=4), VectorQuantised(8, experts=4), FeedForward(8, 16, experts=4))
     >>> y, routing = layer(torch.ones(2, 5, 8))
     >>> y.shape, tuple(routing.experts_TK.shape), "commitment" in routing.losses
     (torch.Size([2, 5, 8]), (10, 2), True)

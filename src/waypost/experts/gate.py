@@ -96,6 +96,16 @@ def best(logits_TE: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return top.values, top.indices
 
 
+def shares(values_TK: Tensor) -> Tensor:
+    """Values of each token over their sum; all 0 where every one has come out as 0.
+
+    >>> shares(torch.tensor([[1.0, 3.0], [0.0, 0.0]])).tolist()
+    [[0.25, 0.75], [0.0, 0.0]]
+    """
+    sum_T1 = values_TK.sum(-1, keepdim=True)
+    return values_TK / sum_T1.clamp(min=torch.finfo(sum_T1.dtype).tiny)
+
+
 def routed(logits_TE: Tensor, k: int, control: Control, context: Context) -> Routing:
     """The k best by their scores, weighed by a softmax over those that are kept: what many routers end with.
 

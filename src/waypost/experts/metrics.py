@@ -41,10 +41,23 @@ def load_violation(load_E: Tensor) -> Violation:
 def drop_share(routing: Routing) -> float:
     """The share of choices that go nowhere.
 
+    Where experts choose tokens there are as many places as the luckiest token got, and the others' are empty without
+    anything having been dropped: `unserved` says what is lost there.
+
     >>> drop_share(Routing.of(torch.tensor([[1.0, 0.0]]), torch.tensor([[2, NONE]]), experts=4))
     0.5
     """
     return float((routing.experts_TK == NONE).double().mean()) if routing.experts_TK.numel() else 0.0
+
+
+def unserved(routing: Routing) -> float:
+    """The share of tokens that no expert gets.
+
+    >>> unserved(Routing.of(torch.zeros(2, 2), torch.tensor([[2, NONE], [NONE, NONE]]), experts=4))
+    0.5
+    """
+    nowhere_TK = routing.experts_TK == NONE
+    return float(nowhere_TK.all(-1).double().mean()) if len(nowhere_TK) else 0.0
 
 
 def entropy(routing: Routing) -> float:
@@ -53,7 +66,7 @@ def entropy(routing: Routing) -> float:
     >>> round(entropy(Routing.of(torch.tensor([[0.5, 0.5]]), torch.tensor([[2, 0]]), experts=4)), 4)
     0.6931
     """
-    weights_TK = routing.weights_TK.double()
+    weights_TK = routing.weights_TK.detach().double()
     share_TK = weights_TK / weights_TK.sum(-1, keepdim=True).clamp(min=1e-12)
     return float(torch.special.entr(share_TK).sum(-1).mean()) if len(weights_TK) else 0.0
 

@@ -42,8 +42,12 @@ def violation(routings: Sequence[Routing], steps: Sequence[int] | None = None) -
 
 
 def drops(routings: Sequence[Routing], steps: Sequence[int] | None = None) -> Figure:
-    """`metrics.drop_share`, step by step."""
-    return _lines({"": [metrics.drop_share(one) for one in routings]}, _steps(routings, steps), "share dropped")
+    """`metrics.drop_share` of choices and `metrics.unserved` of tokens, step by step."""
+    lines = {
+        "choices that go nowhere": [metrics.drop_share(one) for one in routings],
+        "tokens that no expert gets": [metrics.unserved(one) for one in routings],
+    }
+    return _lines(lines, _steps(routings, steps), "share dropped")
 
 
 def entropy(routings: Sequence[Routing], steps: Sequence[int] | None = None) -> Figure:

@@ -20,7 +20,7 @@ def sinkhorn(scores_TE: Tensor, eps: float = 1.0, steps: int = 20) -> Tensor:
     Raises:
         BadInput: eps is not above 0, or there are no steps.
 
-    Reference: Cuturi 2013, "Sinkhorn Distances", algorithm 1; for experts: Clark et al. 2022, "Unified Scaling Laws for
+    Reference: Cuturi 2013, "Sinkhorn Distances"; for experts: Clark et al. 2022, "Unified Scaling Laws for
     Routed Language Models", and Liu et al. 2024, "Routers in Vision Mixture of Experts".
 
     >>> plan_TE = sinkhorn(torch.tensor([[4.0, 0.0], [4.0, 0.0], [5.0, 0.0], [5.0, 0.0]]), steps=200).exp()
@@ -50,7 +50,7 @@ def sparse(scores_TE: Tensor, most: int, gamma: float = 1.0, rate: float = 1e-2,
     Raises:
         BadInput: ``most`` is not between 1 and T, gamma or the rate are not above 0, or there are no steps.
 
-    Reference: Liu, Puigcerver and Blondel 2023, "Sparsity-Constrained Optimal Transport", sections 3 and 4.
+    Reference: Liu, Puigcerver and Blondel 2023, "Sparsity-Constrained Optimal Transport".
 
     >>> plan_TE = sparse(torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]]), most=2)
     >>> (plan_TE > 0).int().tolist(), plan_TE.sum(0).tolist()

@@ -24,12 +24,16 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("processes")
     environment = {**os.environ, "PYTHONPATH": str(Path(waypost.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", str(WORKER), str(folder)]
-    started = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        errors = started.communicate(timeout=180)[1]
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        try:
+            errors = started.communicate(timeout=120)[1]
+        except subprocess.TimeoutExpired:
+            errors = "the processes were not done after 120 s; what they had said by then is told"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
     found: dict[str, list[str]] = {"errors": [errors]}
     for rank in range(WORLD):
         file = folder / f"{rank}.json"

@@ -91,14 +91,14 @@ def gradients(experts: nn.Module) -> nn.Module:
 def computes_and_learns_as_one_process(here) -> None:
     group = here.everyone()
     for experts in (None, SwiGLU(D, 5, E), own()):
-        alike(Exchange(group, E, timeout_seconds=20), layer(experts), here.rank, 4, group, [0, 1, 2, 3])
+        alike(Exchange(group, E, timeout_seconds=10), layer(experts), here.rank, 4, group, [0, 1, 2, 3])
 
 
 def two_processes_do_too(here) -> None:
     group = here.pair()
     first = here.rank // 2 * 2
     whole = layer(k=3)
-    mine = spread(whole, Exchange(group, E, timeout_seconds=20), here.rank - first, 2)
+    mine = spread(whole, Exchange(group, E, timeout_seconds=10), here.rank - first, 2)
     x_TD = tokens(here.rank)
     torch.testing.assert_close(mine(x_TD).y, whole(x_TD).y)
 
@@ -109,7 +109,7 @@ def one_expert_may_get_everything(here) -> None:
     only[3] = True
     whole = layer()
     x_TD = tokens(here.rank)
-    mine = spread(whole, Exchange(group, E, timeout_seconds=20), here.rank, 4)
+    mine = spread(whole, Exchange(group, E, timeout_seconds=10), here.rank, 4)
     torch.testing.assert_close(mine(x_TD, Control(k=1, allowed_E=only)).y, whole(x_TD, Control(k=1, allowed_E=only)).y)
     moved = mine.dispatcher.dispatch(x_TD, mine(x_TD, Control(k=1, allowed_E=only)).routing)
     assert moved.groups.sizes == ([0, sum(COUNTS)] if here.rank == 1 else [0, 0])
@@ -117,7 +117,7 @@ def one_expert_may_get_everything(here) -> None:
 
 def nobody_may_have_tokens(here) -> None:
     group = here.everyone()
-    mine = spread(layer(own()), Exchange(group, E, timeout_seconds=20), here.rank, 4)
+    mine = spread(layer(own()), Exchange(group, E, timeout_seconds=10), here.rank, 4)
     y_TD, _ = mine(tokens(here.rank, 0, learns=False))
     y_TD.sum().backward()
     assert y_TD.shape == (0, D)
@@ -128,7 +128,7 @@ def a_process_without_rows_takes_part_in_the_backward_pass(here) -> None:
     group = here.everyone()
     only = torch.zeros(E, dtype=torch.bool)
     only[3] = True
-    mine = spread(layer(own()), Exchange(group, E, timeout_seconds=20), here.rank, 4)
+    mine = spread(layer(own()), Exchange(group, E, timeout_seconds=10), here.rank, 4)
     y_TD, _ = mine(tokens(here.rank, 3, learns=False), Control(k=1, allowed_E=only))
     y_TD.sum().backward()
     learned = [value.grad is not None for value in mine.experts.part.parameters()]
@@ -138,7 +138,7 @@ def a_process_without_rows_takes_part_in_the_backward_pass(here) -> None:
 def what_is_dropped_stays_at_home(here) -> None:
     group = here.everyone()
     whole = layer()
-    mine = spread(whole, Exchange(group, E, timeout_seconds=20), here.rank, 4)
+    mine = spread(whole, Exchange(group, E, timeout_seconds=10), here.rank, 4)
     x_TD = tokens(here.rank)
     y_TD, routing = mine(x_TD, Control(capacity=1))
     assert int(routing.load_E.max()) <= 1
@@ -160,7 +160,7 @@ class Soft(nn.Module):
 def soft_routings_travel_as_mixtures(here) -> None:
     group = here.everyone()
     whole = MoE(Soft(), FeedForward(D, 5, E))
-    mine = MoE(Soft(), Shard(whole.experts, here.rank, 4), dispatcher=Exchange(group, E, timeout_seconds=20))
+    mine = MoE(Soft(), Shard(whole.experts, here.rank, 4), dispatcher=Exchange(group, E, timeout_seconds=10))
     x_TD = tokens(here.rank)
     torch.testing.assert_close(mine(x_TD).y, whole(x_TD).y)
 
@@ -176,7 +176,7 @@ class Doubling(nn.Module):
 
 def what_the_router_has_computed_travels_too(here) -> None:
     group = here.everyone()
-    exchange = Exchange(group, E, timeout_seconds=20)
+    exchange = Exchange(group, E, timeout_seconds=10)
     x_TD = tokens(here.rank)
     routing = layer()(x_TD).routing._replace(shared_TER=torch.arange(len(x_TD) * E * 3.0).view(-1, E, 3))
     moved = exchange.dispatch(x_TD, routing)
@@ -188,7 +188,7 @@ def what_the_router_has_computed_travels_too(here) -> None:
 
 def bytes_are_those_of_the_rows_that_leave(here) -> None:
     group = here.everyone()
-    exchange = Exchange(group, E, timeout_seconds=20, per_node=2)
+    exchange = Exchange(group, E, timeout_seconds=10, per_node=2)
     x_TD = tokens(here.rank, 9)
     routing = layer()(x_TD).routing
     rows_R = routing.load_E.view(4, 2).sum(1).tolist()
@@ -204,7 +204,7 @@ def bytes_are_those_of_the_rows_that_leave(here) -> None:
 def processes_that_differ_are_told_where(here) -> None:
     group = here.everyone()
     routing = Routing.of(torch.ones(1, 1), torch.tensor([[0]]), experts=E)
-    exchange = Exchange(group, E, timeout_seconds=20)
+    exchange = Exchange(group, E, timeout_seconds=10)
     with pytest.raises(BadInput, match=r"width: rank .* has .*give all processes the same"):
         exchange.dispatch(torch.ones(1, 7 if here.rank == 2 else 6), routing)
     with pytest.raises(BadInput, match="tokens with gradients: rank"):
@@ -257,11 +257,11 @@ def a_process_that_dies_is_named(here) -> None:
     if here.rank == 3:
         Path(here.folder / "3.dead").touch()
         os._exit(1)
-    exchange = Exchange(group, E, timeout_seconds=20)
+    exchange = Exchange(group, E, timeout_seconds=10)
     began = monotonic()
-    with pytest.raises(RankMissing, match=f"rank {here.rank} waited at most 20 s for rank 3 .* that process died"):
+    with pytest.raises(RankMissing, match=f"rank {here.rank} waited at most 10 s for rank 3 .* that process died"):
         exchange.dispatch(tokens(here.rank), layer()(tokens(here.rank)).routing)
-    assert monotonic() - began < 10  # a closed connection is noticed, and not waited for
+    assert monotonic() - began < 8  # a closed connection is noticed, and not waited for
 
 
 CHECKS = [

@@ -53,7 +53,7 @@ def trains_as_one_process_does(here) -> None:
     group = here.everyone()
     one = layer()
     mine = layer()
-    mine.experts, mine.dispatcher = Shard(mine.experts, here.rank, 4), Exchange(group, E, timeout_seconds=20)
+    mine.experts, mine.dispatcher = Shard(mine.experts, here.rank, 4), Exchange(group, E, timeout_seconds=10)
     for step in range(5):
         batches = [batch(rank, step) for rank in range(4)]
         y_TD, routing = mine(batches[here.rank], Control(), Context(across=group))

@@ -40,14 +40,14 @@ def learned(mine: MoE, here, group) -> tuple[Tensor, ...]:
 
 def computes_and_learns_as_the_straight_way(here) -> None:
     group = here.everyone()
-    straight = learned(spread(Exchange(group, E, timeout_seconds=20), here.rank), here, group)
-    two = learned(spread(TwoLevel(here.levels(), E, timeout_seconds=20), here.rank), here, group)
+    straight = learned(spread(Exchange(group, E, timeout_seconds=10), here.rank), here, group)
+    two = learned(spread(TwoLevel(here.levels(), E, timeout_seconds=10), here.rank), here, group)
     for one, other in zip(straight, two, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def computes_as_one_process(here) -> None:
-    mine = spread(TwoLevel(here.levels(), E, timeout_seconds=20), here.rank)
+    mine = spread(TwoLevel(here.levels(), E, timeout_seconds=10), here.rank)
     whole = layer()
     for control in (Control(), Control(k=1), Control(capacity=1)):
         torch.testing.assert_close(mine(tokens(here.rank), control).y, whole(tokens(here.rank), control).y)
@@ -55,7 +55,7 @@ def computes_as_one_process(here) -> None:
 
 def one_machine_or_one_process_a_machine_is_a_special_case(here) -> None:
     for nodes in (1, 4):
-        mine = spread(TwoLevel(levels(nodes), E, timeout_seconds=20), here.rank)
+        mine = spread(TwoLevel(levels(nodes), E, timeout_seconds=10), here.rank)
         torch.testing.assert_close(mine(tokens(here.rank)).y, layer()(tokens(here.rank)).y)
 
 
@@ -71,7 +71,7 @@ class Soft(nn.Module):
 
 def soft_routings_travel_as_mixtures(here) -> None:
     whole = MoE(Soft(), FeedForward(D, 5, E))
-    exchange = TwoLevel(here.levels(), E, timeout_seconds=20)
+    exchange = TwoLevel(here.levels(), E, timeout_seconds=10)
     mine = MoE(Soft(), Shard(whole.experts, here.rank, 4), dispatcher=exchange)
     torch.testing.assert_close(mine(tokens(here.rank)).y, whole(tokens(here.rank)).y)
 
@@ -81,8 +81,8 @@ def a_token_crosses_once_to_each_machine(here) -> None:
     wants = torch.tensor([[4, 1, 7], [NONE, NONE, NONE], [6, NONE, NONE]] if here.rank == 0 else [[NONE] * 3] * 2)
     routing = Routing.of((wants != NONE).float(), wants, experts=E)
     x_TD = torch.ones(len(wants), D)
-    two = TwoLevel(here.levels(), E, timeout_seconds=20).dispatch(x_TD, routing).own.sent
-    straight = Exchange(here.everyone(), E, timeout_seconds=20, per_node=2).dispatch(x_TD, routing).own.sent
+    two = TwoLevel(here.levels(), E, timeout_seconds=10).dispatch(x_TD, routing).own.sent
+    straight = Exchange(here.everyone(), E, timeout_seconds=10, per_node=2).dispatch(x_TD, routing).own.sent
     told = 6 * 8
     row = D * 4 + 3 * 4 + 3 * 4  # the token, its weights, and which experts
     assert two.between == (2 * row if here.rank == 0 else 0) + told
@@ -107,7 +107,7 @@ def what_does_not_fit_is_refused(here) -> None:
     with pytest.raises(BadInput, match=r"k: rank .*; give all processes the same"):
         k = 1 + here.rank // 2
         made_of = Routing.of(torch.ones(1, k), torch.zeros(1, k).long(), experts=E)
-        TwoLevel(here.levels(), E, timeout_seconds=20).dispatch(torch.ones(1, D), made_of)
+        TwoLevel(here.levels(), E, timeout_seconds=10).dispatch(torch.ones(1, D), made_of)
 
 
 def a_slow_process_is_named_by_its_fellow_on_the_other_machine(here) -> None:

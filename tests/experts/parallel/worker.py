@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import sys
 import traceback
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def checks() -> list[tuple[str, object]]:
 
 
 def main(rank: int, folder: Path) -> None:
+    signal.alarm(150)  # should nobody be left who would stop it
     store = dist.FileStore(str(folder / "store"), WORLD)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=WORLD, timeout=timedelta(seconds=30))
     here = Here(rank, folder, dist.PrefixStore("checks", store))

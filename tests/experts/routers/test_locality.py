@@ -9,6 +9,11 @@ from waypost.errors import BadInput
 from waypost.experts import Context, Control, Locality, TopK
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def test_a_token_goes_where_its_piece_has_the_largest_mean() -> None:
     x_TD = torch.randn(50, 12)
     routing = Locality(12, experts=4).eval()(x_TD)

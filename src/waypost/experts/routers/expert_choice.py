@@ -27,7 +27,7 @@ class ExpertChoice(nn.Module):
         BadInput: the capacity factor is not above 0; when called, the last group is not whole, or a capacity leaves
             less than one token a group.
 
-    Reference: Zhou et al. 2022, "Mixture-of-Experts with Expert Choice Routing", section 3.2; the "Softmax expert
+    Reference: Zhou et al. 2022, "Mixture-of-Experts with Expert Choice Routing"; the "Softmax expert
     choice" of Liu et al. 2024, "Routers in Vision Mixture of Experts".
 
     >>> ExpertChoice(8, experts=4, k=2)(torch.randn(20, 8)).load_E.tolist()

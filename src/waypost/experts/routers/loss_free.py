@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from waypost.errors import BadInput
 from waypost.experts import losses
-from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
+from waypost.experts.gate import best, check_sizes, choices, governed, logits_of, shares
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
 
@@ -56,8 +56,8 @@ class LossFree(nn.Module):
             biased_TE = biased_TE.masked_fill(~control.allowed_E, -torch.inf)
         weights_TK = scores_TE.gather(-1, experts_TK := best(biased_TE, k)[1])
         if self.normalise:
-            weights_TK = weights_TK / _positive(weights_TK.sum(-1, keepdim=True))
-        probabilities_TE = scores_TE / _positive(scores_TE.sum(-1, keepdim=True))
+            weights_TK = shares(weights_TK)
+        probabilities_TE = shares(scores_TE)
         routing = Routing.of(self.scale * weights_TK, experts_TK, experts=self.experts)
         return routing._replace(
             losses={
@@ -89,8 +89,3 @@ class LossFree(nn.Module):
     def examples(cls) -> list[dict[str, Any]]:
         """Settings to try in `waypost.experts.checks`."""
         return [{}, {"k": 1}, {"normalise": False, "scale": 2.5}]
-
-
-def _positive(sums_T1: Tensor) -> Tensor:
-    """Sums that can be divided by, even where every score has come out as 0."""
-    return sums_T1.clamp(min=torch.finfo(sums_T1.dtype).tiny)

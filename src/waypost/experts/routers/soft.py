@@ -33,7 +33,7 @@ class Soft(nn.Module):
         BadInput: there are no slots, or a k came; when called, the last group is not whole, a control has a k, or its
             capacity is below the slots.
 
-    Reference: Puigcerver et al. 2024, "From Sparse to Soft Mixtures of Experts", section 2 and algorithm 1.
+    Reference: Puigcerver et al. 2024, "From Sparse to Soft Mixtures of Experts", section 2.
 
     >>> routing = Soft(8, experts=4, slots=3)(torch.randn(10, 8))
     >>> routing.slots.dispatch_TES.shape, routing.load_E.tolist()

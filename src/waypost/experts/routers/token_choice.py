@@ -26,7 +26,7 @@ class TokenChoice(nn.Module):
     Raises:
         BadInput: the capacity factor is not above 0; when called, the last group is not whole.
 
-    Reference: Riquelme et al. 2021, "Scaling Vision with Sparse Mixture of Experts", section 2 and appendix A; the
+    Reference: Riquelme et al. 2021, "Scaling Vision with Sparse Mixture of Experts"; the
     "Softmax token choice" of Liu et al. 2024, "Routers in Vision Mixture of Experts".
 
     >>> routing = TokenChoice(8, experts=4, k=2)(torch.ones(3, 8))

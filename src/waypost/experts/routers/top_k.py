@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from waypost.errors import BadInput
 from waypost.experts import losses
-from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
+from waypost.experts.gate import best, check_sizes, choices, governed, logits_of, shares
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
 
@@ -55,8 +55,8 @@ class TopK(nn.Module):
         scores_TE = allowed_TE.softmax(-1) if self.score == "softmax" else allowed_TE.sigmoid()
         weights_TK, experts_TK = best(scores_TE, k)
         if self.normalise:
-            weights_TK = weights_TK / weights_TK.sum(-1, keepdim=True)
-        probabilities_TE = scores_TE / scores_TE.sum(-1, keepdim=True)
+            weights_TK = shares(weights_TK)
+        probabilities_TE = shares(scores_TE)
         routing = Routing.of(weights_TK, experts_TK, experts=self.experts)
         return routing._replace(
             losses={
