@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from waypost.errors import BadInput
-from waypost.experts.feed_forward import _weight
+from waypost.experts.feed_forward import stacked
 from waypost.experts.grouped import Groups, grouped_linear
 
 
@@ -30,9 +30,9 @@ class Autonomous(nn.Module):
     def __init__(self, width: int, hidden: int, experts: int, rank: int) -> None:
         super().__init__()
         self.width, self.experts, self.rank = width, experts, rank
-        self.up_ERH = _weight(experts, rank, hidden)
-        self.gated_EDH = _weight(experts, width, hidden)
-        self.out_EHD = _weight(experts, hidden, width)
+        self.up_ERH = stacked(experts, rank, hidden)
+        self.gated_EDH = stacked(experts, width, hidden)
+        self.out_EHD = stacked(experts, hidden, width)
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -35,7 +35,7 @@ class Linear(nn.Module):
     def __init__(self, width: int, experts: int) -> None:
         super().__init__()
         self.width, self.experts = width, experts
-        self.weight_EDD = _weight(experts, width, width)
+        self.weight_EDD = stacked(experts, width, width)
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
@@ -52,8 +52,8 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int, experts: int, *, bias: bool = False) -> None:
         super().__init__()
         self.width, self.experts = width, experts
-        self.up_EDH = _weight(experts, width, hidden)
-        self.down_EHD = _weight(experts, hidden, width)
+        self.up_EDH = stacked(experts, width, hidden)
+        self.down_EHD = stacked(experts, hidden, width)
         self.up_bias_EH = nn.Parameter(torch.zeros(experts, hidden)) if bias else None
         self.down_bias_ED = nn.Parameter(torch.zeros(experts, width)) if bias else None
 
@@ -75,9 +75,9 @@ class SwiGLU(nn.Module):
     def __init__(self, width: int, hidden: int, experts: int) -> None:
         super().__init__()
         self.width, self.experts = width, experts
-        self.gate_EDH = _weight(experts, width, hidden)
-        self.up_EDH = _weight(experts, width, hidden)
-        self.down_EHD = _weight(experts, hidden, width)
+        self.gate_EDH = stacked(experts, width, hidden)
+        self.up_EDH = stacked(experts, width, hidden)
+        self.down_EHD = stacked(experts, hidden, width)
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
@@ -112,13 +112,16 @@ class Modules(nn.Module):
         return torch.cat(parts) if parts else rows_AD
 
 
-def _weight(experts: int, inner: int, outer: int) -> nn.Parameter:
-    """Uniform within 1/sqrt(inner), as of torch's own linear layers."""
+def stacked(experts: int, inner: int, outer: int) -> nn.Parameter:
+    """Weights of one linear map an expert, (E, inner, outer), uniform within 1/√inner as torch's own linear layers.
+
+    Raises:
+        BadInput: a size below 1.
+
+    >>> stacked(4, 8, 16).shape
+    torch.Size([4, 8, 16])
+    """
     if min(experts, inner, outer) < 1:
         raise BadInput(f"experts of {inner} x {outer} weights, {experts} of them; each number is at least 1")
     bound = 1 / math.sqrt(inner)
     return nn.Parameter(torch.empty(experts, inner, outer).uniform_(-bound, bound))
-
-
-#: Makes experts of a width and a number, as `waypost.experts.build` takes them.
-Maker = Callable[[int, int], Experts]

@@ -28,7 +28,7 @@ def importance(probabilities_TE: Tensor, across: ProcessGroup | None = None) -> 
     >>> importance(torch.full((8, 4), 0.25)).item()
     0.0
     """
-    return _variation(_summed(probabilities_TE, across))
+    return _variation(summed(probabilities_TE, across))
 
 
 def load(logits_TE: Tensor, clean_TE: Tensor, noise: float, k: int, across: ProcessGroup | None = None) -> Tensor:
@@ -41,7 +41,7 @@ def load(logits_TE: Tensor, clean_TE: Tensor, noise: float, k: int, across: Proc
     """
     threshold_T1 = logits_TE.topk(k, dim=-1).values[:, -1:]
     chance_TE = 0.5 * (1 + torch.erf((clean_TE - threshold_T1) / (noise * math.sqrt(2))))
-    return _variation(_summed(chance_TE, across))
+    return _variation(summed(chance_TE, across))
 
 
 def balance(probabilities_TE: Tensor, load_E: Tensor, across: ProcessGroup | None = None) -> Tensor:
@@ -52,7 +52,7 @@ def balance(probabilities_TE: Tensor, load_E: Tensor, across: ProcessGroup | Non
     >>> balance(torch.full((8, 4), 0.25), torch.tensor([2, 2, 2, 2])).item()
     1.0
     """
-    total_E = _summed(probabilities_TE, across)
+    total_E = summed(probabilities_TE, across)
     counts_E = _global(load_E.to(total_E.dtype), across)
     experts = load_E.shape[0]
     return experts * (counts_E / counts_E.sum().clamp(min=1)) @ (total_E / total_E.sum().clamp(min=1e-9))
@@ -147,7 +147,12 @@ def _variation(total_E: Tensor) -> Tensor:
     return total_E.var(unbiased=False) / total_E.mean().square().clamp(min=1e-18)
 
 
-def _summed(values_TE: Tensor, across: ProcessGroup | None) -> Tensor:
+def summed(values_TE: Tensor, across: ProcessGroup | None) -> Tensor:
+    """Over tokens, those of all processes.
+
+    >>> summed(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), None).tolist()
+    [4.0, 6.0]
+    """
     return _global(values_TE.sum(0), across)
 
 

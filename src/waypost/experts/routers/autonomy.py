@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from waypost.errors import BadInput
 from waypost.experts import losses
 from waypost.experts.autonomous import Autonomous
-from waypost.experts.feed_forward import _weight
+from waypost.experts.feed_forward import stacked
 from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
@@ -46,7 +46,7 @@ class Autonomy(nn.Module):
             raise BadInput(f"rank is {rank}; what an expert ranks itself by has at least 1 number")
         self.experts, self.k, self.width = experts, k, width
         # Transposed, so that all experts are the rows of one matrix.
-        self.down_ERD = nn.Parameter(_weight(experts, width, self.rank).data.transpose(1, 2).contiguous())
+        self.down_ERD = nn.Parameter(stacked(experts, width, self.rank).data.transpose(1, 2).contiguous())
 
     def forward(self, x_TD: Tensor, control: Control = AS_IS, context: Context = UNKNOWN) -> Routing:
         """Route tokens."""

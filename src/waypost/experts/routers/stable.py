@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from waypost.errors import BadInput
 from waypost.experts.gate import best, check_sizes, choices, governed, logits_of
-from waypost.experts.losses import _summed, mean
+from waypost.experts.losses import mean, summed
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Routing
 
 
@@ -85,7 +85,7 @@ class Stable(nn.Module):
         self, scores_TE: Tensor, light_TE: Tensor, experts_TK: Tensor, context: Context, control: Control
     ) -> dict[str, Tensor]:
         mine_TE = torch.zeros_like(scores_TE).scatter(1, experts_TK, 1.0)
-        load_E, weight_E = (_summed(part_TE, context.across) for part_TE in (mine_TE, mine_TE * scores_TE.sigmoid()))
+        load_E, weight_E = (summed(part_TE, context.across) for part_TE in (mine_TE, mine_TE * scores_TE.sigmoid()))
         open_to = self.experts if control.allowed_E is None else control.allowed_E.sum()
         even = (load_E.sum() / open_to).clamp(min=1e-9)
         balance = (load_E / even - 1) @ weight_E / load_E.sum().clamp(min=1)
