@@ -40,9 +40,9 @@ ABOUT = {
 LIMITS = """\
 ## What bounds it
 
-A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size, into memory that the system has to hand out and clear first. The last column is the time that reading alone takes at the bandwidth measured in the same run. Where it is a large part of the time, no order of operations on one core comes near to dense; more tokens or more choices a token do.
+A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size, into memory that the system has to hand out and clear first. The last column is the time that reading alone takes at the bandwidth measured in the same run: a floor that dense does not have. The rest above dense is small products, which a processor does less fast than large ones. More tokens or more choices a token bring the ratio down.
 
-Where the processor has no instructions for bfloat16, torch multiplies it many times slower than float32. There the experts' weights are widened one expert at a time, which is why a ratio can be far below 1. On processors that have them, torch's own products are used.
+Where the processor has no instructions for bfloat16, torch multiplies it many times slower than float32. There the experts' weights are widened one expert at a time, so a ratio can be far below 1. On processors that have them, torch's own products are used.
 """  # noqa: E501 - paragraphs of the page
 
 GELU = ("ours", "grouped_mm", "segments", "loop", "one_hot", "ours_layer", "lucidrains")

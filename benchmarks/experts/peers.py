@@ -58,6 +58,8 @@ class _Mixtral:
 
 def lucidrains(width: int, hidden: int, experts: int, dtype: torch.dtype) -> dict[str, Callable[[Any], Tensor]]:
     """Its whole layer: the gate, two experts a token, and slots by one-hot multiplication, cannot be taken apart."""
+    if dtype != torch.float32:
+        return {"lucidrains": _missing("its gate multiplies float32 by the layer's type, which torch refuses")}
     try:
         layer = _lucidrains().MoE(dim=width, num_experts=experts, hidden_dim=hidden, activation=torch.nn.GELU)
     except Missing as error:
