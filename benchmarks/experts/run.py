@@ -244,8 +244,10 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer points, no row is kept")
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of the table")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each point and mode, about")
-    return parser.parse_args()
+    parser.add_argument("--seconds", type=float, help="of each point and mode, about; default: 1.5, quick: 1")
+    asked = parser.parse_args()
+    asked.seconds = asked.seconds or (1.0 if asked.quick else 1.5)
+    return asked
 
 
 if __name__ == "__main__":

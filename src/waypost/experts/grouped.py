@@ -24,20 +24,32 @@ from torch.nn import functional as F
 class Groups(NamedTuple):
     """Which rows are whose: expert e has those from the end of the one before to ``ends_E[e]``.
 
-    ``sizes`` are the same as numbers, where they may be read: not while a graph is compiled or exported.
+    ``sizes`` are the same as numbers, where they may be read: not while a graph is compiled or exported.  ``filled``
+    are the experts that have rows, found once for all of a layer's products.
 
     >>> Groups.of(torch.tensor([2, 0, 3]))
-    Groups(ends_E=tensor([2, 2, 5], dtype=torch.int32), sizes=[2, 0, 3])
+    Groups(ends_E=tensor([2, 2, 5], dtype=torch.int32), sizes=[2, 0, 3], filled=[0, 2])
     """
 
     ends_E: Tensor
     sizes: list[int] | None
+    filled: list[int]
 
     @classmethod
     def of(cls, load_E: Tensor) -> Groups:
         """Groups of these sizes."""
-        sizes = None if torch.compiler.is_compiling() else load_E.tolist()
-        return cls(load_E.cumsum(0, dtype=torch.int32), sizes)
+        ends_E = load_E.cumsum(0, dtype=torch.int32)
+        return cls(ends_E, None, []) if torch.compiler.is_compiling() else cls.read(ends_E, load_E.tolist())
+
+    @classmethod
+    def read(cls, ends_E: Tensor, sizes: list[int]) -> Groups:
+        """Groups whose sizes are known as numbers too."""
+        return cls(ends_E, sizes, [expert for expert, size in enumerate(sizes) if size])
+
+    def held(self) -> list[int]:
+        """How many rows each of ``filled`` has."""
+        sizes = self.sizes or []
+        return [sizes[expert] for expert in self.filled]
 
 
 def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO: Tensor | None = None) -> Tensor:
@@ -91,15 +103,14 @@ class _Grouped(torch.autograd.Function):
 def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """Each row times the weight of its group."""
     exact = _multiplied_as(rows_AI)
-    filled, sizes = _filled(groups)
-    many = len(filled) > max(4, weight_EIO.shape[0] / 8)
+    # It visits every expert, but from C++: six without rows take as long as one that is called from here.
+    many = len(groups.filled) > 1 + weight_EIO.shape[0] / 6
     if many and exact == rows_AI.dtype and _torch_can(rows_AI, weight_EIO):
-        # It visits every expert, but from C++; where few have rows it is better to visit only these.
         return F.grouped_mm(rows_AI, weight_EIO, offs=groups.ends_E)
     rows_AI, given = rows_AI.to(exact), rows_AI.dtype
     out_AO = rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2])
     end = 0
-    for expert, size in zip(filled, sizes, strict=True):
+    for expert, size in zip(groups.filled, groups.held(), strict=True):
         start, end = end, end + size
         torch.mm(rows_AI[start:end], weight_EIO[expert].to(exact), out=out_AO[start:end])
     return out_AO.to(given)
@@ -108,7 +119,7 @@ def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
 def _outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """The gradient of all weights."""
     exact = _multiplied_as(rows_AI)
-    filled, sizes = _filled(groups)
+    filled, sizes = groups.filled, groups.held()
     grad_EIO = _fresh_like(weight_EIO, zeros=len(filled) < weight_EIO.shape[0])
     each = grad_EIO.unbind(0)
     for rows, grad, expert in zip(rows_AI.to(exact).split(sizes), grad_AO.to(exact).split(sizes), filled, strict=True):
@@ -117,13 +128,6 @@ def _outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, groups: Groups)
         else:
             each[expert].copy_(rows.T @ grad)
     return grad_EIO
-
-
-def _filled(groups: Groups) -> tuple[list[int], list[int]]:
-    """Experts that have rows, and how many."""
-    sizes = groups.sizes or []
-    filled = [expert for expert, size in enumerate(sizes) if size]
-    return filled, [sizes[expert] for expert in filled]
 
 
 def _multiplied_as(rows: Tensor) -> torch.dtype:
@@ -169,7 +173,7 @@ def _compiled_outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, ends_E
 
 
 def _read(ends_E: Tensor) -> Groups:
-    return Groups(ends_E, ends_E.diff(prepend=ends_E.new_zeros(1)).tolist())
+    return Groups.read(ends_E, ends_E.diff(prepend=ends_E.new_zeros(1)).tolist())
 
 
 @_compiled_products.register_fake
