@@ -20,6 +20,10 @@ def test_the_page_is_what_the_rows_say() -> None:
 def test_every_way_that_drops_nothing_gives_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in (FOLDER, FOLDER.parent):
         monkeypatch.syspath_prepend(str(folder))
+    # The gateway's benchmark has files of the same names: neither is to find the other's.
+    for file in FOLDER.glob("*.py"):
+        monkeypatch.setitem(sys.modules, file.stem, None)
+        del sys.modules[file.stem]
     import paths
 
     point = paths.Point(8, 8, 1, load="zipf")
