@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from waypost.experts import ROUTERS
-from waypost.experts.checks import CHECKS, _feed_forward
+from waypost.experts.checks import CHECKS, plain_experts
 
 CASES = [
     pytest.param(
         partial(made, **settings),
-        getattr(made, "experts_for_checks", _feed_forward),
+        getattr(made, "experts_for_checks", plain_experts),
         check,
         id=f"{name}-{i}-{check.__name__}",
     )

@@ -34,7 +34,7 @@ def check_router(make: Make, experts: Callable[[Router], Experts] | None = None)
         AssertionError: a promise is broken; the message says which.
     """
     for check in CHECKS:
-        check(make, experts or _feed_forward)
+        check(make, experts or plain_experts)
 
 
 def _known(context: Context) -> tuple[Tensor, Tensor]:
@@ -201,7 +201,8 @@ def _hold(holds: Any, otherwise: str) -> None:
         raise AssertionError(otherwise)
 
 
-def _feed_forward(router: Router) -> Experts:
+def plain_experts(router: Router) -> Experts:
+    """The experts of a router that works with any."""
     return FeedForward(WIDTH, hidden=6, experts=router.experts)
 
 
