@@ -51,12 +51,12 @@ class Sorted:
             return Mixed().dispatch(x_TD, routing)
         experts_A = routing.experts_TK.flatten()
         groups = Groups.of(routing.load_E)
-        everywhere = groups.sizes is not None and sum(groups.sizes) == experts_A.shape[0]
+        everywhere = groups.sizes is not None and groups.rows == experts_A.shape[0]
         # What goes nowhere is sorted behind all experts, where no group reaches.
         key_A = experts_A if everywhere else torch.where(experts_A == NONE, routing.load_E.shape[0], experts_A)
         order_A = key_A.argsort()
         if groups.sizes is not None and not everywhere:
-            order_A = order_A[: sum(groups.sizes)]
+            order_A = order_A[: groups.rows]
         k = routing.experts_TK.shape[1]
         tokens_A = order_A if k == 1 else order_A // k
         shared_AR = None

@@ -20,31 +20,38 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from waypost.errors import BadInput
+from waypost.experts import native
+
+#: Rows an expert from which on a library's product for each is as fast as any.
+MANY = 256
+
 
 class Groups(NamedTuple):
     """Which rows are whose: expert e has those from the end of the one before to ``ends_E[e]``.
 
     ``sizes`` are the same as numbers, where they may be read: not while a graph is compiled or exported.  ``filled``
-    are the experts that have rows, found once for all of a layer's products.
+    are the experts that have rows, and ``rows`` how many these are, found once for all of a layer's products.
 
     >>> Groups.of(torch.tensor([2, 0, 3]))
-    Groups(ends_E=tensor([2, 2, 5], dtype=torch.int32), sizes=[2, 0, 3], filled=[0, 2])
+    Groups(ends_E=tensor([2, 2, 5], dtype=torch.int32), sizes=[2, 0, 3], filled=[0, 2], rows=5)
     """
 
     ends_E: Tensor
     sizes: list[int] | None
     filled: list[int]
+    rows: int
 
     @classmethod
     def of(cls, load_E: Tensor) -> Groups:
         """Groups of these sizes."""
         ends_E = load_E.cumsum(0, dtype=torch.int32)
-        return cls(ends_E, None, []) if torch.compiler.is_compiling() else cls.read(ends_E, load_E.tolist())
+        return cls(ends_E, None, [], 0) if torch.compiler.is_compiling() else cls.read(ends_E, load_E.tolist())
 
     @classmethod
     def read(cls, ends_E: Tensor, sizes: list[int]) -> Groups:
         """Groups whose sizes are known as numbers too."""
-        return cls(ends_E, sizes, [expert for expert, size in enumerate(sizes) if size])
+        return cls(ends_E, sizes, [expert for expert, size in enumerate(sizes) if size], sum(sizes))
 
     def held(self) -> list[int]:
         """How many rows each of ``filled`` has."""
@@ -55,6 +62,9 @@ class Groups(NamedTuple):
 def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO: Tensor | None = None) -> Tensor:
     """Each row times the weight of its group, (A, O).
 
+    Raises:
+        BadInput: rows, groups and weights are not of one another's sizes.
+
     >>> weight = torch.stack([torch.eye(2), 2 * torch.eye(2)])
     >>> grouped_linear(torch.ones(3, 2), weight, Groups.of(torch.tensor([1, 2]))).tolist()
     [[1.0, 1.0], [2.0, 2.0], [2.0, 2.0]]
@@ -62,12 +72,22 @@ def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO:
     if groups.sizes is None:
         out_AO: Tensor = _compiled_products(rows_AI, weight_EIO, groups.ends_E)
     else:
+        _check(rows_AI, weight_EIO, groups)
         out_AO = applied(_Grouped, rows_AI, weight_EIO, groups)
     if bias_EO is None:
         return out_AO
     row_A = torch.arange(rows_AI.shape[0], device=rows_AI.device, dtype=torch.int32)
     expert_A = torch.searchsorted(groups.ends_E, row_A, right=True).clamp(max=bias_EO.shape[0] - 1)
     return out_AO + bias_EO.index_select(0, expert_A)
+
+
+def _check(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> None:
+    experts, inner, _ = weight_EIO.shape
+    if rows_AI.shape != (groups.rows, inner) or groups.ends_E.shape != (experts,):
+        raise BadInput(
+            f"rows have shape {tuple(rows_AI.shape)}; {groups.rows} rows in {groups.ends_E.shape[0]} groups, and weights "
+            f"of {experts} experts for rows of {inner}, want {experts} groups and shape ({groups.rows}, {inner})"
+        )
 
 
 def applied(function: Any, *arguments: Any) -> Any:
@@ -103,6 +123,8 @@ class _Grouped(torch.autograd.Function):
 def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """Each row times the weight of its group."""
     exact = _multiplied_as(rows_AI)
+    if exact == torch.float32 and native.can(weight_EIO) and groups.rows < MANY * len(groups.filled):
+        return native.products(rows_AI.to(exact), weight_EIO, groups.ends_E).to(rows_AI.dtype)
     # It visits every expert, but from C++: six without rows take as long as one that is called from here.
     many = len(groups.filled) > 1 + weight_EIO.shape[0] / 6
     if many and exact == rows_AI.dtype and _torch_can(rows_AI, weight_EIO):
@@ -121,6 +143,9 @@ def _outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, groups: Groups)
     exact = _multiplied_as(rows_AI)
     filled, sizes = groups.filled, groups.held()
     grad_EIO = _fresh_like(weight_EIO, zeros=len(filled) < weight_EIO.shape[0])
+    if exact == torch.float32 and native.can(grad_EIO) and groups.rows < MANY * len(filled):
+        native.outer(rows_AI.to(exact), grad_AO.to(exact), grad_EIO, groups.ends_E, clear=False)
+        return grad_EIO
     each = grad_EIO.unbind(0)
     for rows, grad, expert in zip(rows_AI.to(exact).split(sizes), grad_AO.to(exact).split(sizes), filled, strict=True):
         if exact == grad_EIO.dtype:

@@ -1,0 +1,145 @@
+"""Products of rows with their experts' weights in C (`products.c`), built by the machine's own compiler when first wanted.
+
+It is built once, in a second or two, for the processor that it runs on, and kept in ``$XDG_CACHE_HOME/waypost/native``
+(``~/.cache``).  Where there is no C compiler, or ``WAYPOST_NATIVE=0`` is set, torch's products are used: they give the
+same, later.  ``CC`` names another compiler.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("products.c")
+FLAGS = ("-std=gnu11", "-O3", "-shared", "-fPIC")
+#: For the processor at hand and several threads: what gcc and clang take, with less where a compiler knows less.
+TUNED = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
+#: Multiplications from which on threads pay.
+SHARED_FROM = 2_000_000
+
+_log = logging.getLogger(__name__)
+_pointer, _number, _flag = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The built products, or None where they cannot be had; the log says why.
+
+    >>> library() is library()
+    True
+    """
+    if os.environ.get("WAYPOST_NATIVE") == "0":
+        return None
+    try:
+        found = ctypes.CDLL(str(_built()))
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.info("experts compute with torch's products, since those in C could not be built: %s", error)
+        return None
+    sizes = [_pointer, _number, _number, _number]
+    found.waypost_products.argtypes = [*sizes, _pointer, _pointer, _flag, _pointer, _flag]
+    found.waypost_products_transposed.argtypes = found.waypost_products.argtypes
+    found.waypost_outer.argtypes = [*sizes, _pointer, _pointer, _pointer, _flag, _flag, _flag]
+    return found
+
+
+def products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
+    """Each float32 row times the weight of its group, float32; the weight may be transposed.
+
+    >>> if library():
+    ...     products(torch.ones(2, 1), torch.tensor([[[2.0]], [[3.0]]]), torch.tensor([1, 2], dtype=torch.int32))
+    tensor([[2.],
+            [3.]])
+    """
+    experts, inner, outer = weight_EIO.shape
+    rows_AI, out_AO = rows_AI.contiguous(), rows_AI.new_empty(rows_AI.shape[0], outer)
+    call, sizes = _loaded().waypost_products, (experts, inner, outer)
+    if not weight_EIO.is_contiguous():
+        call, sizes = _loaded().waypost_products_transposed, (experts, outer, inner)
+    given = (ends_E.data_ptr(), *sizes, rows_AI.data_ptr(), weight_EIO.data_ptr(), _is_short(weight_EIO))
+    _done(call(*given, out_AO.data_ptr(), _threads(rows_AI.numel() * outer)))
+    return out_AO
+
+
+def outer(rows_AI: Tensor, grad_AO: Tensor, grad_EIO: Tensor, ends_E: Tensor, *, clear: bool) -> None:
+    """The gradient of all weights from float32 rows, written to ``grad_EIO``; ``clear`` writes zeros where no row is."""
+    rows_AI, grad_AO = rows_AI.contiguous(), grad_AO.contiguous()
+    given = (ends_E.data_ptr(), *grad_EIO.shape, rows_AI.data_ptr(), grad_AO.data_ptr(), grad_EIO.data_ptr())
+    threads = _threads(rows_AI.numel() * grad_AO.shape[1])
+    _done(_loaded().waypost_outer(*given, _is_short(grad_EIO), clear, threads))
+
+
+def can(weight_EIO: Tensor) -> bool:
+    """Whether there is a product in C for such weights."""
+    known = weight_EIO.device.type == "cpu" and weight_EIO.dtype in (torch.float32, torch.bfloat16)
+    whole = weight_EIO.is_contiguous() or weight_EIO.transpose(1, 2).is_contiguous()
+    return known and whole and library() is not None
+
+
+def _loaded() -> ctypes.CDLL:
+    found = library()
+    if found is None:
+        raise RuntimeError("the products in C are not built here; ask can() first")
+    return found
+
+
+def _is_short(weight: Tensor) -> bool:
+    return weight.dtype == torch.bfloat16
+
+
+def _done(failed: int) -> None:
+    if failed:
+        raise MemoryError("no memory to lay out rows for the products of experts")
+
+
+def _threads(work: int) -> int:
+    return torch.get_num_threads() if work >= SHARED_FROM else 1
+
+
+def _built() -> Path:
+    """The library's file, built now if it is not there yet."""
+    named = shlex.split(os.environ.get("CC", ""))
+    compiler = named or [found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))][:1]
+    if not compiler:
+        raise OSError("no C compiler was found (cc, gcc or clang); install one, or name it in CC")
+    made_of = [SOURCE.read_text(), compiler, FLAGS, TUNED, platform.machine(), _processor()]
+    name = f"products-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]}.so"
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(base) if base else Path.home() / ".cache") / "waypost" / "native"
+    if not (folder / name).exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=folder) as room:
+            _compile(compiler, Path(room) / name)
+            (Path(room) / name).replace(folder / name)  # at once, whoever else builds it too
+    return folder / name
+
+
+def _compile(compiler: list[str], target: Path) -> None:
+    said = ""
+    for tuned in TUNED:
+        command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode == 0:
+            return
+        said = done.stderr.strip()
+    raise OSError(f"{compiler[0]} could not build {SOURCE.name}: {said[-500:]}")
+
+
+def _processor() -> str:
+    """What tells processors with other instructions apart, where homes are shared by several machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())

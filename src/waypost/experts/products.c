@@ -1,0 +1,355 @@
+// Products of rows with the weights of their experts, for `waypost.experts.grouped`.
+//
+// Rows are float32 and lie in the order of their experts: expert e has those from ends[e - 1] to ends[e].  Weights are
+// float32 or bfloat16, (experts, inner, outer).  Sums of MR x NR numbers stay in registers while the products of a tile
+// are added.  What makes it faster than a library's product for each expert is foresight: an expert's weights come from
+// memory and are used for few rows, so while one panel is computed, the next is called into the first cache, and a part
+// of the next expert into the second.
+//
+// Threads share the work by columns of the weights, or by their lines, so that it is even however rows are spread.  What
+// is returned is 0, or 1 where memory could not be had.
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define V 16
+#elif defined(__AVX__)
+#define V 8
+#else
+#define V 4
+#endif
+#define NR (2 * V)
+#define MR 6
+#define FEW 2               // so few rows do not fill a tile
+#define LINE 16             // numbers in a line of the cache
+#define NEAR (256 * 1024)   // bytes that stay in the second cache
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(4 * V)));
+typedef float loose __attribute__((vector_size(4 * V), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(4 * V)));
+typedef uint16_t halves __attribute__((vector_size(2 * V), aligned(2), may_alias));
+
+typedef struct {
+    const void *data;
+    int is_short;
+} weight;
+
+INLINE vec load(const float *from) { return *(const loose *)from; }
+INLINE void store(float *to, vec value) { *(loose *)to = value; }
+INLINE long least(long a, long b) { return a < b ? a : b; }
+
+static float *room(long floats) { return aligned_alloc(64, (floats * 4 / 64 + 1) * 64); }
+
+static long most(const int32_t *ends, long experts)
+{
+    long rows = 0, start = 0;
+    for (long e = 0; e < experts; start = ends[e++])
+        if (ends[e] - start > rows) rows = ends[e] - start;
+    return rows;
+}
+
+// What `call` returns for any part of `size`, each `from` to `to` and of whole lines of the cache.
+#define IN_PARTS(size, call) \
+    int failed = 0; \
+    long step = ((size - 1) / threads / LINE + 1) * LINE; \
+    _Pragma("omp parallel for num_threads(threads) reduction(| : failed) if (threads > 1)") \
+    for (long from = 0; from < size; from += step) { \
+        long to = least(from + step, size); \
+        failed |= call; \
+    } \
+    return failed;
+
+// ---- bfloat16: the upper half of a float32 ----
+
+static void widen(const uint16_t *from, float *to, long count)
+{
+    long i = 0;
+    for (; i + V <= count; i += V)
+        store(to + i, (vec)(__builtin_convertvector(*(const halves *)(from + i), bits) << 16));
+    for (; i < count; i++) {
+        uint32_t wide = (uint32_t)from[i] << 16;
+        memcpy(to + i, &wide, 4);
+    }
+}
+
+static void narrow(const float *from, uint16_t *to, long count)
+{
+    for (long i = 0; i < count; i++) {
+        uint32_t wide;
+        memcpy(&wide, from + i, 4);
+        uint32_t rounded = (wide + 0x7fff + (wide >> 16 & 1)) >> 16;  // to the nearest; of two, to the even one
+        to[i] = (wide & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded;
+    }
+}
+
+// Numbers of a weight from `at` on: where they lie, or widened into `wide`.
+INLINE const float *numbers(weight w, long at, long count, float *wide)
+{
+    if (!w.is_short) return (const float *)w.data + at;
+    widen((const uint16_t *)w.data + at, wide, count);
+    return wide;
+}
+
+INLINE const void *place(weight w, long at) { return (const char *)w.data + at * (w.is_short ? 2 : 4); }
+
+// ---- a tile ----
+
+// What is called into the caches meanwhile: each step a line of what comes next, and one of what comes later.
+typedef struct {
+    const void *next, *later;
+    long next_step, later_step;  // bytes
+} calls;
+
+// c[r][] = sum over k of a[r * a_row + k * a_step] * b[k * b_row + ...], for `high` rows and `wide` vectors.  Lines of b
+// are kept in `pack` as they pass.
+INLINE void tile(int high, int wide, long depth, const float *a, long a_row, long a_step, const float *b, long b_row,
+                 float *c, long c_row, float *pack, calls call)
+{
+    vec sum[MR][2];
+    for (int r = 0; r < high; r++)
+        for (int v = 0; v < wide; v++) sum[r][v] = (vec){0};
+    for (long k = 0; k < depth; k++) {
+        vec line[2];
+        for (int v = 0; v < wide; v++) line[v] = load(b + k * b_row + v * V);
+        if (pack)
+            for (int v = 0; v < wide; v++) store(pack + k * NR + v * V, line[v]);
+        if (call.next) __builtin_prefetch((const char *)call.next + k * call.next_step, 0, 3);
+        if (call.later) __builtin_prefetch((const char *)call.later + k * call.later_step, 0, 2);
+        for (int r = 0; r < high; r++) {
+            vec one = a[r * a_row + k * a_step] - (vec){0};
+            for (int v = 0; v < wide; v++) sum[r][v] += one * line[v];
+        }
+    }
+    for (int r = 0; r < high; r++)
+        for (int v = 0; v < wide; v++) store(c + r * c_row + v * V, sum[r][v]);
+}
+
+// Only where its sizes are known when it is compiled do the sums stay in registers.
+#define WITH_HEIGHT(high, call) \
+    switch (high) { \
+    case 1: { enum { H = 1 }; call; break; } \
+    case 2: { enum { H = 2 }; call; break; } \
+    case 3: { enum { H = 3 }; call; break; } \
+    case 4: { enum { H = 4 }; call; break; } \
+    case 5: { enum { H = 5 }; call; break; } \
+    default: { enum { H = 6 }; call; } \
+    }
+static const calls NOTHING = {0};
+
+// The first tile of a panel of weights, which packs it.
+static void unpacked(int high, long depth, const float *a, const float *b, long b_row, float *c, long c_row, float *pack,
+                     calls call)
+{
+    WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, b_row, c, c_row, pack, call))
+}
+
+// Rows of `a` lie one after the other.
+static void packed(int high, long depth, const float *a, const float *b, float *c, long c_row)
+{
+    WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, NR, c, c_row, 0, NOTHING))
+}
+
+static void packed_calling(int high, int wide, long depth, const float *a, const float *b, float *c, calls call)
+{
+    if (wide == 1) {
+        WITH_HEIGHT(high, tile(H, 1, depth, a, depth, 1, b, NR, c, NR, 0, call))
+    } else {
+        WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, NR, c, NR, 0, call))
+    }
+}
+
+// Both sides are packed: MR numbers of `a` a step.
+static void outer_tile(int high, long depth, const float *a, const float *b, float *c, long c_row)
+{
+    WITH_HEIGHT(high, tile(H, 2, depth, a, 1, MR, b, NR, c, c_row, 0, NOTHING))
+}
+
+// ---- out[rows, outer] = rows[rows, inner] . weight[inner, outer] ----
+
+static void products(long count, long inner, long outer, const float *rows, weight w, weight after, float *out, long from,
+                     long to, float *pack)
+{
+    for (long j = from; j < to; j += NR) {
+        long width = least(NR, to - j);
+        int whole = width == NR && !w.is_short;
+        if (!whole)
+            for (long k = 0; k < inner; k++) {
+                float wide[NR] = {0};
+                const float *line = numbers(w, k * outer + j, width, wide);
+                memset(pack + k * NR, 0, NR * 4);
+                memcpy(pack + k * NR, line, width * 4);
+            }
+        calls call = {0};
+        if (j + NR < to) call = (calls){place(w, j + NR), 0, outer * 4, 0};
+        if (after.data) {
+            call.later = place(after, j * inner);
+            call.later_step = w.is_short ? NR * 2 : NR * 4;
+        }
+        for (long i = 0; i < count; i += MR) {
+            long high = least(MR, count - i);
+            const float *a = rows + i * inner;
+            float part[MR * NR] __attribute__((aligned(64))), *c = out + i * outer + j;
+            if (width < NR) {
+                packed(high, inner, a, pack, part, NR);
+                for (long r = 0; r < high; r++) memcpy(c + r * outer, part + r * NR, width * 4);
+            } else if (whole && i == 0)
+                unpacked(high, inner, a, (const float *)w.data + j, outer, c, outer, pack, call);
+            else
+                packed(high, inner, a, pack, c, outer);
+        }
+    }
+}
+
+static int some_products(const int32_t *ends, long experts, long inner, long outer, const float *rows,
+                         const void *weights, int is_short, float *out, long from, long to)
+{
+    float *pack = room(inner * NR);
+    if (!pack) return 1;
+    for (long e = 0, start = 0; e < experts; start = ends[e++]) {
+        if (ends[e] == start) continue;
+        weight all = {weights, is_short}, w = {place(all, e * inner * outer), is_short}, after = {0, is_short};
+        if (e + 1 < experts && ends[e + 1] > ends[e]) after.data = place(all, (e + 1) * inner * outer);
+        products(ends[e] - start, inner, outer, rows + start * inner, w, after, out + start * outer, from, to, pack);
+    }
+    free(pack);
+    return 0;
+}
+
+int waypost_products(const int32_t *ends, long experts, long inner, long outer, const float *rows, const void *weights,
+                     int is_short, float *out, int threads)
+{
+    IN_PARTS(outer, some_products(ends, experts, inner, outer, rows, weights, is_short, out, from, to))
+}
+
+// ---- out[rows, inner] = rows[rows, outer] . weight[inner, outer] transposed ----
+
+INLINE float dot(const float *a, const float *b, long count)
+{
+    vec sum[4] = {0};
+    long i = 0;
+    for (; i + 4 * V <= count; i += 4 * V)
+        for (int s = 0; s < 4; s++) sum[s] += load(a + i + s * V) * load(b + i + s * V);
+    vec all = sum[0] + sum[1] + sum[2] + sum[3];
+    float total = 0;
+    for (int v = 0; v < V; v++) total += all[v];
+    for (; i < count; i++) total += a[i] * b[i];
+    return total;
+}
+
+static void transposed(long count, long inner, long outer, const float *rows, weight w, float *out, long from, long to,
+                       float *wide, float *pack)
+{
+    if (count <= FEW) {
+        for (long i = from; i < to; i++) {
+            const float *line = numbers(w, i * outer, outer, wide);
+            for (long r = 0; r < count; r++) out[r * inner + i] = dot(rows + r * outer, line, outer);
+        }
+        return;
+    }
+    for (long p = 0; p < count; p += NR)  // NR rows stand side by side
+        for (long t = 0; t < NR; t++)
+            for (long k = 0; k < outer; k++)
+                pack[(p * outer) + k * NR + t] = p + t < count ? rows[(p + t) * outer + k] : 0;
+    for (long i = from; i < to; i += MR) {
+        long high = least(MR, to - i);
+        const float *a = numbers(w, i * outer, high * outer, wide);
+        calls call = {0, place(w, (i + high) * outer), 0, w.is_short ? MR * 2 : MR * 4};
+        for (long p = 0; p < count; p += NR, call = NOTHING) {
+            float part[MR * NR] __attribute__((aligned(64)));
+            long width = least(NR, count - p);
+            packed_calling(high, width > V ? 2 : 1, outer, a, pack + p * outer, part, call);
+            for (long t = 0; t < width; t++)
+                for (long r = 0; r < high; r++) out[(p + t) * inner + i + r] = part[r * NR + t];
+        }
+    }
+}
+
+static int some_transposed(const int32_t *ends, long experts, long inner, long outer, const float *rows,
+                           const void *weights, int is_short, float *out, long from, long to)
+{
+    float *wide = room(MR * outer), *pack = room((most(ends, experts) + NR) * outer);
+    int failed = !wide || !pack;
+    for (long e = 0, start = 0; e < experts && !failed; start = ends[e++]) {
+        if (ends[e] == start) continue;
+        weight all = {weights, is_short}, w = {place(all, e * inner * outer), is_short};
+        transposed(ends[e] - start, inner, outer, rows + start * outer, w, out + start * inner, from, to, wide, pack);
+    }
+    free(wide);
+    free(pack);
+    return failed;
+}
+
+int waypost_products_transposed(const int32_t *ends, long experts, long inner, long outer, const float *rows,
+                                const void *weights, int is_short, float *out, int threads)
+{
+    IN_PARTS(inner, some_transposed(ends, experts, inner, outer, rows, weights, is_short, out, from, to))
+}
+
+// ---- out[inner, outer] = left[rows, inner] transposed . right[rows, outer] ----
+
+// Columns stand in blocks of `size`, each with all rows one after the other; what is beyond is 0.
+INLINE void blocks(const float *rows, long count, long length, long from, long to, long size, float *pack)
+{
+    for (long i = from; i < to; i += size)
+        for (long k = 0; k < count; k++, pack += size)
+            if (i + size <= to)
+                memcpy(pack, rows + k * length + i, size * 4);
+            else
+                for (long r = 0; r < size; r++) pack[r] = i + r < to ? rows[k * length + i + r] : 0;
+}
+
+static void outer_block(long count, long high, long width, const float *a, const float *b, void *out, long outer,
+                        int is_short)
+{
+    // A line that is written is read first; so the next ones are called before they are needed.
+    for (long r = MR; r < 2 * MR; r++)
+        __builtin_prefetch((const char *)out + r * outer * (is_short ? 2 : 4), 1, 3);
+    float part[MR * NR] __attribute__((aligned(64)));
+    if (!is_short && width == NR) {
+        outer_tile(high, count, a, b, out, outer);
+        return;
+    }
+    outer_tile(high, count, a, b, part, NR);
+    for (long r = 0; r < high; r++)
+        if (is_short)
+            narrow(part + r * NR, (uint16_t *)out + r * outer, width);
+        else
+            memcpy((float *)out + r * outer, part + r * NR, width * 4);
+}
+
+static int some_outer(const int32_t *ends, long experts, long inner, long outer, const float *left, const float *right,
+                      void *out, int is_short, int clear, long from, long to)
+{
+    long rows = most(ends, experts), size = is_short ? 2 : 4;
+    float *a = room(rows * (to - from + MR)), *b = room(rows * (outer + NR));
+    int failed = !a || !b;
+    for (long e = 0, start = 0; e < experts && !failed; start = ends[e++]) {
+        long count = ends[e] - start;
+        char *mine = (char *)out + e * inner * outer * size;
+        if (!count && clear) memset(mine + from * outer * size, 0, (to - from) * outer * size);
+        if (!count) continue;
+        blocks(left + start * inner, count, inner, from, to, MR, a);
+        blocks(right + start * outer, count, outer, 0, outer, NR, b);
+#define BLOCK \
+    outer_block(count, least(MR, to - i), least(NR, outer - j), a + (i - from) * count, b + j * count, \
+                mine + (i * outer + j) * size, outer, is_short)
+        if (count * outer * 4 <= NEAR)
+            for (long i = from; i < to; i += MR)
+                for (long j = 0; j < outer; j += NR) BLOCK;
+        else
+            for (long j = 0; j < outer; j += NR)
+                for (long i = from; i < to; i += MR) BLOCK;
+    }
+    free(a);
+    free(b);
+    return failed;
+}
+
+int waypost_outer(const int32_t *ends, long experts, long inner, long outer, const float *left, const float *right,
+                  void *out, int is_short, int clear, int threads)
+{
+    IN_PARTS(inner, some_outer(ends, experts, inner, outer, left, right, out, is_short, clear, from, to))
+}
