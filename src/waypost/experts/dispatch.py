@@ -57,12 +57,14 @@ class Sorted:
         order_A = key_A.argsort()
         if groups.sizes is not None and not everywhere:
             order_A = order_A[: groups.rows]
-        k = routing.experts_TK.shape[1]
+        tokens, k = routing.experts_TK.shape
+        if tokens == 1 and routing.shared_TER is None:  # as when a text is continued: the fewest operations
+            return Moved(x_TD.expand(order_A.shape[0], -1).contiguous(), groups, None, order_A)
         tokens_A = order_A if k == 1 else order_A // k
         shared_AR = None
         if routing.shared_TER is not None:
             shared_AR = routing.shared_TER[tokens_A, experts_A[order_A].clamp(min=0)]
-        if not everywhere or x_TD.shape[0] == 1:
+        if not everywhere:
             return Moved(x_TD.index_select(0, tokens_A), groups, shared_AR, order_A)
         place_TK = torch.empty_like(order_A).index_copy_(0, order_A, torch.arange(order_A.shape[0], device=x_TD.device))
         place_TK = place_TK.view_as(routing.experts_TK)
@@ -78,9 +80,9 @@ class Sorted:
             summed_TD: Tensor = applied(_Summed, out_AD, weights_TK, moved.order_A, moved.place_TK)
             return summed_TD
         tokens, k = routing.experts_TK.shape
+        if tokens == 1:
+            return weights_TK.index_select(1, moved.order_A) @ out_AD
         weights_A = weights_TK.flatten()[moved.order_A]
-        if tokens == 1:  # as when a text is continued: the fewest operations
-            return weights_A[None] @ out_AD
         return out_AD.new_zeros(tokens, out_AD.shape[1]).index_add(0, moved.order_A // k, out_AD * weights_A[:, None])
 
 

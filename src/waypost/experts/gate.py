@@ -117,13 +117,14 @@ def routed(logits_TE: Tensor, k: int, control: Control, context: Context) -> Rou
     allowed_TE = governed(logits_TE, control)
     kept_TK, experts_TK = best(allowed_TE, k)
     routing = Routing.of(kept_TK.softmax(-1), experts_TK, experts=logits_TE.shape[1])
-    probabilities_TE = allowed_TE.softmax(-1)
+    across = context.across
     return routing._replace(
-        losses={
-            "balance": losses.balance(probabilities_TE, routing.load_E, context.across),
-            "z": losses.z(logits_TE, context.across),
-            "entropy": losses.entropy(probabilities_TE, context.across),
-        }
+        losses=losses.when_asked(
+            across,
+            balance=lambda: losses.balance(allowed_TE.softmax(-1), routing.load_E, across),
+            z=lambda: losses.z(logits_TE, across),
+            entropy=lambda: losses.entropy(allowed_TE.softmax(-1), across),
+        )
     )
 
 

@@ -1,27 +1,27 @@
 """One linear map for each group of rows: what experts are made of, and where their time goes.
 
-Four things make it fast, all measured by ``make bench-experts``:
+What makes it fast, all measured by ``make bench-experts``:
 
 - Indexing a stacked weight, as in ``weight[e]``, lets autograd build a gradient of the whole stack for each expert, so
-  memory traffic grows with the square of their number.  Here it is made once, and each part written in its place.
-- Where few experts have rows, only these are visited: a single token costs what its own experts cost.
-- The gradient is made of fresh pages, which the system gives out as zeros when they are touched first, in large pieces
-  where it can: experts without rows cost nothing, and filling the others takes less than half the time.
+  memory traffic grows with the square of their number.  Here it is made once, each part is written in its place, and its
+  memory is used again (`gradients`).
+- On a CPU the products are our own (`native`): they call weights into the caches before these are needed, and a single
+  token costs what its own experts cost.  Where they cannot be built, torch's are used.
 - Processors without instructions for bfloat16 and float16 multiply these many times slower than float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from waypost.errors import BadInput
-from waypost.experts import native
+from waypost.experts import gradients, native
 
 #: Rows an expert from which on a library's product for each is as fast as any.
 MANY = 256
@@ -30,33 +30,33 @@ MANY = 256
 class Groups(NamedTuple):
     """Which rows are whose: expert e has those from the end of the one before to ``ends_E[e]``.
 
-    ``sizes`` are the same as numbers, where they may be read: not while a graph is compiled or exported.  ``filled``
-    are the experts that have rows, and ``rows`` how many these are, found once for all of a layer's products.
+    ``sizes`` are the same as numbers, where they may be read: not while a graph is compiled or exported.
 
     >>> Groups.of(torch.tensor([2, 0, 3]))
-    Groups(ends_E=tensor([2, 2, 5], dtype=torch.int32), sizes=[2, 0, 3], filled=[0, 2], rows=5)
+    Groups(ends_E=tensor([2, 2, 5], dtype=torch.int32), sizes=[2, 0, 3])
     """
 
     ends_E: Tensor
     sizes: list[int] | None
-    filled: list[int]
-    rows: int
 
     @classmethod
     def of(cls, load_E: Tensor) -> Groups:
         """Groups of these sizes."""
         ends_E = load_E.cumsum(0, dtype=torch.int32)
-        return cls(ends_E, None, [], 0) if torch.compiler.is_compiling() else cls.read(ends_E, load_E.tolist())
+        return cls(ends_E, None if torch.compiler.is_compiling() else load_E.tolist())
 
-    @classmethod
-    def read(cls, ends_E: Tensor, sizes: list[int]) -> Groups:
-        """Groups whose sizes are known as numbers too."""
-        return cls(ends_E, sizes, [expert for expert, size in enumerate(sizes) if size], sum(sizes))
+    @property
+    def rows(self) -> int:
+        """How many rows all groups have together, where their sizes may be read."""
+        return sum(self.sizes or ())
 
-    def held(self) -> list[int]:
-        """How many rows each of ``filled`` has."""
-        sizes = self.sizes or []
-        return [sizes[expert] for expert in self.filled]
+    def filled(self) -> Iterator[tuple[int, slice]]:
+        """Experts that have rows, and which."""
+        end = 0
+        for expert, size in enumerate(self.sizes or ()):
+            if size:
+                start, end = end, end + size
+                yield expert, slice(start, end)
 
 
 def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO: Tensor | None = None) -> Tensor:
@@ -123,35 +123,36 @@ class _Grouped(torch.autograd.Function):
 def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """Each row times the weight of its group."""
     exact = _multiplied_as(rows_AI)
-    if exact == torch.float32 and native.can(weight_EIO) and groups.rows < MANY * len(groups.filled):
+    if exact == torch.float32 and rows_AI.shape[0] < MANY * weight_EIO.shape[0] and native.can(weight_EIO):
+        if exact == rows_AI.dtype:
+            return native.products(rows_AI, weight_EIO, groups.ends_E)
         return native.products(rows_AI.to(exact), weight_EIO, groups.ends_E).to(rows_AI.dtype)
+    filled = list(groups.filled())
     # It visits every expert, but from C++: six without rows take as long as one that is called from here.
-    many = len(groups.filled) > 1 + weight_EIO.shape[0] / 6
+    many = len(filled) > 1 + weight_EIO.shape[0] / 6
     if many and exact == rows_AI.dtype and _torch_can(rows_AI, weight_EIO):
         return F.grouped_mm(rows_AI, weight_EIO, offs=groups.ends_E)
     rows_AI, given = rows_AI.to(exact), rows_AI.dtype
     out_AO = rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2])
-    end = 0
-    for expert, size in zip(groups.filled, groups.held(), strict=True):
-        start, end = end, end + size
-        torch.mm(rows_AI[start:end], weight_EIO[expert].to(exact), out=out_AO[start:end])
+    for expert, mine in filled:
+        torch.mm(rows_AI[mine], weight_EIO[expert].to(exact), out=out_AO[mine])
     return out_AO.to(given)
 
 
 def _outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """The gradient of all weights."""
     exact = _multiplied_as(rows_AI)
-    filled, sizes = groups.filled, groups.held()
-    grad_EIO = _fresh_like(weight_EIO, zeros=len(filled) < weight_EIO.shape[0])
-    if exact == torch.float32 and native.can(grad_EIO) and groups.rows < MANY * len(filled):
-        native.outer(rows_AI.to(exact), grad_AO.to(exact), grad_EIO, groups.ends_E, clear=False)
+    grad_EIO = gradients.room(weight_EIO, groups.sizes or [])
+    rows_AI, grad_AO = rows_AI.to(exact), grad_AO.to(exact)
+    if exact == torch.float32 and rows_AI.shape[0] < MANY * weight_EIO.shape[0] and native.can(grad_EIO):
+        native.outer(rows_AI, grad_AO, grad_EIO, groups.ends_E)
         return grad_EIO
     each = grad_EIO.unbind(0)
-    for rows, grad, expert in zip(rows_AI.to(exact).split(sizes), grad_AO.to(exact).split(sizes), filled, strict=True):
+    for expert, mine in groups.filled():
         if exact == grad_EIO.dtype:
-            torch.mm(rows.T, grad, out=each[expert])
+            torch.mm(rows_AI[mine].T, grad_AO[mine], out=each[expert])
         else:
-            each[expert].copy_(rows.T @ grad)
+            each[expert].copy_(rows_AI[mine].T @ grad_AO[mine])
     return grad_EIO
 
 
@@ -168,14 +169,6 @@ def _torch_can(rows_AI: Tensor, weight_EIO: Tensor) -> bool:
     lines = (rows_AI.stride(0), weight_EIO.shape[1], weight_EIO.shape[2])
     known = rows_AI.dtype in (torch.float32, torch.bfloat16, torch.float16)
     return known and all(length * rows_AI.element_size() % 16 == 0 for length in lines)
-
-
-def _fresh_like(weight: Tensor, *, zeros: bool) -> Tensor:
-    """Memory for a gradient.  numpy asks for large pages, and leaves it to the system to fill them with zeros."""
-    if weight.device.type != "cpu":
-        return torch.zeros_like(weight) if zeros else torch.empty_like(weight)
-    raw = (np.zeros if zeros else np.empty)(weight.numel() * weight.element_size(), np.uint8)
-    return torch.from_numpy(raw).view(weight.dtype).view(weight.shape)
 
 
 # A compiled graph has these two as operators that it does not look into, since torch's own grouped product cannot be
@@ -198,7 +191,7 @@ def _compiled_outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, ends_E
 
 
 def _read(ends_E: Tensor) -> Groups:
-    return Groups.read(ends_E, ends_E.diff(prepend=ends_E.new_zeros(1)).tolist())
+    return Groups(ends_E, ends_E.diff(prepend=ends_E.new_zeros(1)).tolist())
 
 
 @_compiled_products.register_fake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -52,6 +53,8 @@ class MoE(nn.Module):
         self.experts = experts
         self.always = always
         self.dispatcher = dispatcher or Sorted()
+        # Which parameter tells the experts' type and device, looked for once.
+        self._told_by = next((name for name, _ in experts.named_parameters()), None)  # type: ignore[attr-defined]
 
     @classmethod
     def from_dense(cls, ffn: nn.Module, experts: int | None = None, k: int = 2, *, router: Router | None = None) -> MoE:
@@ -87,7 +90,7 @@ class MoE(nn.Module):
             )
             load_E = counted(experts_TK, self.router.experts)
             routing = routing._replace(experts_TK=experts_TK, weights_TK=weights_TK, load_E=load_E)
-        if eager and not torch.isfinite(routing.weights_TK.sum()):
+        if eager and not math.isfinite(routing.weights_TK.sum().item()):
             raise BadInput(
                 "the router's scores are not all numbers (NaN or infinite); look at the tokens and the router's "
                 "weights, lower the learning rate, or clip gradients"
@@ -107,13 +110,13 @@ class MoE(nn.Module):
         return routing
 
     def _check(self, x: Tensor) -> None:
-        weight = next(self.experts.parameters(), None)  # type: ignore[attr-defined]
         if x.shape[-1:] != (self.experts.width,):
             raise BadInput(
                 f"tokens have shape {tuple(x.shape)}; the last size is the layer's width, {self.experts.width}"
             )
-        if weight is None:
+        if self._told_by is None:
             return
+        weight = self.experts.get_parameter(self._told_by)  # type: ignore[attr-defined]
         if x.device != weight.device:
             raise BadInput(f"tokens are on {x.device}, the experts on {weight.device}; move one with .to(device)")
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):

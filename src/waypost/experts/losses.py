@@ -8,7 +8,7 @@ one machine sees is not what experts get.  Every process has the same value then
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -121,6 +121,51 @@ def mean(values_T: Tensor, across: ProcessGroup | None = None) -> Tensor:
     # A product, for a new tensor of the number would fix an exported graph to it.
     count = _global(values_T.new_ones(()) * values_T.shape[0], across)
     return _global(values_T.sum(), across) / count.clamp(min=1)
+
+
+class Asked(Mapping[str, Tensor]):
+    """Losses that are computed when they are asked for, once, with gradients if there were any to be had then.
+
+    Where a model only answers nobody asks, and for a single token they would take as long as its experts.
+
+    >>> losses = Asked(z=lambda: z(torch.zeros(8, 4)))
+    >>> list(losses), losses["z"] is losses["z"]
+    (['z'], True)
+    """
+
+    def __init__(self, **make: Callable[[], Tensor]) -> None:
+        self._make = make
+        self._made: dict[str, Tensor] = {}
+        self._grad = torch.is_grad_enabled()
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._made:
+            with torch.set_grad_enabled(self._grad):
+                self._made[name] = self._make[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Tensor]]]:
+        return dict, (dict(self),)
+
+
+def when_asked(across: ProcessGroup | None, **make: Callable[[], Tensor]) -> Mapping[str, Tensor]:
+    """Losses that are computed when one asks for them, or now where they would be missed later.
+
+    Processes that sum over one another must do so at the same time, whether they want the sum or not; and a graph that
+    is compiled has what it has at its end.
+
+    >>> sorted(when_asked(None, balance=lambda: torch.ones(()), z=lambda: torch.zeros(())))
+    ['balance', 'z']
+    """
+    if across is None and not torch.compiler.is_compiling():
+        return Asked(**make)
+    return {name: compute() for name, compute in make.items()}
 
 
 def weighed(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

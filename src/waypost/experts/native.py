@@ -50,7 +50,7 @@ def library() -> ctypes.CDLL | None:
     sizes = [_pointer, _number, _number, _number]
     found.waypost_products.argtypes = [*sizes, _pointer, _pointer, _flag, _pointer, _flag]
     found.waypost_products_transposed.argtypes = found.waypost_products.argtypes
-    found.waypost_outer.argtypes = [*sizes, _pointer, _pointer, _pointer, _flag, _flag, _flag]
+    found.waypost_outer.argtypes = [*sizes, _pointer, _pointer, _pointer, _flag, _flag]
     return found
 
 
@@ -72,19 +72,22 @@ def products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
     return out_AO
 
 
-def outer(rows_AI: Tensor, grad_AO: Tensor, grad_EIO: Tensor, ends_E: Tensor, *, clear: bool) -> None:
-    """The gradient of all weights from float32 rows, written to ``grad_EIO``; ``clear`` writes zeros where no row is."""
+def outer(rows_AI: Tensor, grad_AO: Tensor, grad_EIO: Tensor, ends_E: Tensor) -> None:
+    """The gradient of all weights that have float32 rows, written to their places in ``grad_EIO``."""
     rows_AI, grad_AO = rows_AI.contiguous(), grad_AO.contiguous()
     given = (ends_E.data_ptr(), *grad_EIO.shape, rows_AI.data_ptr(), grad_AO.data_ptr(), grad_EIO.data_ptr())
     threads = _threads(rows_AI.numel() * grad_AO.shape[1])
-    _done(_loaded().waypost_outer(*given, _is_short(grad_EIO), clear, threads))
+    _done(_loaded().waypost_outer(*given, _is_short(grad_EIO), threads))
 
 
 def can(weight_EIO: Tensor) -> bool:
     """Whether there is a product in C for such weights."""
-    known = weight_EIO.device.type == "cpu" and weight_EIO.dtype in (torch.float32, torch.bfloat16)
-    whole = weight_EIO.is_contiguous() or weight_EIO.transpose(1, 2).is_contiguous()
-    return known and whole and library() is not None
+    return (
+        weight_EIO.dtype in (torch.float32, torch.bfloat16)
+        and weight_EIO.device.type == "cpu"
+        and (weight_EIO.is_contiguous() or weight_EIO.mT.is_contiguous())
+        and library() is not None
+    )
 
 
 def _loaded() -> ctypes.CDLL:

@@ -3,8 +3,7 @@
 // Rows are float32 and lie in the order of their experts: expert e has those from ends[e - 1] to ends[e].  Weights are
 // float32 or bfloat16, (experts, inner, outer).  Sums of MR x NR numbers stay in registers while the products of a tile
 // are added.  What makes it faster than a library's product for each expert is foresight: an expert's weights come from
-// memory and are used for few rows, so while one panel is computed, the next is called into the first cache, and a part
-// of the next expert into the second.
+// memory and are used for few rows, so while it computes, the weights that come next are called into the caches.
 //
 // Threads share the work by columns of the weights, or by their lines, so that it is even however rows are spread.  What
 // is returned is 0, or 1 where memory could not be had.
@@ -22,8 +21,10 @@
 #endif
 #define NR (2 * V)
 #define MR 6
-#define FEW 2               // so few rows do not fill a tile
+#define FEW 2               // so few rows do not fill a tile: they are multiplied by weights as these lie in memory
+#define STREAMS 8           // lines of weights that are read side by side
 #define LINE 16             // numbers in a line of the cache
+#define SOON 24             // lines ahead of the one that is multiplied
 #define NEAR (256 * 1024)   // bytes that stay in the second cache
 #define INLINE static inline __attribute__((always_inline))
 
@@ -97,16 +98,17 @@ INLINE const void *place(weight w, long at) { return (const char *)w.data + at *
 
 // ---- a tile ----
 
-// What is called into the caches meanwhile: each step a line of what comes next, and one of what comes later.
+// What is called into the second cache meanwhile, so many bytes further each step.
 typedef struct {
-    const void *next, *later;
-    long next_step, later_step;  // bytes
-} calls;
+    const void *data;
+    long step;
+} ahead;
+static const ahead NOTHING = {0};
 
 // c[r][] = sum over k of a[r * a_row + k * a_step] * b[k * b_row + ...], for `high` rows and `wide` vectors.  Lines of b
-// are kept in `pack` as they pass.
+// are kept in `pack` as they pass: where they lie, far apart, they soon lose their place in the first cache.
 INLINE void tile(int high, int wide, long depth, const float *a, long a_row, long a_step, const float *b, long b_row,
-                 float *c, long c_row, float *pack, calls call)
+                 float *c, long c_row, float *pack, ahead later)
 {
     vec sum[MR][2];
     for (int r = 0; r < high; r++)
@@ -116,8 +118,8 @@ INLINE void tile(int high, int wide, long depth, const float *a, long a_row, lon
         for (int v = 0; v < wide; v++) line[v] = load(b + k * b_row + v * V);
         if (pack)
             for (int v = 0; v < wide; v++) store(pack + k * NR + v * V, line[v]);
-        if (call.next) __builtin_prefetch((const char *)call.next + k * call.next_step, 0, 3);
-        if (call.later) __builtin_prefetch((const char *)call.later + k * call.later_step, 0, 2);
+        if (pack) __builtin_prefetch(b + (k + SOON) * b_row, 0, 3);
+        if (later.data) __builtin_prefetch((const char *)later.data + k * later.step, 0, 2);
         for (int r = 0; r < high; r++) {
             vec one = a[r * a_row + k * a_step] - (vec){0};
             for (int v = 0; v < wide; v++) sum[r][v] += one * line[v];
@@ -137,13 +139,12 @@ INLINE void tile(int high, int wide, long depth, const float *a, long a_row, lon
     case 5: { enum { H = 5 }; call; break; } \
     default: { enum { H = 6 }; call; } \
     }
-static const calls NOTHING = {0};
 
 // The first tile of a panel of weights, which packs it.
 static void unpacked(int high, long depth, const float *a, const float *b, long b_row, float *c, long c_row, float *pack,
-                     calls call)
+                     ahead later)
 {
-    WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, b_row, c, c_row, pack, call))
+    WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, b_row, c, c_row, pack, later))
 }
 
 // Rows of `a` lie one after the other.
@@ -152,12 +153,12 @@ static void packed(int high, long depth, const float *a, const float *b, float *
     WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, NR, c, c_row, 0, NOTHING))
 }
 
-static void packed_calling(int high, int wide, long depth, const float *a, const float *b, float *c, calls call)
+static void packed_calling(int high, int wide, long depth, const float *a, const float *b, float *c, ahead later)
 {
     if (wide == 1) {
-        WITH_HEIGHT(high, tile(H, 1, depth, a, depth, 1, b, NR, c, NR, 0, call))
+        WITH_HEIGHT(high, tile(H, 1, depth, a, depth, 1, b, NR, c, NR, 0, later))
     } else {
-        WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, NR, c, NR, 0, call))
+        WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, NR, c, NR, 0, later))
     }
 }
 
@@ -169,9 +170,49 @@ static void outer_tile(int high, long depth, const float *a, const float *b, flo
 
 // ---- out[rows, outer] = rows[rows, inner] . weight[inner, outer] ----
 
+// c[from..to] += sum over some lines of a[line] * b[line][from..to].
+INLINE void add_lines(int lines, long outer, const float *a, const float *b, float *c, long from, long to)
+{
+    long j = from;
+    for (; j + 2 * V <= to; j += 2 * V) {
+        vec sum0 = load(c + j), sum1 = load(c + j + V);
+        for (int i = 0; i < lines; i++) {
+            vec one = a[i] - (vec){0};
+            sum0 += one * load(b + i * outer + j);
+            sum1 += one * load(b + i * outer + j + V);
+        }
+        store(c + j, sum0);
+        store(c + j + V, sum1);
+    }
+    for (; j < to; j++)
+        for (int i = 0; i < lines; i++) c[j] += a[i] * b[i * outer + j];
+}
+
+static void few_products(long count, long inner, long outer, const float *rows, weight w, float *out, long from, long to,
+                         float *wide)
+{
+    for (long r = 0; r < count; r++) memset(out + r * outer + from, 0, (to - from) * 4);
+    for (long k = 0; k < inner; k += STREAMS) {
+        long lines = least(STREAMS, inner - k);
+        const float *b = numbers(w, k * outer, lines * outer, wide);
+        for (long r = 0; r < count; r++) {
+            const float *a = rows + r * inner + k;
+            float *c = out + r * outer;
+            if (lines == STREAMS)
+                add_lines(STREAMS, outer, a, b, c, from, to);
+            else
+                for (long i = 0; i < lines; i++) add_lines(1, outer, a + i, b + i * outer, c, from, to);
+        }
+    }
+}
+
 static void products(long count, long inner, long outer, const float *rows, weight w, weight after, float *out, long from,
                      long to, float *pack)
 {
+    if (count <= FEW) {
+        few_products(count, inner, outer, rows, w, out, from, to, pack);
+        return;
+    }
     for (long j = from; j < to; j += NR) {
         long width = least(NR, to - j);
         int whole = width == NR && !w.is_short;
@@ -182,12 +223,8 @@ static void products(long count, long inner, long outer, const float *rows, weig
                 memset(pack + k * NR, 0, NR * 4);
                 memcpy(pack + k * NR, line, width * 4);
             }
-        calls call = {0};
-        if (j + NR < to) call = (calls){place(w, j + NR), 0, outer * 4, 0};
-        if (after.data) {
-            call.later = place(after, j * inner);
-            call.later_step = w.is_short ? NR * 2 : NR * 4;
-        }
+        ahead later = NOTHING;
+        if (after.data) later = (ahead){place(after, j * inner), w.is_short ? NR * 2 : NR * 4};
         for (long i = 0; i < count; i += MR) {
             long high = least(MR, count - i);
             const float *a = rows + i * inner;
@@ -196,7 +233,7 @@ static void products(long count, long inner, long outer, const float *rows, weig
                 packed(high, inner, a, pack, part, NR);
                 for (long r = 0; r < high; r++) memcpy(c + r * outer, part + r * NR, width * 4);
             } else if (whole && i == 0)
-                unpacked(high, inner, a, (const float *)w.data + j, outer, c, outer, pack, call);
+                unpacked(high, inner, a, (const float *)w.data + j, outer, c, outer, pack, later);
             else
                 packed(high, inner, a, pack, c, outer);
         }
@@ -206,7 +243,7 @@ static void products(long count, long inner, long outer, const float *rows, weig
 static int some_products(const int32_t *ends, long experts, long inner, long outer, const float *rows,
                          const void *weights, int is_short, float *out, long from, long to)
 {
-    float *pack = room(inner * NR);
+    float *pack = room(inner * NR + STREAMS * outer);
     if (!pack) return 1;
     for (long e = 0, start = 0; e < experts; start = ends[e++]) {
         if (ends[e] == start) continue;
@@ -256,11 +293,11 @@ static void transposed(long count, long inner, long outer, const float *rows, we
     for (long i = from; i < to; i += MR) {
         long high = least(MR, to - i);
         const float *a = numbers(w, i * outer, high * outer, wide);
-        calls call = {0, place(w, (i + high) * outer), 0, w.is_short ? MR * 2 : MR * 4};
-        for (long p = 0; p < count; p += NR, call = NOTHING) {
+        ahead later = {place(w, (i + high) * outer), w.is_short ? MR * 2 : MR * 4};
+        for (long p = 0; p < count; p += NR, later = NOTHING) {
             float part[MR * NR] __attribute__((aligned(64)));
             long width = least(NR, count - p);
-            packed_calling(high, width > V ? 2 : 1, outer, a, pack + p * outer, part, call);
+            packed_calling(high, width > V ? 2 : 1, outer, a, pack + p * outer, part, later);
             for (long t = 0; t < width; t++)
                 for (long r = 0; r < high; r++) out[(p + t) * inner + i + r] = part[r * NR + t];
         }
@@ -321,7 +358,7 @@ static void outer_block(long count, long high, long width, const float *a, const
 }
 
 static int some_outer(const int32_t *ends, long experts, long inner, long outer, const float *left, const float *right,
-                      void *out, int is_short, int clear, long from, long to)
+                      void *out, int is_short, long from, long to)
 {
     long rows = most(ends, experts), size = is_short ? 2 : 4;
     float *a = room(rows * (to - from + MR)), *b = room(rows * (outer + NR));
@@ -329,7 +366,6 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
     for (long e = 0, start = 0; e < experts && !failed; start = ends[e++]) {
         long count = ends[e] - start;
         char *mine = (char *)out + e * inner * outer * size;
-        if (!count && clear) memset(mine + from * outer * size, 0, (to - from) * outer * size);
         if (!count) continue;
         blocks(left + start * inner, count, inner, from, to, MR, a);
         blocks(right + start * outer, count, outer, 0, outer, NR, b);
@@ -349,7 +385,7 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
 }
 
 int waypost_outer(const int32_t *ends, long experts, long inner, long outer, const float *left, const float *right,
-                  void *out, int is_short, int clear, int threads)
+                  void *out, int is_short, int threads)
 {
-    IN_PARTS(inner, some_outer(ends, experts, inner, outer, left, right, out, is_short, clear, from, to))
+    IN_PARTS(inner, some_outer(ends, experts, inner, outer, left, right, out, is_short, from, to))
 }

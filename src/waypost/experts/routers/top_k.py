@@ -56,14 +56,15 @@ class TopK(nn.Module):
         weights_TK, experts_TK = best(scores_TE, k)
         if self.normalise:
             weights_TK = shares(weights_TK)
-        probabilities_TE = shares(scores_TE)
         routing = Routing.of(weights_TK, experts_TK, experts=self.experts)
+        across = context.across
         return routing._replace(
-            losses={
-                "balance": losses.balance(probabilities_TE, routing.load_E, context.across),
-                "z": losses.z(logits_TE, context.across),
-                "entropy": losses.entropy(probabilities_TE, context.across),
-            }
+            losses=losses.when_asked(
+                across,
+                balance=lambda: losses.balance(shares(scores_TE), routing.load_E, across),
+                z=lambda: losses.z(logits_TE, across),
+                entropy=lambda: losses.entropy(shares(scores_TE), across),
+            )
         )
 
     @classmethod

@@ -1,0 +1,45 @@
+"""Memory for the gradients of experts' weights: as large as all experts, and new at each step if nobody keeps it.
+
+New memory is not free: the system has to find pages and fill them with zeros, which takes as long as a third of the
+step itself with hundreds of experts.  So what was a gradient is used for the next one of the same weight, once nobody
+else holds it, as after ``zero_grad()``.  It goes when its weight goes.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_last = WeakTensorKeyDictionary()
+#: References to memory that nobody uses: the name of a local variable, and the call that counts them.
+_FREE = 2
+
+
+def room(weight: Tensor, sizes: list[int]) -> Tensor:
+    """A tensor like ``weight``, 0 where an expert has no rows, and anything where it has.
+
+    >>> room(torch.ones(2, 1, 1), [3, 0])[1].tolist()
+    [[0.0]]
+    """
+    empty = [expert for expert, size in enumerate(sizes) if not size]
+    if weight.device.type != "cpu":
+        return torch.zeros_like(weight) if empty else torch.empty_like(weight)
+    if 2 * len(empty) > len(sizes):
+        # The system fills pages with zeros when they are touched first: experts without rows cost nothing.
+        return _as(weight, np.zeros(weight.nbytes, np.uint8))
+    memory = _last.pop(weight, None)
+    if memory is None or memory.nbytes != weight.nbytes or sys.getrefcount(memory) > _FREE:
+        memory = np.empty(weight.nbytes, np.uint8)  # numpy asks for large pages
+    _last[weight] = memory
+    grad = _as(weight, memory)
+    for expert in empty:
+        grad[expert].zero_()
+    return grad
+
+
+def _as(weight: Tensor, memory: np.ndarray) -> Tensor:
+    return torch.from_numpy(memory).view(weight.dtype).view(weight.shape)
