@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 ASYNC = ("pool/", "gateway/", "store/", "cli/", "outcomes/collect.py", "types.py")
-READS_ENVIRONMENT = ("gateway/settings.py", "cli/")
+# What is the machine's own, its compiler and its cache, is not configuration.
+READS_ENVIRONMENT = ("gateway/settings.py", "cli/", "experts/native.py")
 
 
 def name(path: Path) -> str:

@@ -24,11 +24,12 @@ HEAD = """\
 
 What a mixture of experts costs on a CPU by each way to compute it, made by `make bench-experts`; the rows are in `benchmarks/results/experts.jsonl`.
 
-The yardstick is a dense feed-forward with as many multiplications as the chosen experts have: a ratio of 1 would mean that routing is free. Every way gets the same tokens, the same experts for each and the same weights, so only dispatch and experts are timed; `ours_layer` has the router and its losses too, and `lucidrains` its own router. Width 256, hidden width 512, weights of 1 MB an expert (GELU) or 1.5 MB (SwiGLU) in float32. All ways take turns in one process; a ratio is the median of those within a turn. A training step has gradients of tokens, routing weights and experts. Times on one thread are processor time, on two threads by the clock.
+The yardstick is a dense feed-forward with as many multiplications as the chosen experts have: a ratio of 1 would mean that routing is free. Every way gets the same tokens, the same experts for each and the same weights, so only dispatch and experts are timed; `ours_layer` has the router too, and in training its balancing loss, and `lucidrains` its own router. Width 256, hidden width 512, weights of 1 MB an expert (GELU) or 1.5 MB (SwiGLU) in float32. All ways take turns in one process; a ratio is the median of those within a turn. A training step has gradients of tokens, routing weights and experts. Times on one thread are processor time, on two threads by the clock.
 """  # noqa: E501 - paragraphs of the page
 
 ABOUT = {
     "ours": "`Sorted` and `FeedForward`; `ours_swiglu` with `SwiGLU`, `ours_layer` the whole `MoE` with `TopK`",
+    "ours_torch": "the same where there is no C compiler, and torch's products are used",
     "loop": "each expert looks for its tokens, with `weight[e]`",
     "segments": "sorted once, a slice for each expert, with `weight[e]`",
     "grouped_mm": "sorted once, `torch.nn.functional.grouped_mm`",
@@ -40,12 +41,14 @@ ABOUT = {
 LIMITS = """\
 ## What bounds it
 
-A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size, into memory that the system has to hand out and clear first. The last column is the time that reading alone takes at the bandwidth measured in the same run: a floor that dense does not have. The rest above dense is small products, which a processor does less fast than large ones. More tokens or more choices a token bring the ratio down.
+A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size. The last column is the time that reading alone takes at the bandwidth measured in the same run. A library's product for each expert waits for these bytes and then multiplies; our own products, in C, call the weights that come next into the caches while they multiply, so that with many tokens most of the reading costs no time. Gradients of experts take the memory of those of the step before, where these are gone; finding new pages for them took a third of a step. More tokens or more choices a token bring the ratio down.
 
-Where the processor has no instructions for bfloat16, torch multiplies it many times slower than float32. There the experts' weights are widened one expert at a time, so a ratio can be far below 1. On processors that have them, torch's own products are used.
+With one token there is nothing to multiply meanwhile: beside the reading, `ours` is some twenty calls of torch, which find the processor's caches full of weights.
+
+Where the processor has no instructions for bfloat16, torch multiplies it many times slower than float32. There our products widen the weights as they read them, so a ratio can be far below 1. On processors that have them, torch's own products are used.
 """  # noqa: E501 - paragraphs of the page
 
-GELU = ("ours", "grouped_mm", "segments", "loop", "one_hot", "ours_layer", "lucidrains")
+GELU = ("ours", "ours_torch", "grouped_mm", "segments", "loop", "one_hot", "ours_layer", "lucidrains")
 SWIGLU = ("ours_swiglu", "mixtral_grouped_mm", "mixtral_eager", "mixtral_batched_mm")
 PEERS = {"ours": ("grouped_mm", "segments", "loop"), "ours_swiglu": SWIGLU[1:]}
 SHOWN = ("path", "N", "E", "k", "load", "dtype", "threads", "mode", "ms", "ratio_to_dense", "max_error")

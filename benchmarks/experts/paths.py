@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import peers
-from waypost.experts import FeedForward, MoE, Routing, Sorted, SwiGLU, TopK
+from waypost.experts import FeedForward, MoE, Routing, Sorted, SwiGLU, TopK, native
+from waypost.experts.losses import weighed
 
 WIDTH, HIDDEN = 256, 512
 
@@ -95,7 +96,8 @@ def bench(point: Point) -> Bench:
         "segments": lambda work: _segments(up_EDH, down_EHD, work),
         "grouped_mm": lambda work: _grouped(up_EDH, down_EHD, work),
         "one_hot": lambda work: _one_hot(up_EDH, down_EHD, work),
-        "ours_layer": lambda work: layer(work.x_TD).y,
+        "ours_torch": lambda work: _ours_torch(gelu, work),
+        "ours_layer": lambda work: _layer(layer, work),
         "dense_swiglu": lambda work: gated(work.x_TD),
         "ours_swiglu": lambda work: _ours(swiglu, work),
     }
@@ -104,7 +106,9 @@ def bench(point: Point) -> Bench:
     if point.k == 2:
         paths |= peers.lucidrains(WIDTH, HIDDEN, point.experts, dtype)
     yardstick = {name: "dense_swiglu" if "swiglu" in name or name in theirs else "dense" for name in paths}
-    shared: dict[str, nn.Module] = dict.fromkeys(("ours", "loop", "segments", "grouped_mm", "one_hot"), gelu)
+    shared: dict[str, nn.Module] = dict.fromkeys(
+        ("ours", "ours_torch", "loop", "segments", "grouped_mm", "one_hot"), gelu
+    )
     shared |= dict.fromkeys(("ours_swiglu", *theirs), swiglu)
     parameters = [*plain.parameters(), *gated.parameters(), *layer.parameters(), *swiglu.parameters()]
     return Bench(paths, yardstick, shared, parameters)
@@ -134,19 +138,34 @@ def _ours(experts: Any, work: Work) -> Tensor:
     return Sorted().combine(experts(moved.rows_AD, moved.groups), moved, routing)
 
 
+def _ours_torch(experts: Any, work: Work) -> Tensor:
+    """As where the products in C cannot be built."""
+    built, native.library = native.library, lambda: None
+    try:
+        return _ours(experts, work)
+    finally:
+        native.library = built
+
+
+def _layer(layer: MoE, work: Work) -> Tensor:
+    """In training with a loss of the router, as one would."""
+    y_TD, routing = layer(work.x_TD)
+    return y_TD + weighed(routing.losses, {"balance": 0.01}).to(y_TD.dtype) if torch.is_grad_enabled() else y_TD
+
+
 def reference(experts: Any, work: Work) -> Tensor:
     """Choice by choice, without any grouping."""
-    out_TD = torch.zeros_like(work.x_TD, dtype=torch.float64)
-    each = {name: stacked.double().unbind(0) for name, stacked in experts.named_parameters()}
+    tokens, parts = [], []
+    each = {name: stacked.unbind(0) for name, stacked in experts.named_parameters()}
     for k in range(work.experts_TK.shape[1]):
         for e in work.experts_TK[:, k].unique().tolist():
             mine_T = (work.experts_TK[:, k] == e).nonzero().flatten()
             x = work.x_TD[mine_T].double()
-            hidden = x @ each["up_EDH"][e]
-            hidden = F.silu(x @ each["gate_EDH"][e]) * hidden if "gate_EDH" in each else F.gelu(hidden)
-            weighed = work.weights_TK[mine_T, k, None].double() * (hidden @ each["down_EHD"][e])
-            out_TD = out_TD.index_add(0, mine_T, weighed)
-    return out_TD
+            hidden = x @ each["up_EDH"][e].double()
+            hidden = F.silu(x @ each["gate_EDH"][e].double()) * hidden if "gate_EDH" in each else F.gelu(hidden)
+            tokens.append(mine_T)
+            parts.append(work.weights_TK[mine_T, k, None].double() * (hidden @ each["down_EHD"][e].double()))
+    return torch.zeros_like(work.x_TD, dtype=torch.float64).index_add(0, torch.cat(tokens), torch.cat(parts))
 
 
 def _loop(up_EDH: Tensor, down_EHD: Tensor, work: Work) -> Tensor:

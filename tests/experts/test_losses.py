@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.errors import BadInput
-from waypost.experts import losses
+from waypost.experts import TopK, losses
 
 
 def one_hot(experts: list[int], count: int) -> torch.Tensor:
@@ -114,3 +115,32 @@ def test_experts_that_are_not_allowed_leave_gradients_finite(loss) -> None:
     logits_TE = torch.tensor([[0.5, 1.0, -torch.inf, 0.0], [0.0, 2.0, -torch.inf, 1.0]], requires_grad=True)
     loss(logits_TE.softmax(-1)).backward()
     assert torch.isfinite(logits_TE.grad).all() and logits_TE.grad.any()
+
+
+def test_losses_are_computed_when_asked_for_and_once() -> None:
+    asked = []
+
+    def compute() -> torch.Tensor:
+        asked.append(True)
+        return torch.ones(2, requires_grad=True).sum()
+
+    found = losses.when_asked(None, z=compute)
+    assert set(found) == {"z"} and len(found) == 1 and "z" in found and not asked
+    with torch.no_grad():
+        assert found["z"].requires_grad  # as it was when the router ran
+    assert found["z"] is found["z"] and len(asked) == 1
+
+
+def test_a_router_without_gradients_has_losses_without() -> None:
+    router = TopK(8, experts=4, k=2)
+    with torch.no_grad():
+        routing = router(torch.randn(5, 8))
+    assert not any(loss.requires_grad for loss in routing.losses.values())
+    assert all(loss.requires_grad for loss in router(torch.randn(5, 8)).losses.values())
+
+
+def test_losses_can_be_kept(tmp_path: Path) -> None:
+    with torch.no_grad():
+        found = TopK(8, experts=4)(torch.randn(5, 8)).losses
+    torch.save(dict(found), tmp_path / "losses.pt")
+    assert torch.load(tmp_path / "losses.pt") == dict(found)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+#: Bytes that are slower to clear than to get anew.
+MUCH = 16 * 2**20
 _last = WeakTensorKeyDictionary()
 #: References to memory that nobody uses: the name of a local variable, and the call that counts them.
 _FREE = 2
@@ -28,7 +30,8 @@ def room(weight: Tensor, sizes: list[int]) -> Tensor:
     empty = [expert for expert, size in enumerate(sizes) if not size]
     if weight.device.type != "cpu":
         return torch.zeros_like(weight) if empty else torch.empty_like(weight)
-    if 2 * len(empty) > len(sizes):
+    unused = weight.nbytes // max(len(sizes), 1) * len(empty)
+    if unused > MUCH and 2 * unused > weight.nbytes:
         # The system fills pages with zeros when they are touched first: experts without rows cost nothing.
         return _as(weight, np.zeros(weight.nbytes, np.uint8))
     memory = _last.pop(weight, None)

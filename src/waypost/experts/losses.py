@@ -126,7 +126,8 @@ def mean(values_T: Tensor, across: ProcessGroup | None = None) -> Tensor:
 class Asked(Mapping[str, Tensor]):
     """Losses that are computed when they are asked for, once, with gradients if there were any to be had then.
 
-    Where a model only answers nobody asks, and for a single token they would take as long as its experts.
+    Where a model only answers nobody asks, and for a single token they would take as long as its experts.  To keep or
+    send them, make a ``dict`` of them.
 
     >>> losses = Asked(z=lambda: z(torch.zeros(8, 4)))
     >>> list(losses), losses["z"] is losses["z"]
@@ -150,8 +151,8 @@ class Asked(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._make)
 
-    def __reduce__(self) -> tuple[type, tuple[dict[str, Tensor]]]:
-        return dict, (dict(self),)
+    def __contains__(self, name: object) -> bool:
+        return name in self._make
 
 
 def when_asked(across: ProcessGroup | None, **make: Callable[[], Tensor]) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Products of rows with their experts' weights in C (`products.c`), built by the machine's own compiler when first wanted.
+"""Products of rows with their experts' weights in C (`products.c`), built where they run when they are first wanted.
 
 It is built once, in a second or two, for the processor that it runs on, and kept in ``$XDG_CACHE_HOME/waypost/native``
 (``~/.cache``).  Where there is no C compiler, or ``WAYPOST_NATIVE=0`` is set, torch's products are used: they give the
@@ -47,10 +47,10 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError) as error:
         _log.info("experts compute with torch's products, since those in C could not be built: %s", error)
         return None
-    sizes = [_pointer, _number, _number, _number]
-    found.waypost_products.argtypes = [*sizes, _pointer, _pointer, _flag, _pointer, _flag]
+    sizes = (_pointer, _number, _number, _number)
+    found.waypost_products.argtypes = (*sizes, _pointer, _pointer, _flag, _pointer, _flag)
     found.waypost_products_transposed.argtypes = found.waypost_products.argtypes
-    found.waypost_outer.argtypes = [*sizes, _pointer, _pointer, _pointer, _flag, _flag]
+    found.waypost_outer.argtypes = (*sizes, _pointer, _pointer, _pointer, _flag, _flag)
     return found
 
 
@@ -132,7 +132,7 @@ def _compile(compiler: list[str], target: Path) -> None:
     said = ""
     for tuned in TUNED:
         command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
         if done.returncode == 0:
             return
         said = done.stderr.strip()

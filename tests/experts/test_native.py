@@ -1,0 +1,161 @@
+"""Products in C give what single rows give, are built where they run, and are done without where they cannot be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from waypost.experts import FeedForward, MoE, TopK, native
+from waypost.experts.grouped import Groups, grouped_linear
+
+#: Sizes around those of tiles and lines, and loads of none, of few rows and of more than a tile.
+SIZES = st.sampled_from([1, 2, 5, 6, 7, 8, 15, 16, 17, 31, 32, 33, 40, 70])
+LOADS = st.lists(st.sampled_from([0, 0, 1, 2, 3, 5, 6, 7, 12, 13, 16, 17, 33]), min_size=1, max_size=7)
+
+
+@pytest.fixture(autouse=True)
+def built() -> None:
+    assert native.library() is not None, "these tests need a C compiler"
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Looked for anew within a test, and after it."""
+    native.library.cache_clear()
+    yield
+    native.library.cache_clear()
+
+
+@settings(deadline=None)
+@given(load=LOADS, inner=SIZES, outer=SIZES, short=st.booleans(), threads=st.sampled_from([1, 2, 3]))
+def test_products_are_those_of_single_experts(
+    load: list[int], inner: int, outer: int, short: bool, threads: int
+) -> None:
+    dtype = torch.bfloat16 if short else torch.float32
+    torch.manual_seed(0)
+    rows_AI, grad_AO = torch.randn(sum(load), inner), torch.randn(sum(load), outer)
+    weight_EIO = torch.randn(len(load), inner, outer).to(dtype)
+    ends_E = torch.tensor(load).cumsum(0, dtype=torch.int32)
+    grad_EIO = torch.full_like(weight_EIO, 7.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_threads", lambda work: threads)
+        out_AO = native.products(rows_AI, weight_EIO, ends_E)
+        back_AI = native.products(grad_AO, weight_EIO.mT, ends_E)
+        native.outer(rows_AI, grad_AO, grad_EIO, ends_E)
+    exact_EIO = weight_EIO.double()
+    for expert, (rows, grad) in enumerate(zip(rows_AI.double().split(load), grad_AO.double().split(load), strict=True)):
+        mine = slice(sum(load[:expert]), sum(load[: expert + 1]))
+        _near(out_AO[mine], rows @ exact_EIO[expert])
+        _near(back_AI[mine], grad @ exact_EIO[expert].T)
+        if load[expert]:
+            _near(grad_EIO[expert], rows.T @ grad, 0.01 if short else 1e-5)
+        else:
+            assert (grad_EIO[expert] == 7).all()  # not touched
+
+
+def _near(found: Tensor, right: Tensor, within: float = 1e-5) -> None:
+    torch.testing.assert_close(found.double(), right, rtol=within, atol=within)
+
+
+def test_rounding_to_bfloat16_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    right_AO = torch.cat(
+        [torch.randn(1, 4000), torch.tensor([[1.00390625, 1.01171875, 3.4e38, torch.nan, torch.inf]])], 1
+    )
+    grad_EIO = torch.empty(1, 1, right_AO.shape[1], dtype=torch.bfloat16)
+    native.outer(torch.ones(1, 1), right_AO, grad_EIO, torch.ones(1, dtype=torch.int32))
+    torch.testing.assert_close(grad_EIO.view(1, -1), right_AO.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_numbers_that_are_none_stay_so() -> None:
+    rows_AI = torch.tensor([[1.0, torch.nan], [1.0, 1.0]])
+    out_AO = native.products(rows_AI, torch.ones(1, 2, 3), torch.tensor([2], dtype=torch.int32))
+    assert out_AO[0].isnan().all() and (out_AO[1] == 2).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_layer_gives_the_same_without(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, x_TD = MoE(TopK(16, 8, 2), FeedForward(16, 24, 8).to(dtype)), torch.randn(40, 16).to(dtype)
+
+    def all_of_it() -> list[Tensor]:
+        layer.zero_grad()
+        x = x_TD.clone().requires_grad_()
+        y = layer(x).y
+        y.square().sum().backward()
+        assert x.grad is not None
+        return [y.detach(), x.grad, *(p.grad.clone() for p in layer.parameters() if p.grad is not None)]
+
+    with_c = all_of_it()
+    monkeypatch.setattr(native, "library", lambda: None)
+    near = 1e-5 if dtype == torch.float32 else 0.02
+    for mine, others in zip(with_c, all_of_it(), strict=True):
+        torch.testing.assert_close(mine, others, rtol=near, atol=near)
+
+
+def test_rows_that_do_not_fit_are_refused_before_memory_is_touched() -> None:
+    with pytest.raises(ValueError, match=r"rows have shape \(3, 4\).*want 2 groups and shape \(5, 4\)"):
+        grouped_linear(torch.ones(3, 4), torch.ones(2, 4, 4), Groups.of(torch.tensor([2, 3])))
+    with pytest.raises(ValueError, match="weights of 1 experts"):
+        grouped_linear(torch.ones(5, 4), torch.ones(1, 4, 4), Groups.of(torch.tensor([2, 3])))
+
+
+def test_it_can_be_switched_off(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYPOST_NATIVE", "0")
+    assert native.library() is None and not native.can(torch.ones(1, 2, 2))
+    out_AO = grouped_linear(torch.ones(1, 2), torch.ones(1, 2, 2), Groups.of(torch.tensor([1])))
+    assert out_AO.tolist() == [[2.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("compiler", "why"), [("no-such-compiler", "No such file"), ("false", "could not build products.c")]
+)
+def test_without_a_compiler_the_log_says_so(
+    compiler: str,
+    why: str,
+    fresh: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CC", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    caplog.set_level(logging.INFO)
+    assert native.library() is None
+    assert why in caplog.text
+
+
+def test_a_compiler_that_knows_little_will_do(fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plain = tmp_path / "plain-cc"
+    plain.write_text(
+        '#!/bin/sh\nfor option; do case "$option" in -fopenmp|-m*=native) exit 1;; esac; done\n'
+        f'exec {shutil.which("cc") or shutil.which("gcc")} "$@"\n'
+    )
+    plain.chmod(0o755)
+    monkeypatch.setenv("CC", str(plain))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.library() is not None
+    test_numbers_that_are_none_stay_so()
+
+
+def test_it_is_built_once_for_all_processes(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    code = "from waypost.experts import native; print(native.library() is not None)"
+    command = [sys.executable, "-c", code]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [one.communicate()[0].strip() for one in both] == ["True", "True"]
+    (kept,) = (tmp_path / "waypost" / "native").iterdir()
+    written = kept.stat().st_mtime_ns
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert kept.stat().st_mtime_ns == written
