@@ -85,8 +85,8 @@ def _check(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> None:
     experts, inner, _ = weight_EIO.shape
     if rows_AI.shape != (groups.rows, inner) or groups.ends_E.shape != (experts,):
         raise BadInput(
-            f"rows have shape {tuple(rows_AI.shape)}, with {groups.rows} rows in {groups.ends_E.shape[0]} groups; weights "
-            f"of {experts} experts for rows of {inner} want {experts} groups and shape ({groups.rows}, {inner})"
+            f"rows have shape {tuple(rows_AI.shape)}, in {groups.ends_E.shape[0]} groups of {groups.rows} rows together; "
+            f"weights of {experts} experts want {experts} groups and shape ({groups.rows}, {inner})"
         )
 
 
