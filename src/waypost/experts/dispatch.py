@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,6 +34,15 @@ class Dispatcher(Protocol):
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """The outputs of each token's experts, weighed and summed: (T, D)."""
+        ...
+
+
+@runtime_checkable
+class Travelling(Dispatcher, Protocol):
+    """A dispatcher whose tokens are on their way for a while, in which something else can be computed."""
+
+    def begin(self, x_TD: Tensor, routing: Routing) -> Callable[[], Moved]:
+        """Send tokens, and give what waits for those that come."""
         ...
 
 

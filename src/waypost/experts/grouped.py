@@ -5,8 +5,8 @@ What makes it fast, all measured by ``make bench-experts``:
 - Indexing a stacked weight, as in ``weight[e]``, lets autograd build a gradient of the whole stack for each expert, so
   memory traffic grows with the square of their number.  Here it is made once, each part is written in its place, and
   its memory is used again (`gradients`).
-- On a CPU the products are our own (`native`): they call weights into the caches before these are needed, and a single
-  token costs what its own experts cost.  Where they cannot be built, torch's are used.
+- On a CPU the products are our own (`native`): they prefetch the next expert's weights, and a single token costs what its
+  own experts cost.  Where they cannot be built, torch's are used.
 - Processors without instructions for bfloat16 and float16 multiply these many times slower than float32.
 """
 
@@ -85,7 +85,7 @@ def _check(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> None:
     experts, inner, _ = weight_EIO.shape
     if rows_AI.shape != (groups.rows, inner) or groups.ends_E.shape != (experts,):
         raise BadInput(
-            f"rows have shape {tuple(rows_AI.shape)}, in {groups.ends_E.shape[0]} groups of {groups.rows} rows together; "
+            f"rows have shape {tuple(rows_AI.shape)}, in {groups.ends_E.shape[0]} groups with {groups.rows} in all; "
             f"weights of {experts} experts want {experts} groups and shape ({groups.rows}, {inner})"
         )
 

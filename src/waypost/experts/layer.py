@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from waypost.errors import BadInput
-from waypost.experts.dispatch import Dispatcher, Sorted
+from waypost.experts.dispatch import Dispatcher, Sorted, Travelling
 from waypost.experts.feed_forward import Experts
 from waypost.experts.gate import limited
 from waypost.experts.routers.top_k import TopK
@@ -53,8 +53,6 @@ class MoE(nn.Module):
         self.experts = experts
         self.always = always
         self.dispatcher = dispatcher or Sorted()
-        # Which parameter tells the experts' type and device, looked for once.
-        self._told_by = next((name for name, _ in experts.named_parameters()), None)  # type: ignore[attr-defined]
 
     @classmethod
     def from_dense(cls, ffn: nn.Module, experts: int | None = None, k: int = 2, *, router: Router | None = None) -> MoE:
@@ -95,11 +93,17 @@ class MoE(nn.Module):
                 "the router's scores are not all numbers (NaN or infinite); look at the tokens and the router's "
                 "weights, lower the learning rate, or clip gradients"
             )
-        moved = self.dispatcher.dispatch(x_TD, routing)
+        if self.always is not None and isinstance(self.dispatcher, Travelling):
+            arrived = self.dispatcher.begin(x_TD, routing)
+            always_TD = self.always(x_TD)  # while tokens are on their way, and so are their gradients
+            moved = arrived()
+        else:
+            moved = self.dispatcher.dispatch(x_TD, routing)
+            always_TD = None if self.always is None else self.always(x_TD)
         out_AD = self.experts(moved.rows_AD, moved.groups, moved.shared_AR)
         y_TD = self.dispatcher.combine(out_AD, moved, routing)
-        if self.always is not None:
-            y_TD = y_TD + self.always(x_TD)
+        if always_TD is not None:
+            y_TD = y_TD + always_TD
         return Routed(y_TD.view_as(x), routing)
 
     def _route(self, x_TD: Tensor, control: Control, context: Context) -> Routing:
@@ -114,9 +118,9 @@ class MoE(nn.Module):
             raise BadInput(
                 f"tokens have shape {tuple(x.shape)}; the last size is the layer's width, {self.experts.width}"
             )
-        if self._told_by is None:
+        weight = next(self.experts.parameters(), None)  # type: ignore[attr-defined]
+        if weight is None:
             return
-        weight = self.experts.get_parameter(self._told_by)  # type: ignore[attr-defined]
         if x.device != weight.device:
             raise BadInput(f"tokens are on {x.device}, the experts on {weight.device}; move one with .to(device)")
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):

@@ -3,7 +3,7 @@
 // Rows are float32 and lie in the order of their experts: expert e has those from ends[e - 1] to ends[e].  Weights are
 // float32 or bfloat16, (experts, inner, outer).  Sums of MR x NR numbers stay in registers while the products of a tile
 // are added.  What makes it faster than a library's product for each expert is foresight: an expert's weights come from
-// memory and are used for few rows, so while it computes, the weights that come next are called into the caches.
+// memory and are used for few rows, so while it computes, the weights that come next are prefetched.
 //
 // Threads share the work by columns of the weights, or by their lines, so that it is even however rows are spread.  What
 // is returned is 0, or 1 where memory could not be had.
@@ -52,7 +52,7 @@ static long most(const int32_t *ends, long experts)
     return rows;
 }
 
-// What `call` returns for any part of `size`, each `from` to `to` and of whole lines of the cache.
+// Whether `call` fails for any part of `size`, each `from` to `to` and of whole lines of the cache.
 #define IN_PARTS(size, call) \
     int failed = 0; \
     long step = ((size - 1) / threads / LINE + 1) * LINE; \
@@ -98,7 +98,7 @@ INLINE const void *place(weight w, long at) { return (const char *)w.data + at *
 
 // ---- a tile ----
 
-// What is called into the second cache meanwhile, so many bytes further each step.
+// What is prefetched into the second cache meanwhile, so many bytes further each step.
 typedef struct {
     const void *data;
     long step;
@@ -153,7 +153,7 @@ static void packed(int high, long depth, const float *a, const float *b, float *
     WITH_HEIGHT(high, tile(H, 2, depth, a, depth, 1, b, NR, c, c_row, 0, NOTHING))
 }
 
-static void packed_calling(int high, int wide, long depth, const float *a, const float *b, float *c, ahead later)
+static void packed_ahead(int high, int wide, long depth, const float *a, const float *b, float *c, ahead later)
 {
     if (wide == 1) {
         WITH_HEIGHT(high, tile(H, 1, depth, a, depth, 1, b, NR, c, NR, 0, later))
@@ -297,7 +297,7 @@ static void transposed(long count, long inner, long outer, const float *rows, we
         for (long p = 0; p < count; p += NR, later = NOTHING) {
             float part[MR * NR] __attribute__((aligned(64)));
             long width = least(NR, count - p);
-            packed_calling(high, width > V ? 2 : 1, outer, a, pack + p * outer, part, later);
+            packed_ahead(high, width > V ? 2 : 1, outer, a, pack + p * outer, part, later);
             for (long t = 0; t < width; t++)
                 for (long r = 0; r < high; r++) out[(p + t) * inner + i + r] = part[r * NR + t];
         }
@@ -341,7 +341,7 @@ INLINE void blocks(const float *rows, long count, long length, long from, long t
 static void outer_block(long count, long high, long width, const float *a, const float *b, void *out, long outer,
                         int is_short)
 {
-    // A line that is written is read first; so the next ones are called before they are needed.
+    // A line that is written is read first; so the next ones are prefetched.
     for (long r = MR; r < 2 * MR; r++)
         __builtin_prefetch((const char *)out + r * outer * (is_short ? 2 : 4), 1, 3);
     float part[MR * NR] __attribute__((aligned(64)));

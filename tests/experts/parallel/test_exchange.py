@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -40,7 +41,8 @@ def layer(experts: nn.Module | None = None, k: int = 2) -> MoE:
 
 def spread(whole: MoE, exchange, rank: int, world: int) -> MoE:
     """The same layer with its experts spread."""
-    return MoE(copy.deepcopy(whole.router), Shard(whole.experts, rank, world), dispatcher=exchange)
+    router, always = copy.deepcopy(whole.router), copy.deepcopy(whole.always)
+    return MoE(router, Shard(whole.experts, rank, world), always=always, dispatcher=exchange)
 
 
 def tokens(rank: int, count: int | None = None, learns: bool = True) -> Tensor:
@@ -79,6 +81,13 @@ def alike(made, whole: MoE, rank: int, world: int, across: dist.ProcessGroup, ot
         found = torch.zeros_like(value) if value.grad is None else value.grad
         torch.testing.assert_close(found, cut.data, **close, msg=lambda text, name=name: f"{name}: {text}")
 
+    for value, source in zip(parameters(mine.always), parameters(whole.always), strict=True):
+        torch.testing.assert_close(value.grad, source.grad, **close)
+
+
+def parameters(module: nn.Module | None) -> list[nn.Parameter]:
+    return [] if module is None else list(module.parameters())
+
 
 def gradients(experts: nn.Module) -> nn.Module:
     """The experts with their gradients in the place of their weights."""
@@ -92,6 +101,50 @@ def computes_and_learns_as_one_process(here) -> None:
     group = here.everyone()
     for experts in (None, SwiGLU(D, 5, E), own()):
         alike(Exchange(group, E, timeout_seconds=10), layer(experts), here.rank, 4, group, [0, 1, 2, 3])
+
+
+def so_it_does_beside_a_shared_expert(here) -> None:
+    group = here.everyone()
+    whole = layer()
+    whole.always = nn.Sequential(nn.Linear(D, 3), nn.GELU(), nn.Linear(3, D))
+    alike(Exchange(group, E, timeout_seconds=10), whole, here.rank, 4, group, [0, 1, 2, 3])
+
+
+class Telling(nn.Module):
+    """A shared expert that says when it has computed."""
+
+    def __init__(self, here) -> None:
+        super().__init__()
+        self.here = here
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        self.here.store.set(f"computed {self.here.rank}", "yes")
+        return x_TD
+
+
+def a_shared_expert_computes_while_rows_travel(here) -> None:
+    """Process 1 does not send rows before the shared experts of the others have computed."""
+    group = here.everyone()
+    whole = layer()
+    mine, x_TD = spread(whole, Exchange(group, E, timeout_seconds=10), here.rank, 4), tokens(here.rank)
+    mine.always = Telling(here)
+    send = dist.all_to_all_single
+
+    def late(*rows, **settings) -> object:
+        here.store.wait(["computed 0", "computed 2", "computed 3"], timedelta(seconds=20))
+        return send(*rows, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if here.rank == 1:
+            patch.setattr(dist, "all_to_all_single", late)
+        torch.testing.assert_close(mine(x_TD).y, whole(x_TD).y + x_TD)
+
+
+def numbers_that_are_not_there_yet_alarm_nobody(here) -> None:
+    group = here.everyone()
+    mine = spread(layer(), Exchange(group, E, timeout_seconds=10), here.rank, 4)
+    with torch.autograd.set_detect_anomaly(True):
+        mine(tokens(here.rank)).y.sum().backward()
 
 
 def two_processes_do_too(here) -> None:
@@ -266,6 +319,9 @@ def a_process_that_dies_is_named(here) -> None:
 
 CHECKS = [
     computes_and_learns_as_one_process,
+    so_it_does_beside_a_shared_expert,
+    a_shared_expert_computes_while_rows_travel,
+    numbers_that_are_not_there_yet_alarm_nobody,
     two_processes_do_too,
     one_expert_may_get_everything,
     nobody_may_have_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import distributed as dist
 from waypost.errors import BadInput
 from waypost.experts.dispatch import Moved, Sorted
 from waypost.experts.grouped import Groups
-from waypost.experts.parallel.wire import Traffic, connected, counts, kind, rows
+from waypost.experts.parallel.wire import Traffic, connected, counts, kind, leave, rows
 from waypost.experts.routing import Routing
 
 
@@ -62,22 +63,31 @@ class Exchange:
 
     def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
         """Tokens of all processes that chose an expert of this one, grouped by expert."""
+        return self.begin(x_TD, routing)()
+
+    def begin(self, x_TD: Tensor, routing: Routing) -> Callable[[], Moved]:
+        """Send tokens on their way, and give what waits for those that come."""
         self._check(routing)
         local = self.local.dispatch(x_TD, routing)
         world, mine = self.wire.world, self.experts // self.wire.world
         load_E = torch.tensor(local.groups.sizes)
         load_RE, asked = counts(load_E.view(world, mine), kind(x_TD), self.wire)
         out_R, in_R = load_E.view(world, mine).sum(1).tolist(), load_RE.sum(1).tolist()
+        coming, sent = self._sent(local.rows_AD, out_R, in_R)
+        coming_shared: Callable[[], Tensor] | None = None
+        if local.shared_AR is not None:
+            coming_shared, more = self._sent(local.shared_AR, out_R, in_R)
+            sent += more
         # From each process they come sorted by expert; a stable sort of the whole keeps their processes in order.
         order_A = torch.arange(mine).repeat(world).repeat_interleave(load_RE.flatten()).argsort(stable=True)
         order_A = order_A.to(x_TD.device)
-        rows_AD, sent = self._sent(local.rows_AD, out_R, in_R)
-        shared_AR = None
-        if local.shared_AR is not None:
-            moved_AR, more = self._sent(local.shared_AR, out_R, in_R)
-            shared_AR, sent = moved_AR[order_A], sent + more
-        own = Travel(local, order_A, out_R, in_R, sent + asked)
-        return Moved(rows_AD[order_A], Groups.of(load_RE.sum(0)), shared_AR, own=own)
+        groups, own = Groups.of(load_RE.sum(0)), Travel(local, order_A, out_R, in_R, sent + asked)
+
+        def arrived() -> Moved:
+            rows_AD = coming()[order_A]
+            return Moved(rows_AD, groups, None if coming_shared is None else coming_shared()[order_A], own=own)
+
+        return arrived
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """The outputs of each token's experts, back with the token, weighed and summed: (T, D)."""
@@ -86,9 +96,9 @@ class Exchange:
         home_AD = rows(back_AD, travel.in_R, travel.out_R, self.wire)
         return self.local.combine(home_AD, travel.local, routing)
 
-    def _sent(self, rows_AD: Tensor, out_R: list[int], in_R: list[int]) -> tuple[Tensor, Traffic]:
+    def _sent(self, rows_AD: Tensor, out_R: list[int], in_R: list[int]) -> tuple[Callable[[], Tensor], Traffic]:
         size = rows_AD.shape[1] * rows_AD.element_size()
-        return rows(rows_AD, out_R, in_R, self.wire), self.wire.counted([size * count for count in out_R])
+        return leave(rows_AD, out_R, in_R, self.wire), self.wire.counted([size * count for count in out_R])
 
     def _check(self, routing: Routing) -> None:
         if torch.compiler.is_compiling():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from waypost.errors import BadInput
 from waypost.experts.dispatch import Mixed, Moved
 from waypost.experts.parallel.exchange import Exchange
-from waypost.experts.parallel.wire import Traffic, Wire, connected, counts, kind, rows
+from waypost.experts.parallel.wire import Traffic, Wire, connected, counts, kind, leave, rows
 from waypost.experts.routing import NONE, Routing
 
 
@@ -85,6 +86,10 @@ class TwoLevel:
 
     def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
         """Tokens of all processes that chose an expert of this one, grouped by expert."""
+        return self.begin(x_TD, routing)()
+
+    def begin(self, x_TD: Tensor, routing: Routing) -> Callable[[], Moved]:
+        """Send tokens on their way to the machines, and give what waits for those that come and sends them on there."""
         if routing.shared_TER is not None:
             raise BadInput("what a router hands on to experts (shared_TER) does not travel in two levels; use Exchange")
         if routing.load_E.shape[0] != self.experts:
@@ -110,14 +115,18 @@ class TwoLevel:
         local_PK = local_PK.masked_fill(elsewhere_PK, NONE)
         weights_PK = routing.weights_TK[tokens_P].masked_fill(elsewhere_PK, 0)
         parts = (x_TD[tokens_P], weights_PK, local_PK.to(torch.int32))
-        rows_PD, weights_PK, local_PK = (rows(part, out_R, in_R, self.between) for part in parts)
-        here = Routing.of(weights_PK, local_PK.long(), experts=mine)
-        inside = self.inside.dispatch(rows_PD, here)
-        sent = asked + inside.own.sent
+        coming = [leave(part, out_R, in_R, self.between) for part in parts]
         for part in parts:
-            sent += self.between.counted([part.shape[1] * part.element_size() * count for count in out_R])
-        own = Journey(mixed, tokens_P, out_R, in_R, inside, here, sent)
-        return Moved(inside.rows_AD, inside.groups, own=own)
+            asked += self.between.counted([part.shape[1] * part.element_size() * count for count in out_R])
+
+        def arrived() -> Moved:
+            rows_PD, weights_PK, local_PK = (arrive() for arrive in coming)
+            here = Routing.of(weights_PK, local_PK.long(), experts=mine)
+            inside = self.inside.dispatch(rows_PD, here)
+            own = Journey(mixed, tokens_P, out_R, in_R, inside, here, asked + inside.own.sent)
+            return Moved(inside.rows_AD, inside.groups, own=own)
+
+        return arrived
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """The outputs of each token's experts, weighed, summed on their machine, and back with the token: (T, D)."""

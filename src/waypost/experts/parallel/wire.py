@@ -6,7 +6,8 @@ itself.  Rows travel in one all-to-all, which is faster and whose failure could 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 from typing import Any, NamedTuple
@@ -145,31 +146,78 @@ def rows(rows_AD: Tensor, out_R: Sequence[int], in_R: Sequence[int], wire: Wire)
     Raises:
         RankMissing: not all rows came within the time.
     """
-    moved_AD: Tensor = _Rows.apply(rows_AD, list(out_R), list(in_R), wire)  # type: ignore[no-untyped-call]
-    return moved_AD
+    return leave(rows_AD, out_R, in_R, wire)()
 
 
-class _Rows(torch.autograd.Function):
+def leave(rows_AD: Tensor, out_R: Sequence[int], in_R: Sequence[int], wire: Wire) -> Callable[[], Tensor]:
+    """Send rows as `rows` does, and give what waits for those that come: there is time for something else between.
+
+    In the backward pass their gradients travel while that of what was done between is computed.
+    """
+    trip = _Trip(list(out_R), list(in_R), wire)
+    coming_AD = _Leave.apply(rows_AD, trip)  # type: ignore[no-untyped-call]
+    return lambda: _Arrive.apply(coming_AD, trip)  # type: ignore[no-untyped-call]
+
+
+class _Trip:
+    """Where rows go, and those that are on their way."""
+
+    def __init__(self, out_R: list[int], in_R: list[int], wire: Wire) -> None:
+        self.out_R, self.in_R, self.wire = out_R, in_R, wire
+        self.coming: tuple[Tensor, Any] | None = None
+
+    def begin(self, rows_AD: Tensor, *, back: bool = False) -> Tensor:
+        """Memory that the rows will come to."""
+        out_R, in_R = (self.in_R, self.out_R) if back else (self.out_R, self.in_R)
+        coming_AD = rows_AD.new_empty(sum(in_R), *rows_AD.shape[1:])
+        with self._or_missing():
+            work = dist.all_to_all_single(
+                coming_AD, rows_AD.contiguous(), in_R, out_R, group=self.wire.group, async_op=True
+            )
+        self.coming = coming_AD, work
+        return coming_AD
+
+    def end(self) -> Tensor:
+        """The rows, when they have come."""
+        if self.coming is None:
+            raise RuntimeError("no rows are on their way; each trip ends once")
+        coming_AD, work = self.coming
+        with self._or_missing():
+            work.wait(timedelta(seconds=self.wire.timeout_seconds))
+        self.coming = None
+        return coming_AD
+
+    @contextmanager
+    def _or_missing(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            others = [rank for rank in range(self.wire.world) if rank != self.wire.rank]
+            raise RankMissing(_sentence(self.wire, others, "for rows", some=True)) from error
+
+
+class _Leave(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows_AD: Tensor, out_R: list[int], in_R: list[int], wire: Wire) -> Tensor:
-        ctx.sizes, ctx.wire = (out_R, in_R), wire
-        return _all_to_all(rows_AD, out_R, in_R, wire)
+    def forward(ctx: Any, rows_AD: Tensor, trip: _Trip) -> Tensor:
+        ctx.trip = trip
+        return trip.begin(rows_AD)
 
     @staticmethod
-    def backward(ctx: Any, grad_AD: Tensor) -> tuple[Tensor, None, None, None]:
-        out_R, in_R = ctx.sizes
-        return _all_to_all(grad_AD, in_R, out_R, ctx.wire), None, None, None
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
+        return ctx.trip.end(), None  # what `_Arrive` has sent back
 
 
-def _all_to_all(rows_AD: Tensor, out_R: list[int], in_R: list[int], wire: Wire) -> Tensor:
-    moved_AD = rows_AD.new_empty(sum(in_R), *rows_AD.shape[1:])
-    try:
-        work = dist.all_to_all_single(moved_AD, rows_AD.contiguous(), in_R, out_R, group=wire.group, async_op=True)
-        work.wait(timedelta(seconds=wire.timeout_seconds))
-    except RuntimeError as error:
-        others = [rank for rank in range(wire.world) if rank != wire.rank]
-        raise RankMissing(_sentence(wire, others, "for rows", some=True)) from error
-    return moved_AD
+class _Arrive(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, coming_AD: Tensor, trip: _Trip) -> Tensor:
+        ctx.trip = trip
+        trip.end()
+        return coming_AD.view_as(coming_AD)
+
+    @staticmethod
+    def backward(ctx: Any, grad_AD: Tensor) -> tuple[Tensor, None]:
+        ctx.trip.begin(grad_AD, back=True)
+        return grad_AD, None  # of the shape that is expected here; nobody reads it
 
 
 def _came(work: Any, ends: float) -> bool:
