@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import peers
-from waypost.experts import FeedForward, MoE, Routing, Sorted, SwiGLU, TopK, native
+from waypost.experts import FeedForward, MoE, Routing, SwiGLU, TopK, native
 from waypost.experts.losses import weighed
 
 WIDTH, HIDDEN = 256, 512
@@ -86,20 +86,21 @@ def bench(point: Point) -> Bench:
     gelu = FeedForward(WIDTH, HIDDEN, point.experts).to(dtype)
     swiglu = SwiGLU(WIDTH, HIDDEN, point.experts).to(dtype)
     layer = MoE(TopK(WIDTH, point.experts, point.k), gelu)
+    gated_layer = MoE(layer.router, swiglu)
     plain = _Dense(point.k, gated=False).to(dtype)
     gated = _Dense(point.k, gated=True).to(dtype)
     up_EDH, down_EHD = gelu.up_EDH, gelu.down_EHD
     paths: dict[str, Path] = {
         "dense": lambda work: plain(work.x_TD),
-        "ours": lambda work: _ours(gelu, work),
+        "ours": lambda work: _ours(layer, work),
         "loop": lambda work: _loop(up_EDH, down_EHD, work),
         "segments": lambda work: _segments(up_EDH, down_EHD, work),
         "grouped_mm": lambda work: _grouped(up_EDH, down_EHD, work),
         "one_hot": lambda work: _one_hot(up_EDH, down_EHD, work),
-        "ours_torch": lambda work: _ours_torch(gelu, work),
+        "ours_torch": lambda work: _ours_torch(layer, work),
         "ours_layer": lambda work: _layer(layer, work),
         "dense_swiglu": lambda work: gated(work.x_TD),
-        "ours_swiglu": lambda work: _ours(swiglu, work),
+        "ours_swiglu": lambda work: _ours(gated_layer, work),
     }
     theirs = peers.mixtral(swiglu, point.k, point.tokens)
     paths |= theirs
@@ -131,18 +132,16 @@ class _Dense(nn.Module):
         return self.down(F.silu(gate) * up)
 
 
-def _ours(experts: Any, work: Work) -> Tensor:
+def _ours(layer: MoE, work: Work) -> Tensor:
     """Counting included."""
-    routing = Routing.of(work.weights_TK, work.experts_TK, experts=experts.experts)
-    moved = Sorted().dispatch(work.x_TD, routing)
-    return Sorted().combine(experts(moved.rows_AD, moved.groups), moved, routing)
+    return layer.computed(work.x_TD, Routing.of(work.weights_TK, work.experts_TK, experts=layer.router.experts))
 
 
-def _ours_torch(experts: Any, work: Work) -> Tensor:
+def _ours_torch(layer: MoE, work: Work) -> Tensor:
     """As where the products in C cannot be built."""
     built, native.library = native.library, lambda: None
     try:
-        return _ours(experts, work)
+        return _ours(layer, work)
     finally:
         native.library = built
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from waypost.experts import FeedForward, MoE, TopK, native
+from waypost.experts import NONE, FeedForward, MoE, SwiGLU, TopK, native
 from waypost.experts.grouped import Groups, grouped_linear
 
 #: Sizes around those of tiles and lines, and loads of none, of few rows and of more than a tile.
@@ -102,6 +102,48 @@ def test_a_layer_gives_the_same_without(dtype: torch.dtype, monkeypatch: pytest.
     near = 1e-5 if dtype == torch.float32 else 0.02
     for mine, others in zip(with_c, all_of_it(), strict=True):
         torch.testing.assert_close(mine, others, rtol=near, atol=near)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("made", [FeedForward, SwiGLU])
+@pytest.mark.parametrize(("tokens", "k"), [(1, 1), (1, 2), (4, 2), (2, 4)])
+def test_a_few_tokens_get_without_sorting_what_they_get_with(
+    tokens: int,
+    k: int,
+    made: type[FeedForward | SwiGLU],
+    dtype: torch.dtype,
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(native, "_threads", lambda work: threads)
+    experts = made(21, 43, 5).to(dtype)
+    layer, x_TD = MoE(TopK(21, 5, k), experts, always=nn.Linear(21, 21).to(dtype)), torch.randn(tokens, 21).to(dtype)
+    sorted_TD, routing = layer(x_TD)
+    with torch.no_grad():
+        assert layer.experts.few(x_TD, routing) is not None
+        torch.testing.assert_close(layer(x_TD).y, sorted_TD, rtol=1e-4, atol=0.03 if dtype == torch.bfloat16 else 1e-5)
+        gone = routing._replace(experts_TK=torch.full_like(routing.experts_TK, NONE))
+        assert not experts.few(x_TD, gone).any()
+
+
+def test_the_short_way_is_not_taken_where_it_would_be_another() -> None:
+    class Twice(FeedForward):
+        def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
+            return 2 * super().forward(rows_AD, groups)
+
+    torch.manual_seed(0)
+    x_TD, plain, seen = torch.randn(1, 8), FeedForward(8, 16, 4), []
+    twice = Twice(8, 16, 4)
+    twice.load_state_dict(plain.state_dict())
+    layer = MoE(TopK(8, 4), plain)
+    with torch.no_grad():
+        y_TD = layer(x_TD).y
+        torch.testing.assert_close(MoE(layer.router, twice)(x_TD).y, 2 * y_TD)
+        plain.register_forward_hook(lambda *_: seen.append(True))
+        torch.testing.assert_close(layer(x_TD).y, y_TD)
+    assert seen  # hooks are called
 
 
 def test_rows_that_do_not_fit_are_refused_before_memory_is_touched() -> None:

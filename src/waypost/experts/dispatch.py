@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,7 +25,11 @@ class Moved(NamedTuple):
 
 
 class Dispatcher(Protocol):
-    """Moves tokens to their experts, and brings back the weighed sum of what these have made of them."""
+    """Moves tokens to their experts, and brings back the weighed sum of what these have made of them.
+
+    One whose tokens are on their way for a while may have ``begin(x_TD, routing)`` beside: it sends them, and gives a
+    function that waits for those that come; a shared expert computes between.
+    """
 
     def dispatch(self, x_TD: Tensor, routing: Routing) -> Moved:
         """Tokens, grouped by expert."""
@@ -34,15 +37,6 @@ class Dispatcher(Protocol):
 
     def combine(self, out_AD: Tensor, moved: Moved, routing: Routing) -> Tensor:
         """The outputs of each token's experts, weighed and summed: (T, D)."""
-        ...
-
-
-@runtime_checkable
-class Travelling(Dispatcher, Protocol):
-    """A dispatcher whose tokens are on their way for a while, in which something else can be computed."""
-
-    def begin(self, x_TD: Tensor, routing: Routing) -> Callable[[], Moved]:
-        """Send tokens, and give what waits for those that come."""
         ...
 
 

@@ -11,11 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from waypost.errors import BadInput
-from waypost.experts.grouped import Groups, grouped_linear
+from waypost.experts.grouped import Groups, few_products, grouped_linear
+from waypost.experts.routing import Routing
 
 
 class Experts(Protocol):
-    """Maps rows that are grouped by expert; ``shared_AR`` is what the router has computed of each, if it has."""
+    """Maps rows that are grouped by expert; ``shared_AR`` is what the router has computed of each, if it has.
+
+    Experts may have ``few(x_TD, routing)`` beside: what a few tokens get, weighed and summed, without grouping them and
+    without gradients, as when a text is continued; None where there is no such short way.
+    """
 
     experts: int
     width: int
@@ -62,6 +67,12 @@ class FeedForward(nn.Module):
         hidden_AH = F.gelu(grouped_linear(rows_AD, self.up_EDH, groups, self.up_bias_EH))
         return grouped_linear(hidden_AH, self.down_EHD, groups, self.down_bias_ED)
 
+    def few(self, x_TD: Tensor, routing: Routing) -> Tensor | None:
+        """The short way for a few tokens; see `Experts`."""
+        if type(self) is not FeedForward or self.up_bias_EH is not None:  # whose forward pass may be another
+            return None
+        return few_products(x_TD, routing, None, self.up_EDH, self.down_EHD)
+
 
 class SwiGLU(nn.Module):
     """A gated feed-forward an expert: (SiLU(x·gate) * x·up)·down.
@@ -83,6 +94,10 @@ class SwiGLU(nn.Module):
         """(A, D)."""
         gate_AH = F.silu(grouped_linear(rows_AD, self.gate_EDH, groups))
         return grouped_linear(gate_AH * grouped_linear(rows_AD, self.up_EDH, groups), self.down_EHD, groups)
+
+    def few(self, x_TD: Tensor, routing: Routing) -> Tensor | None:
+        """The short way for a few tokens; see `Experts`."""
+        return few_products(x_TD, routing, self.gate_EDH, self.up_EDH, self.down_EHD) if type(self) is SwiGLU else None
 
 
 class Modules(nn.Module):

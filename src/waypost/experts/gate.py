@@ -65,8 +65,11 @@ def exact(values: Tensor) -> Tensor:
 def logits_of(x_TD: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> Tensor:
     """Scores in float32 at least, whatever the tokens' type and autocast say: a rounded score is another choice."""
     x_TD = exact(x_TD)
+    weight_ED, bias_E = weight_ED.to(x_TD.dtype), None if bias_E is None else bias_E.to(x_TD.dtype)
+    if not torch.is_autocast_enabled(x_TD.device.type):
+        return F.linear(x_TD, weight_ED, bias_E)
     with torch.autocast(x_TD.device.type, enabled=False):
-        return F.linear(x_TD, weight_ED.to(x_TD.dtype), None if bias_E is None else bias_E.to(x_TD.dtype))
+        return F.linear(x_TD, weight_ED, bias_E)
 
 
 def governed(logits_TE: Tensor, control: Control) -> Tensor:

@@ -5,8 +5,8 @@ What makes it fast, all measured by ``make bench-experts``:
 - Indexing a stacked weight, as in ``weight[e]``, lets autograd build a gradient of the whole stack for each expert, so
   memory traffic grows with the square of their number.  Here it is made once, each part is written in its place, and
   its memory is used again (`gradients`).
-- On a CPU the products are our own (`native`): they prefetch the next expert's weights, and a single token costs what its
-  own experts cost.  Where they cannot be built, torch's are used.
+- On a CPU the products are our own (`native`): they prefetch the next expert's weights, and a single token costs what
+  reading its own experts costs.  Where they cannot be built, torch's are used.
 - Processors without instructions for bfloat16 and float16 multiply these many times slower than float32.
 """
 
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from waypost.errors import BadInput
 from waypost.experts import gradients, native
+from waypost.experts.routing import Routing
 
 #: Rows an expert from which on a library's product for each is as fast as any.
 MANY = 256
@@ -96,6 +97,16 @@ def applied(function: Any, *arguments: Any) -> Any:
     The class has ``compute`` beside what autograd asks for.
     """
     return function.apply(*arguments) if torch.is_grad_enabled() else function.compute(*arguments)
+
+
+def few_products(
+    x_TD: Tensor, routing: Routing, gate_EDH: Tensor | None, up_EDH: Tensor, down_EHD: Tensor
+) -> Tensor | None:
+    """What a few tokens get from feed-forwards without biases (`native.few`), or None where there is no short way."""
+    if _multiplied_as(x_TD) != torch.float32 or x_TD.dtype != up_EDH.dtype or not native.can(up_EDH):
+        return None
+    weights_TK = routing.weights_TK.to(torch.float32)
+    return native.few(x_TD.to(torch.float32), routing.experts_TK, weights_TK, gate_EDH, up_EDH, down_EHD).to(x_TD.dtype)
 
 
 class _Grouped(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,12 +12,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from waypost.errors import BadInput
-from waypost.experts.dispatch import Dispatcher, Sorted, Travelling
+from waypost.experts.dispatch import Dispatcher, Sorted
 from waypost.experts.feed_forward import Experts
 from waypost.experts.gate import limited
 from waypost.experts.routers.top_k import TopK
 from waypost.experts.routing import AS_IS, UNKNOWN, Context, Control, Router, Routing, counted
 from waypost.experts.upcycling import copies
+
+#: Assignments that are so few that each reads its expert's weights by itself.
+FEW = 8
 
 
 class Routed(NamedTuple):
@@ -93,18 +97,44 @@ class MoE(nn.Module):
                 "the router's scores are not all numbers (NaN or infinite); look at the tokens and the router's "
                 "weights, lower the learning rate, or clip gradients"
             )
-        if self.always is not None and isinstance(self.dispatcher, Travelling):
-            arrived = self.dispatcher.begin(x_TD, routing)
+        return Routed(self.computed(x_TD, routing).view_as(x), routing)
+
+    def computed(self, x_TD: Tensor, routing: Routing) -> Tensor:
+        """What the experts make of tokens under a routing, whoever made it: (T, D).
+
+        >>> from waypost.experts import Linear
+        >>> layer = MoE(TopK(1, experts=2, k=1), Linear(1, experts=2))
+        >>> layer.experts.weight_EDD.data = torch.tensor([[[10.0]], [[20.0]]])
+        >>> routing = Routing.of(torch.ones(2, 1), torch.tensor([[1], [0]]), experts=2)
+        >>> layer.computed(torch.tensor([[1.0], [2.0]]), routing).tolist()
+        [[20.0], [20.0]]
+        """
+        y_TD = self._few(x_TD, routing)
+        if y_TD is not None:
+            return y_TD if self.always is None else y_TD + self.always(x_TD)
+        begin = getattr(self.dispatcher, "begin", None)
+        always_TD: Tensor | None = None
+        if self.always is not None and begin is not None:
+            arrived = begin(x_TD, routing)
             always_TD = self.always(x_TD)  # while tokens are on their way, and so are their gradients
             moved = arrived()
         else:
             moved = self.dispatcher.dispatch(x_TD, routing)
-            always_TD = None if self.always is None else self.always(x_TD)
         out_AD = self.experts(moved.rows_AD, moved.groups, moved.shared_AR)
         y_TD = self.dispatcher.combine(out_AD, moved, routing)
-        if always_TD is not None:
-            y_TD = y_TD + always_TD
-        return Routed(y_TD.view_as(x), routing)
+        if self.always is not None and always_TD is None:
+            always_TD = self.always(x_TD)
+        return y_TD if always_TD is None else y_TD + always_TD
+
+    def _few(self, x_TD: Tensor, routing: Routing) -> Tensor | None:
+        """A few tokens need no sorting, where nobody learns from them."""
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() or routing.experts_TK.numel() > FEW:
+            return None
+        plain = routing.slots is None and routing.shared_TER is None and type(self.dispatcher) is Sorted
+        few: Callable[[Tensor, Routing], Tensor | None] | None = getattr(self.experts, "few", None)
+        # Who has hung a hook on the experts wants to be called.
+        hooks = getattr(self.experts, "_forward_hooks", None) or getattr(self.experts, "_forward_pre_hooks", None)
+        return few(x_TD, routing) if plain and few is not None and not hooks else None
 
     def _route(self, x_TD: Tensor, control: Control, context: Context) -> Routing:
         if not control.frozen:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("products.c")
 FLAGS = ("-std=gnu11", "-O3", "-shared", "-fPIC")
+LIBRARIES = ("-lm",)
 #: For the processor at hand and several threads: what gcc and clang take, with less where a compiler knows less.
 TUNED = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
 #: Multiplications from which on threads pay.
@@ -51,6 +52,8 @@ def library() -> ctypes.CDLL | None:
     found.waypost_products.argtypes = (*sizes, _pointer, _pointer, _flag, _pointer, _flag)
     found.waypost_products_transposed.argtypes = found.waypost_products.argtypes
     found.waypost_outer.argtypes = (*sizes, _pointer, _pointer, _pointer, _flag, _flag)
+    given = (_pointer,) * 6
+    found.waypost_few.argtypes = (_number, _number, _number, _number, *given, _flag, _pointer, _flag)
     return found
 
 
@@ -78,6 +81,30 @@ def outer(rows_AI: Tensor, grad_AO: Tensor, grad_EIO: Tensor, ends_E: Tensor) ->
     given = (ends_E.data_ptr(), *grad_EIO.shape, rows_AI.data_ptr(), grad_AO.data_ptr(), grad_EIO.data_ptr())
     threads = _threads(rows_AI.numel() * grad_AO.shape[1])
     _done(_loaded().waypost_outer(*given, _is_short(grad_EIO), threads))
+
+
+def few(
+    x_TD: Tensor, experts_TK: Tensor, weights_TK: Tensor, gate_EDH: Tensor | None, up_EDH: Tensor, down_EHD: Tensor
+) -> Tensor:
+    """The weighed sum of each token's feed-forwards, float32, without sorting: fastest for a token or a few.
+
+    It is GELU(x·up)·down, and with a gate (SiLU(x·gate) * x·up)·down.
+
+    >>> if library():
+    ...     few(torch.ones(1, 1), torch.tensor([[1]]), torch.ones(1, 1), None, *torch.full((2, 2, 1, 1), 9.0)).item()
+    81.0
+    """
+    (tokens, width), hidden, k = x_TD.shape, up_EDH.shape[2], experts_TK.shape[1]
+    x_TD, experts_TK, weights_TK = x_TD.contiguous(), experts_TK.contiguous(), weights_TK.contiguous()
+    out_TD = x_TD.new_empty(tokens, width)
+    failed = _loaded().waypost_few(
+        *(tokens, k, width, hidden),
+        *(experts_TK.data_ptr(), weights_TK.data_ptr(), x_TD.data_ptr()),
+        *(None if gate_EDH is None else gate_EDH.data_ptr(), up_EDH.data_ptr(), down_EHD.data_ptr()),
+        *(_is_short(up_EDH), out_TD.data_ptr(), _threads(tokens * k * width * hidden)),
+    )
+    _done(failed)
+    return out_TD
 
 
 def can(weight_EIO: Tensor) -> bool:
@@ -116,7 +143,7 @@ def _built() -> Path:
     compiler = named or [found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))][:1]
     if not compiler:
         raise OSError("no C compiler was found (cc, gcc or clang); install one, or name it in CC")
-    made_of = [SOURCE.read_text(), compiler, FLAGS, TUNED, platform.machine(), _processor()]
+    made_of = [SOURCE.read_text(), compiler, FLAGS, TUNED, LIBRARIES, platform.machine(), _processor()]
     name = f"products-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]}.so"
     base = os.environ.get("XDG_CACHE_HOME")
     folder = (Path(base) if base else Path.home() / ".cache") / "waypost" / "native"
@@ -131,7 +158,7 @@ def _built() -> Path:
 def _compile(compiler: list[str], target: Path) -> None:
     said = ""
     for tuned in TUNED:
-        command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target)]
+        command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target), *LIBRARIES]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
         if done.returncode == 0:
             return

@@ -8,6 +8,7 @@
 // Threads share the work by columns of the weights, or by their lines, so that it is even however rows are spread.  What
 // is returned is 0, or 1 where memory could not be had.
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,15 +54,15 @@ static long most(const int32_t *ends, long experts)
 }
 
 // Whether `call` fails for any part of `size`, each `from` to `to` and of whole lines of the cache.
-#define IN_PARTS(size, call) \
-    int failed = 0; \
-    long step = ((size - 1) / threads / LINE + 1) * LINE; \
-    _Pragma("omp parallel for num_threads(threads) reduction(| : failed) if (threads > 1)") \
-    for (long from = 0; from < size; from += step) { \
-        long to = least(from + step, size); \
-        failed |= call; \
-    } \
-    return failed;
+#define IN_PARTS(size, failed, call) \
+    do { \
+        long step = ((size - 1) / threads / LINE + 1) * LINE; \
+        _Pragma("omp parallel for num_threads(threads) reduction(| : failed) if (threads > 1)") \
+        for (long from = 0; from < size; from += step) { \
+            long to = least(from + step, size); \
+            failed |= call; \
+        } \
+    } while (0)
 
 // ---- bfloat16: the upper half of a float32 ----
 
@@ -188,10 +189,10 @@ INLINE void add_lines(int lines, long outer, const float *a, const float *b, flo
         for (int i = 0; i < lines; i++) c[j] += a[i] * b[i * outer + j];
 }
 
+// Added to what is in `out`.
 static void few_products(long count, long inner, long outer, const float *rows, weight w, float *out, long from, long to,
                          float *wide)
 {
-    for (long r = 0; r < count; r++) memset(out + r * outer + from, 0, (to - from) * 4);
     for (long k = 0; k < inner; k += STREAMS) {
         long lines = least(STREAMS, inner - k);
         const float *b = numbers(w, k * outer, lines * outer, wide);
@@ -210,6 +211,7 @@ static void products(long count, long inner, long outer, const float *rows, weig
                      long to, float *pack)
 {
     if (count <= FEW) {
+        for (long r = 0; r < count; r++) memset(out + r * outer + from, 0, (to - from) * 4);
         few_products(count, inner, outer, rows, w, out, from, to, pack);
         return;
     }
@@ -258,7 +260,9 @@ static int some_products(const int32_t *ends, long experts, long inner, long out
 int waypost_products(const int32_t *ends, long experts, long inner, long outer, const float *rows, const void *weights,
                      int is_short, float *out, int threads)
 {
-    IN_PARTS(outer, some_products(ends, experts, inner, outer, rows, weights, is_short, out, from, to))
+    int failed = 0;
+    IN_PARTS(outer, failed, some_products(ends, experts, inner, outer, rows, weights, is_short, out, from, to));
+    return failed;
 }
 
 // ---- out[rows, inner] = rows[rows, outer] . weight[inner, outer] transposed ----
@@ -322,7 +326,9 @@ static int some_transposed(const int32_t *ends, long experts, long inner, long o
 int waypost_products_transposed(const int32_t *ends, long experts, long inner, long outer, const float *rows,
                                 const void *weights, int is_short, float *out, int threads)
 {
-    IN_PARTS(inner, some_transposed(ends, experts, inner, outer, rows, weights, is_short, out, from, to))
+    int failed = 0;
+    IN_PARTS(inner, failed, some_transposed(ends, experts, inner, outer, rows, weights, is_short, out, from, to));
+    return failed;
 }
 
 // ---- out[inner, outer] = left[rows, inner] transposed . right[rows, outer] ----
@@ -387,5 +393,68 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
 int waypost_outer(const int32_t *ends, long experts, long inner, long outer, const float *left, const float *right,
                   void *out, int is_short, int threads)
 {
-    IN_PARTS(inner, some_outer(ends, experts, inner, outer, left, right, out, is_short, from, to))
+    int failed = 0;
+    IN_PARTS(inner, failed, some_outer(ends, experts, inner, outer, left, right, out, is_short, from, to));
+    return failed;
+}
+
+// ---- out[tokens, width]: the weighed sum of feed-forwards, for a few tokens, as when a text is continued ----
+
+// Without a `gate` the hidden numbers are GELU(x . up), with one SiLU(x . gate) * (x . up).
+typedef struct {
+    long tokens, k, width, hidden;
+    const int64_t *experts;  // of each choice; below 0 is nobody's
+    const float *weights, *rows;
+    weight gate, up, down;
+} few;
+
+static int some_hidden(const few *all, float *hidden, long from, long to)
+{
+    long one = all->width * all->hidden;
+    float *wide = room(STREAMS * all->hidden + all->hidden), *gates = wide + STREAMS * all->hidden;
+    if (!wide) return 1;
+    for (long a = 0; a < all->tokens * all->k; a++, hidden += all->hidden) {
+        if (all->experts[a] < 0) continue;
+        const float *row = all->rows + a / all->k * all->width;
+        weight up = {place(all->up, all->experts[a] * one), all->up.is_short};
+        memset(hidden + from, 0, (to - from) * 4);
+        few_products(1, all->width, all->hidden, row, up, hidden, from, to, wide);
+        if (all->gate.data) {
+            weight gate = {place(all->gate, all->experts[a] * one), all->gate.is_short};
+            memset(gates + from, 0, (to - from) * 4);
+            few_products(1, all->width, all->hidden, row, gate, gates, from, to, wide);
+            for (long h = from; h < to; h++) hidden[h] *= gates[h] / (1 + expf(-gates[h]));
+        } else
+            for (long h = from; h < to; h++) hidden[h] *= 0.5f * (1 + erff(hidden[h] * 0.70710678f));
+        for (long h = from; h < to; h++) hidden[h] *= all->weights[a];
+    }
+    free(wide);
+    return 0;
+}
+
+static int some_sums(const few *all, const float *hidden, float *out, long from, long to)
+{
+    float *wide = room(STREAMS * all->width);
+    if (!wide) return 1;
+    for (long t = 0; t < all->tokens; t++) memset(out + t * all->width + from, 0, (to - from) * 4);
+    for (long a = 0; a < all->tokens * all->k; a++, hidden += all->hidden) {
+        if (all->experts[a] < 0) continue;
+        weight down = {place(all->down, all->experts[a] * all->width * all->hidden), all->down.is_short};
+        few_products(1, all->hidden, all->width, hidden, down, out + a / all->k * all->width, from, to, wide);
+    }
+    free(wide);
+    return 0;
+}
+
+int waypost_few(long tokens, long k, long width, long hidden, const int64_t *experts, const float *weights,
+                const float *rows, const void *gate, const void *up, const void *down, int is_short, float *out,
+                int threads)
+{
+    few all = {tokens, k, width, hidden, experts, weights, rows, {gate, is_short}, {up, is_short}, {down, is_short}};
+    float *made = room(tokens * k * hidden);
+    int failed = !made;
+    if (made) IN_PARTS(hidden, failed, some_hidden(&all, made, from, to));
+    if (!failed) IN_PARTS(width, failed, some_sums(&all, made, out, from, to));
+    free(made);
+    return failed;
 }
