@@ -28,7 +28,7 @@ The yardstick is a dense feed-forward with as many multiplications as the chosen
 """  # noqa: E501 - paragraphs of the page
 
 ABOUT = {
-    "ours": "`Sorted` and `FeedForward`; `ours_swiglu` with `SwiGLU`, `ours_layer` the whole `MoE` with `TopK`",
+    "ours": "`MoE.computed` with `FeedForward`; `ours_swiglu` with `SwiGLU`, `ours_layer` the whole `MoE` with `TopK`",
     "ours_torch": "the same where there is no C compiler, and torch's products are used",
     "loop": "each expert looks for its tokens, with `weight[e]`",
     "segments": "sorted once, a slice for each expert, with `weight[e]`",
@@ -41,9 +41,9 @@ ABOUT = {
 LIMITS = """\
 ## What bounds it
 
-A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size. The last column is the time that reading alone takes at the bandwidth measured in the same run. A library's product for each expert waits for these bytes and then multiplies; our own products, in C, prefetch the weights that come next while they multiply, so that with many tokens most of the reading costs no time. Gradients of experts take the memory of those of the step before, where these are gone; finding new pages for them took a third of a step. More tokens or more choices a token bring the ratio down.
+A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size. The last column is the time that reading alone takes at the bandwidth measured in the same run. A library's product for each expert waits for these bytes and then multiplies; our own products, in C, prefetch the weights that come next while they multiply, so that with many tokens most of the reading costs no time. Gradients of experts take the memory of those of the step before, where these are gone; finding new pages for them took a fifth of a step. More tokens or more choices a token bring the ratio down.
 
-With one token there is nothing to multiply meanwhile: beside the reading, `ours` is some twenty calls of torch, which find the processor's caches full of weights.
+A token, or a few, without gradients go to their experts without sorting, in one call: there is little to multiply, and what remains beside reading their weights is counting, the calls from Python, and caches that are full of weights.
 
 Where the processor has no instructions for bfloat16, torch multiplies it many times slower than float32. There our products widen the weights as they read them, so a ratio can be far below 1. On processors that have them, torch's own products are used.
 """  # noqa: E501 - paragraphs of the page

@@ -151,6 +151,9 @@ class Asked(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._make)
 
+    def __repr__(self) -> str:
+        return f"Asked({', '.join(self._make)})"
+
     def __contains__(self, name: object) -> bool:
         return name in self._make
 

@@ -1,8 +1,9 @@
 """Products of rows with their experts' weights in C (`products.c`), built where they run when they are first wanted.
 
 It is built once, in a second or two, for the processor that it runs on, and kept in ``$XDG_CACHE_HOME/waypost/native``
-(``~/.cache``).  Where there is no C compiler, or ``WAYPOST_NATIVE=0`` is set, torch's products are used: they give the
-same, later.  ``CC`` names another compiler.
+(``~/.cache``).  Where there is no C compiler torch's products are used: they give the same, later.  So they are on
+processors that it was not measured on, which are all but those of x86.  ``WAYPOST_NATIVE=1`` builds it there too, and
+``WAYPOST_NATIVE=0`` nowhere; ``CC`` names another compiler.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FLAGS = ("-std=gnu11", "-O3", "-shared", "-fPIC")
 LIBRARIES = ("-lm",)
 #: For the processor at hand and several threads: what gcc and clang take, with less where a compiler knows less.
 TUNED = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
+MEASURED = ("x86_64", "amd64")
 #: Multiplications from which on threads pay.
 SHARED_FROM = 2_000_000
 
@@ -41,7 +43,8 @@ def library() -> ctypes.CDLL | None:
     >>> library() is library()
     True
     """
-    if os.environ.get("WAYPOST_NATIVE") == "0":
+    asked = os.environ.get("WAYPOST_NATIVE", "")
+    if asked == "0" or (asked != "1" and (os.name != "posix" or platform.machine() not in MEASURED)):
         return None
     try:
         found = ctypes.CDLL(str(_built()))

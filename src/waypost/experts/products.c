@@ -227,8 +227,10 @@ static void products(long count, long inner, long outer, const float *rows, weig
             }
         ahead later = NOTHING;
         if (after.data) later = (ahead){place(after, j * inner), w.is_short ? NR * 2 : NR * 4};
-        for (long i = 0; i < count; i += MR) {
-            long high = least(MR, count - i);
+        // Tiles as even as can be: a low one has too few sums to keep the processor busy.
+        long tiles = (count - 1) / MR + 1;
+        for (long t = 0; t < tiles; t++) {
+            long i = (t * count + tiles - 1) / tiles, high = ((t + 1) * count + tiles - 1) / tiles - i;
             const float *a = rows + i * inner;
             float part[MR * NR] __attribute__((aligned(64))), *c = out + i * outer + j;
             if (width < NR) {
@@ -363,6 +365,21 @@ static void outer_block(long count, long high, long width, const float *a, const
             memcpy((float *)out + r * outer, part + r * NR, width * 4);
 }
 
+// For few rows, line by line.
+static void few_outer(long count, long inner, long outer, const float *left, const float *right, char *out, int is_short,
+                      long from, long to, float *made)
+{
+    for (long i = from; i < to; i++) {
+        float *line = is_short ? made : (float *)out + i * outer;
+        for (long j = 0; j < outer; j++) {
+            float sum = left[i] * right[j];
+            for (long r = 1; r < count; r++) sum += left[r * inner + i] * right[r * outer + j];
+            line[j] = sum;
+        }
+        if (is_short) narrow(made, (uint16_t *)out + i * outer, outer);
+    }
+}
+
 static int some_outer(const int32_t *ends, long experts, long inner, long outer, const float *left, const float *right,
                       void *out, int is_short, long from, long to)
 {
@@ -373,6 +390,10 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
         long count = ends[e] - start;
         char *mine = (char *)out + e * inner * outer * size;
         if (!count) continue;
+        if (count <= FEW) {
+            few_outer(count, inner, outer, left + start * inner, right + start * outer, mine, is_short, from, to, b);
+            continue;
+        }
         blocks(left + start * inner, count, inner, from, to, MR, a);
         blocks(right + start * outer, count, outer, 0, outer, NR, b);
 #define BLOCK \
