@@ -89,7 +89,8 @@ def bench(point: Point) -> Bench:
     gated_layer = MoE(layer.router, swiglu)
     plain = _Dense(point.k, gated=False).to(dtype)
     gated = _Dense(point.k, gated=True).to(dtype)
-    up_EDH, down_EHD = gelu.up_EDH, gelu.down_EHD
+    theirs_too = _Transposed(gelu)
+    up_EDH, down_EHD = theirs_too.up_EDH, theirs_too.down_EHD
     paths: dict[str, Path] = {
         "dense": lambda work: plain(work.x_TD),
         "ours": lambda work: _ours(layer, work),
@@ -107,12 +108,26 @@ def bench(point: Point) -> Bench:
     if point.k == 2:
         paths |= peers.lucidrains(WIDTH, HIDDEN, point.experts, dtype)
     yardstick = {name: "dense_swiglu" if "swiglu" in name or name in theirs else "dense" for name in paths}
-    shared: dict[str, nn.Module] = dict.fromkeys(
-        ("ours", "ours_torch", "loop", "segments", "grouped_mm", "one_hot"), gelu
-    )
+    shared: dict[str, nn.Module] = dict.fromkeys(("ours", "ours_torch"), gelu)
+    shared |= dict.fromkeys(("loop", "segments", "grouped_mm", "one_hot"), theirs_too)
     shared |= dict.fromkeys(("ours_swiglu", *theirs), swiglu)
-    parameters = [*plain.parameters(), *gated.parameters(), *layer.parameters(), *swiglu.parameters()]
+    parameters = [
+        *plain.parameters(),
+        *theirs_too.parameters(),
+        *gated.parameters(),
+        *layer.parameters(),
+        *swiglu.parameters(),
+    ]
     return Bench(paths, yardstick, shared, parameters)
+
+
+class _Transposed(nn.Module):
+    """The same weights as others keep them, and torch's grouped product wants them: (experts, inner, outer)."""
+
+    def __init__(self, experts: FeedForward) -> None:
+        super().__init__()
+        self.up_EDH = nn.Parameter(experts.up_EHD.detach().mT.contiguous())
+        self.down_EHD = nn.Parameter(experts.down_EDH.detach().mT.contiguous())
 
 
 class _Dense(nn.Module):
@@ -155,15 +170,17 @@ def _layer(layer: MoE, work: Work) -> Tensor:
 def reference(experts: Any, work: Work) -> Tensor:
     """Choice by choice, without any grouping."""
     tokens, parts = [], []
-    each = {name: stacked.unbind(0) for name, stacked in experts.named_parameters()}
+    each = {name[:-4]: stacked.unbind(0) for name, stacked in experts.named_parameters()}
+    turned = isinstance(experts, _Transposed)
     for k in range(work.experts_TK.shape[1]):
         for e in work.experts_TK[:, k].unique().tolist():
+            weights = {name: (one[e].T if turned else one[e]).double() for name, one in each.items()}
             mine_T = (work.experts_TK[:, k] == e).nonzero().flatten()
             x = work.x_TD[mine_T].double()
-            hidden = x @ each["up_EDH"][e].double()
-            hidden = F.silu(x @ each["gate_EDH"][e].double()) * hidden if "gate_EDH" in each else F.gelu(hidden)
+            hidden = F.linear(x, weights["up"])
+            hidden = F.silu(F.linear(x, weights["gate"])) * hidden if "gate" in weights else F.gelu(hidden)
             tokens.append(mine_T)
-            parts.append(work.weights_TK[mine_T, k, None].double() * (hidden @ each["down_EHD"][e].double()))
+            parts.append(work.weights_TK[mine_T, k, None].double() * F.linear(hidden, weights["down"]))
     return torch.zeros_like(work.x_TD, dtype=torch.float64).index_add(0, torch.cat(tokens), torch.cat(parts))
 
 

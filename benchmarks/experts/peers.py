@@ -30,17 +30,17 @@ def mixtral(swiglu: Any, k: int, tokens: int) -> dict[str, Callable[[Any], Tenso
     except ImportError as error:
         reason = f"transformers has no MixtralExperts here ({error})"
         return {"mixtral_eager": _missing(reason), "mixtral_grouped_mm": _missing(reason)}
-    experts, width, hidden = swiglu.up_EDH.shape
+    experts, hidden, width = swiglu.up_EHD.shape
     made = {}
     for name in ("eager", "grouped_mm", *(["batched_mm"] if tokens <= FEW else [])):
         config = MixtralConfig(
             hidden_size=width, intermediate_size=hidden, num_local_experts=experts, num_experts_per_tok=k
         )
         config._experts_implementation = name
-        theirs = MixtralExperts(config).to(swiglu.up_EDH.dtype)
+        theirs = MixtralExperts(config).to(swiglu.up_EHD.dtype)
         with torch.no_grad():
-            theirs.gate_up_proj.copy_(torch.cat([swiglu.gate_EDH, swiglu.up_EDH], -1).transpose(1, 2))
-            theirs.down_proj.copy_(swiglu.down_EHD.transpose(1, 2))
+            theirs.gate_up_proj.copy_(torch.cat([swiglu.gate_EHD, swiglu.up_EHD], 1))
+            theirs.down_proj.copy_(swiglu.down_EDH)
         made[f"mixtral_{name}"] = _Mixtral(theirs)
     return made
 

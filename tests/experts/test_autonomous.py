@@ -25,8 +25,8 @@ def naive(made: MoE, x_TD: torch.Tensor, control: Control) -> torch.Tensor:
         y_D = torch.zeros_like(x_D)
         for weight, e in zip(weights.to(x_D.dtype), chosen.tolist(), strict=True):
             if e >= 0:
-                gate_H = F.silu((x_D @ router.down_ERD[e].T) @ experts.up_ERH[e])
-                y_D = y_D + weight * ((gate_H * (x_D @ experts.gated_EDH[e])) @ experts.out_EHD[e])
+                gate_H = F.silu((x_D @ router.down_ERD[e].T) @ experts.up_EHR[e].T)
+                y_D = y_D + weight * ((gate_H * (x_D @ experts.gated_EHD[e].T)) @ experts.out_EDH[e].T)
         out.append(y_D)
     return torch.stack(out)
 

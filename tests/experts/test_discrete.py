@@ -37,10 +37,10 @@ def test_it_is_the_formula_token_by_token(settings: dict[str, str]) -> None:
     y_TD, _ = layer(x_TD)
     seen_TD = MoE(layer.continuous.router, layer.continuous.experts)(x_TD).y
     codes_T, quantised_TD, _ = layer.codebook.quantise(x_TD)
-    up, down = layer.continuous.experts.up_EDH, layer.continuous.experts.down_EHD
+    up, down = layer.continuous.experts.up_EHD, layer.continuous.experts.down_EDH
     for t, code in enumerate(codes_T.tolist()):
         inner_D = layer.before(quantised_TD[t])
-        told_D = layer.after(nn.functional.gelu(inner_D @ up[code % EXPERTS]) @ down[code % EXPERTS])
+        told_D = layer.after(nn.functional.gelu(up[code % EXPERTS] @ inner_D) @ down[code % EXPERTS].T)
         g0, g1 = layer.gate(x_TD[t]).softmax(-1)
         torch.testing.assert_close(y_TD[t], g0 * seen_TD[t] + g1 * told_D, rtol=1e-4, atol=1e-5)
 
@@ -87,7 +87,7 @@ def test_frozen_its_experts_learn_and_neither_gate_nor_codes_do() -> None:
     layer = made()
     y, routing = layer(torch.randn(20, WIDTH), Control(frozen=True))
     (y.square().sum() + sum(routing.losses.values())).backward()
-    assert layer.continuous.experts.up_EDH.grad.any()
+    assert layer.continuous.experts.up_EHD.grad.any()
     for value in (layer.continuous.router.weight_ED, layer.codebook.codes_CD, layer.gate.weight, layer.gate.bias):
         assert value.grad is None or not value.grad.any()
 

@@ -15,14 +15,14 @@ GROUPS = Groups.of(torch.tensor([3, 1, 2]))
 
 def step(experts: FeedForward, scale: float = 1.0) -> Tensor:
     (scale * experts(torch.ones(6, 4), GROUPS)).sum().backward()
-    assert experts.up_EDH.grad is not None
-    return experts.up_EDH.grad
+    assert experts.up_EHD.grad is not None
+    return experts.up_EHD.grad
 
 
 def test_memory_is_used_again_after_zero_grad() -> None:
     experts = FeedForward(4, 8, 3)
     first = step(experts).data_ptr()
-    assert first == gradients._last[experts.up_EDH].ctypes.data  # no copy of it
+    assert first == gradients._last[experts.up_EHD].ctypes.data  # no copy of it
     experts.zero_grad()
     assert step(experts).data_ptr() == first
 

@@ -12,12 +12,12 @@ from waypost.experts.grouped import Groups, grouped_linear
 LOADS = {"few": [0] * 40 + [2, 0, 1], "many": [3, 0, 5, 1, 7, 2, 4], "all": [2, 9, 1, 4, 3], "none": [0, 0, 0]}
 
 
-def slowly(rows_AI: Tensor, weight_EIO: Tensor, load: list[int], bias_EO: Tensor | None = None) -> Tensor:
+def slowly(rows_AI: Tensor, weight_EOI: Tensor, load: list[int], bias_EO: Tensor | None = None) -> Tensor:
     expert_A = torch.arange(len(load)).repeat_interleave(torch.tensor(load))
     out = [
-        row @ weight_EIO[e] + (0 if bias_EO is None else bias_EO[e]) for row, e in zip(rows_AI, expert_A, strict=True)
+        weight_EOI[e] @ row + (0 if bias_EO is None else bias_EO[e]) for row, e in zip(rows_AI, expert_A, strict=True)
     ]
-    return torch.stack(out) if out else rows_AI.new_zeros(0, weight_EIO.shape[2])
+    return torch.stack(out) if out else rows_AI.new_zeros(0, weight_EOI.shape[1])
 
 
 @pytest.mark.parametrize("width", [6, 8])
@@ -30,11 +30,11 @@ def test_products_and_gradients_are_those_of_single_rows(
 ) -> None:
     torch.manual_seed(0)
     rows_AI = torch.randn(sum(load), width).to(dtype).requires_grad_()
-    weight_EIO = torch.randn(len(load), width, width).to(dtype).requires_grad_()
-    out_AO = grouped_linear(rows_AI, weight_EIO, Groups.of(torch.tensor(load)))
+    weight_EOI = torch.randn(len(load), width, width).to(dtype).requires_grad_()
+    out_AO = grouped_linear(rows_AI, weight_EOI, Groups.of(torch.tensor(load)))
     assert out_AO.dtype == dtype
-    found = torch.autograd.grad(out_AO.sum(), [rows_AI, weight_EIO])
-    exact = [rows_AI.detach().double().requires_grad_(), weight_EIO.detach().double().requires_grad_()]
+    found = torch.autograd.grad(out_AO.sum(), [rows_AI, weight_EOI])
+    exact = [rows_AI.detach().double().requires_grad_(), weight_EOI.detach().double().requires_grad_()]
     right_AO = slowly(*exact, load)
     right = (
         torch.autograd.grad(right_AO.sum(), exact, materialize_grads=True)
@@ -47,17 +47,17 @@ def test_products_and_gradients_are_those_of_single_rows(
 
 def test_gradients_pass_a_numerical_check() -> None:
     torch.manual_seed(0)
-    weight_EIO, bias_EO = (
-        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((4, 3, 5), (4, 5))
+    weight_EOI, bias_EO = (
+        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((4, 5, 3), (4, 5))
     )
     rows_AI = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     groups = Groups.of(torch.tensor([2, 0, 3, 1]))
     assert torch.autograd.gradcheck(
-        lambda *all: grouped_linear(*all[:2], groups, all[2]), (rows_AI, weight_EIO, bias_EO)
+        lambda *all: grouped_linear(*all[:2], groups, all[2]), (rows_AI, weight_EOI, bias_EO)
     )
 
 
 def test_experts_without_rows_have_a_gradient_of_nought() -> None:
-    weight_EIO = torch.ones(64, 4, 4, requires_grad=True)
-    grouped_linear(torch.ones(2, 4), weight_EIO, Groups.of(torch.eye(64, dtype=torch.int64)[9] * 2)).sum().backward()
-    assert weight_EIO.grad[9].eq(2).all() and weight_EIO.grad.count_nonzero() == 16
+    weight_EOI = torch.ones(64, 4, 4, requires_grad=True)
+    grouped_linear(torch.ones(2, 4), weight_EOI, Groups.of(torch.eye(64, dtype=torch.int64)[9] * 2)).sum().backward()
+    assert weight_EOI.grad[9].eq(2).all() and weight_EOI.grad.count_nonzero() == 16

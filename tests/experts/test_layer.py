@@ -13,12 +13,12 @@ from waypost.experts.checks import EXPERTS, WIDTH, tokens
 
 def reference(layer: MoE, x_TD: torch.Tensor, routing: Routing) -> torch.Tensor:
     """Token by token, choice by choice."""
-    up, down = layer.experts.up_EDH, layer.experts.down_EHD
+    up, down = layer.experts.up_EHD, layer.experts.down_EDH
     out = torch.zeros_like(x_TD)
     for t, (weights, experts) in enumerate(zip(routing.weights_TK, routing.experts_TK, strict=True)):
         for weight, e in zip(weights, experts, strict=True):
             if e >= 0:
-                out[t] += weight * (torch.nn.functional.gelu(x_TD[t] @ up[e]) @ down[e])
+                out[t] += weight * (torch.nn.functional.gelu(up[e] @ x_TD[t]) @ down[e].T)
     return out
 
 
@@ -81,7 +81,7 @@ def test_modules_of_the_users_own_compute_as_stacked_weights_do() -> None:
     stacked = Linear(6, experts=3)
     own = Modules([nn.Linear(6, 6, bias=False) for _ in range(3)], width=6)
     for e, module in enumerate(own.each):
-        module.weight.data = stacked.weight_EDD[e].T.clone()
+        module.weight.data = stacked.weight_EDD[e].clone()
     router = TopK(6, experts=3, k=2)
     x_TD = torch.randn(20, 6)
     torch.testing.assert_close(MoE(router, own)(x_TD).y, MoE(router, stacked)(x_TD).y)

@@ -44,14 +44,14 @@ def test_copies_learn_apart() -> None:
     torch.manual_seed(0)
     layer = MoE.from_dense(nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)), experts=4, k=1)
     layer(torch.randn(20, 8)).y.square().sum().backward()
-    grad = layer.experts.up_EDH.grad
+    grad = layer.experts.up_EHD.grad
     assert not torch.allclose(grad[0], grad[1])
 
 
 def test_the_type_of_the_weights_is_kept() -> None:
     ffn = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)).to(torch.bfloat16)
     layer = MoE.from_dense(ffn, experts=2, k=1)
-    assert layer.experts.up_EDH.dtype == torch.bfloat16
+    assert layer.experts.up_EHD.dtype == torch.bfloat16
     assert layer(torch.randn(3, 8).bfloat16()).y.dtype == torch.bfloat16
 
 

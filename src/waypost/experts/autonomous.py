@@ -30,9 +30,9 @@ class Autonomous(nn.Module):
     def __init__(self, width: int, hidden: int, experts: int, rank: int) -> None:
         super().__init__()
         self.width, self.experts, self.rank = width, experts, rank
-        self.up_ERH = stacked(experts, rank, hidden)
-        self.gated_EDH = stacked(experts, width, hidden)
-        self.out_EHD = stacked(experts, hidden, width)
+        self.up_EHR = stacked(experts, rank, hidden)
+        self.gated_EHD = stacked(experts, width, hidden)
+        self.out_EDH = stacked(experts, hidden, width)
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
@@ -43,8 +43,8 @@ class Autonomous(nn.Module):
             )
         if shared_AR.shape[1] != self.rank:
             raise BadInput(f"the router's rank is {shared_AR.shape[1]}, the experts' {self.rank}; give both the same")
-        gate_AH = F.silu(grouped_linear(shared_AR, self.up_ERH, groups))
-        return grouped_linear(gate_AH * grouped_linear(rows_AD, self.gated_EDH, groups), self.out_EHD, groups)
+        gate_AH = F.silu(grouped_linear(shared_AR, self.up_EHR, groups))
+        return grouped_linear(gate_AH * grouped_linear(rows_AD, self.gated_EHD, groups), self.out_EDH, groups)
 
 
 def equal_hidden(width: int, hidden: int, rank: int) -> int:

@@ -57,21 +57,21 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int, experts: int, *, bias: bool = False) -> None:
         super().__init__()
         self.width, self.experts = width, experts
-        self.up_EDH = stacked(experts, width, hidden)
-        self.down_EHD = stacked(experts, hidden, width)
+        self.up_EHD = stacked(experts, width, hidden)
+        self.down_EDH = stacked(experts, hidden, width)
         self.up_bias_EH = nn.Parameter(torch.zeros(experts, hidden)) if bias else None
         self.down_bias_ED = nn.Parameter(torch.zeros(experts, width)) if bias else None
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
-        hidden_AH = F.gelu(grouped_linear(rows_AD, self.up_EDH, groups, self.up_bias_EH))
-        return grouped_linear(hidden_AH, self.down_EHD, groups, self.down_bias_ED)
+        hidden_AH = F.gelu(grouped_linear(rows_AD, self.up_EHD, groups, self.up_bias_EH))
+        return grouped_linear(hidden_AH, self.down_EDH, groups, self.down_bias_ED)
 
     def few(self, x_TD: Tensor, routing: Routing) -> Tensor | None:
         """The short way for a few tokens; see `Experts`."""
         if type(self) is not FeedForward or self.up_bias_EH is not None:  # whose forward pass may be another
             return None
-        return few_products(x_TD, routing, None, self.up_EDH, self.down_EHD)
+        return few_products(x_TD, routing, None, self.up_EHD, self.down_EDH)
 
 
 class SwiGLU(nn.Module):
@@ -86,18 +86,18 @@ class SwiGLU(nn.Module):
     def __init__(self, width: int, hidden: int, experts: int) -> None:
         super().__init__()
         self.width, self.experts = width, experts
-        self.gate_EDH = stacked(experts, width, hidden)
-        self.up_EDH = stacked(experts, width, hidden)
-        self.down_EHD = stacked(experts, hidden, width)
+        self.gate_EHD = stacked(experts, width, hidden)
+        self.up_EHD = stacked(experts, width, hidden)
+        self.down_EDH = stacked(experts, hidden, width)
 
     def forward(self, rows_AD: Tensor, groups: Groups, shared_AR: Tensor | None = None) -> Tensor:
         """(A, D)."""
-        gate_AH = F.silu(grouped_linear(rows_AD, self.gate_EDH, groups))
-        return grouped_linear(gate_AH * grouped_linear(rows_AD, self.up_EDH, groups), self.down_EHD, groups)
+        gate_AH = F.silu(grouped_linear(rows_AD, self.gate_EHD, groups))
+        return grouped_linear(gate_AH * grouped_linear(rows_AD, self.up_EHD, groups), self.down_EDH, groups)
 
     def few(self, x_TD: Tensor, routing: Routing) -> Tensor | None:
         """The short way for a few tokens; see `Experts`."""
-        return few_products(x_TD, routing, self.gate_EDH, self.up_EDH, self.down_EHD) if type(self) is SwiGLU else None
+        return few_products(x_TD, routing, self.gate_EHD, self.up_EHD, self.down_EDH) if type(self) is SwiGLU else None
 
 
 class Modules(nn.Module):
@@ -128,15 +128,15 @@ class Modules(nn.Module):
 
 
 def stacked(experts: int, inner: int, outer: int) -> nn.Parameter:
-    """Weights of one linear map an expert, (E, inner, outer), uniform within 1/√inner as torch's own linear layers.
+    """Weights of one linear map an expert, (E, outer, inner), uniform within 1/√inner as torch's own linear layers.
 
     Raises:
         BadInput: a size below 1.
 
     >>> stacked(4, 8, 16).shape
-    torch.Size([4, 8, 16])
+    torch.Size([4, 16, 8])
     """
     if min(experts, inner, outer) < 1:
         raise BadInput(f"experts of {inner} x {outer} weights, {experts} of them; each number is at least 1")
     bound = 1 / math.sqrt(inner)
-    return nn.Parameter(torch.empty(experts, inner, outer).uniform_(-bound, bound))
+    return nn.Parameter(torch.empty(experts, outer, inner).uniform_(-bound, bound))

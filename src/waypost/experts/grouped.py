@@ -60,8 +60,8 @@ class Groups(NamedTuple):
                 yield expert, slice(start, end)
 
 
-def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO: Tensor | None = None) -> Tensor:
-    """Each row times the weight of its group, (A, O).
+def grouped_linear(rows_AI: Tensor, weight_EOI: Tensor, groups: Groups, bias_EO: Tensor | None = None) -> Tensor:
+    """What `torch.nn.functional.linear` gives with the weight of each row's group, (A, O).
 
     Raises:
         BadInput: rows, groups and weights are not of one another's sizes.
@@ -71,10 +71,10 @@ def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO:
     [[1.0, 1.0], [2.0, 2.0], [2.0, 2.0]]
     """
     if groups.sizes is None:
-        out_AO: Tensor = _compiled_products(rows_AI, weight_EIO, groups.ends_E)
+        out_AO: Tensor = _compiled_linear(rows_AI, weight_EOI, groups.ends_E)
     else:
-        _check(rows_AI, weight_EIO, groups)
-        out_AO = applied(_Grouped, rows_AI, weight_EIO, groups)
+        _check(rows_AI, weight_EOI, groups)
+        out_AO = applied(_Grouped, rows_AI, weight_EOI, groups)
     if bias_EO is None:
         return out_AO
     row_A = torch.arange(rows_AI.shape[0], device=rows_AI.device, dtype=torch.int32)
@@ -82,8 +82,8 @@ def grouped_linear(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups, bias_EO:
     return out_AO + bias_EO.index_select(0, expert_A)
 
 
-def _check(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> None:
-    experts, inner, _ = weight_EIO.shape
+def _check(rows_AI: Tensor, weight_EOI: Tensor, groups: Groups) -> None:
+    experts, _, inner = weight_EOI.shape
     if rows_AI.shape != (groups.rows, inner) or groups.ends_E.shape != (experts,):
         raise BadInput(
             f"rows have shape {tuple(rows_AI.shape)}, in {groups.ends_E.shape[0]} groups with {groups.rows} in all; "
@@ -100,35 +100,35 @@ def applied(function: Any, *arguments: Any) -> Any:
 
 
 def few_products(
-    x_TD: Tensor, routing: Routing, gate_EDH: Tensor | None, up_EDH: Tensor, down_EHD: Tensor
+    x_TD: Tensor, routing: Routing, gate_EHD: Tensor | None, up_EHD: Tensor, down_EDH: Tensor
 ) -> Tensor | None:
     """What a few tokens get from feed-forwards without biases (`native.few`), or None where there is no short way."""
-    if _multiplied_as(x_TD) != torch.float32 or x_TD.dtype != up_EDH.dtype or not native.can(up_EDH):
+    if _multiplied_as(x_TD) != torch.float32 or x_TD.dtype != up_EHD.dtype or not native.can(up_EHD):
         return None
     weights_TK = routing.weights_TK.to(torch.float32)
-    return native.few(x_TD.to(torch.float32), routing.experts_TK, weights_TK, gate_EDH, up_EDH, down_EHD).to(x_TD.dtype)
+    return native.few(x_TD.to(torch.float32), routing.experts_TK, weights_TK, gate_EHD, up_EHD, down_EDH).to(x_TD.dtype)
 
 
 class _Grouped(torch.autograd.Function):
     @staticmethod
-    def compute(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
-        return _products(rows_AI, weight_EIO, groups)
+    def compute(rows_AI: Tensor, weight_EOI: Tensor, groups: Groups) -> Tensor:
+        return _products(rows_AI, weight_EOI.mT, groups)
 
     @staticmethod
-    def forward(ctx: Any, rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
-        ctx.save_for_backward(rows_AI, weight_EIO)
+    def forward(ctx: Any, rows_AI: Tensor, weight_EOI: Tensor, groups: Groups) -> Tensor:
+        ctx.save_for_backward(rows_AI, weight_EOI)
         ctx.groups = groups
-        return _products(rows_AI, weight_EIO, groups)
+        return _Grouped.compute(rows_AI, weight_EOI, groups)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_AO: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        rows_AI, weight_EIO = ctx.saved_tensors
+        rows_AI, weight_EOI = ctx.saved_tensors
         wants_rows, wants_weight, _ = ctx.needs_input_grad
         grad_AO = grad_AO.contiguous()
-        grad_AI = _products(grad_AO, weight_EIO.transpose(1, 2), ctx.groups) if wants_rows else None
-        grad_EIO = _outer(rows_AI, grad_AO, weight_EIO, ctx.groups) if wants_weight else None
-        return grad_AI, grad_EIO, None
+        grad_AI = _products(grad_AO, weight_EOI, ctx.groups) if wants_rows else None
+        grad_EOI = _outer(grad_AO, rows_AI, weight_EOI, ctx.groups) if wants_weight else None
+        return grad_AI, grad_EOI, None
 
 
 def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
@@ -150,21 +150,21 @@ def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     return out_AO.to(given)
 
 
-def _outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
+def _outer(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, groups: Groups) -> Tensor:
     """The gradient of all weights."""
     exact = _multiplied_as(rows_AI)
-    grad_EIO = gradients.room(weight_EIO, groups.sizes or [])
-    rows_AI, grad_AO = rows_AI.to(exact), grad_AO.to(exact)
-    if exact == torch.float32 and rows_AI.shape[0] < MANY * weight_EIO.shape[0] and native.can(grad_EIO):
-        native.outer(rows_AI, grad_AO, grad_EIO, groups.ends_E)
-        return grad_EIO
-    each = grad_EIO.unbind(0)
+    grad_EOI = gradients.room(weight_EOI, groups.sizes or [])
+    grad_AO, rows_AI = grad_AO.to(exact), rows_AI.to(exact)
+    if exact == torch.float32 and rows_AI.shape[0] < MANY * weight_EOI.shape[0] and native.can(grad_EOI):
+        native.outer(grad_AO, rows_AI, grad_EOI, groups.ends_E)
+        return grad_EOI
+    each = grad_EOI.unbind(0)
     for expert, mine in groups.filled():
-        if exact == grad_EIO.dtype:
-            torch.mm(rows_AI[mine].T, grad_AO[mine], out=each[expert])
+        if exact == grad_EOI.dtype:
+            torch.mm(grad_AO[mine].T, rows_AI[mine], out=each[expert])
         else:
-            each[expert].copy_(rows_AI[mine].T @ grad_AO[mine])
-    return grad_EIO
+            each[expert].copy_(grad_AO[mine].T @ rows_AI[mine])
+    return grad_EOI
 
 
 def _multiplied_as(rows: Tensor) -> torch.dtype:
@@ -182,37 +182,50 @@ def _torch_can(rows_AI: Tensor, weight_EIO: Tensor) -> bool:
     return known and all(length * rows_AI.element_size() % 16 == 0 for length in lines)
 
 
-# A compiled graph has these two as operators that it does not look into, since torch's own grouped product cannot be
+# A compiled graph has these as operators that it does not look into, since torch's own grouped product cannot be
 # compiled in float32.  Rows behind the last group, which are nobody's there, come out as zeros.
 
 
-@torch.library.custom_op("waypost::grouped_products", mutates_args=())
-def _compiled_products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
+@torch.library.custom_op("waypost::grouped_linear", mutates_args=())
+def _compiled_linear(rows_AI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    return _held_products(rows_AI, weight_EOI.mT, ends_E)
+
+
+@torch.library.custom_op("waypost::grouped_linear_rows", mutates_args=())
+def _compiled_rows(grad_AO: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    return _held_products(grad_AO, weight_EOI, ends_E)
+
+
+@torch.library.custom_op("waypost::grouped_linear_weight", mutates_args=())
+def _compiled_weight(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    held = int(ends_E[-1])
+    return _outer(grad_AO[:held], rows_AI[:held], weight_EOI, _read(ends_E))
+
+
+def _held_products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
     out_AO = rows_AI.new_zeros(rows_AI.shape[0], weight_EIO.shape[2])
-    groups = _read(ends_E)
     held = int(ends_E[-1])
-    out_AO[:held] = _products(rows_AI[:held], weight_EIO, groups)
+    out_AO[:held] = _products(rows_AI[:held], weight_EIO, _read(ends_E))
     return out_AO
-
-
-@torch.library.custom_op("waypost::grouped_outer", mutates_args=())
-def _compiled_outer(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
-    held = int(ends_E[-1])
-    return _outer(rows_AI[:held], grad_AO[:held], weight_EIO, _read(ends_E))
 
 
 def _read(ends_E: Tensor) -> Groups:
     return Groups(ends_E, ends_E.diff(prepend=ends_E.new_zeros(1)).tolist())
 
 
-@_compiled_products.register_fake
-def _(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
-    return rows_AI.new_empty(rows_AI.shape[0], weight_EIO.shape[2])
+@_compiled_linear.register_fake
+def _(rows_AI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    return rows_AI.new_empty(rows_AI.shape[0], weight_EOI.shape[1])
 
 
-@_compiled_outer.register_fake
-def _(rows_AI: Tensor, grad_AO: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
-    return weight_EIO.new_empty(weight_EIO.shape)
+@_compiled_rows.register_fake
+def _(grad_AO: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    return grad_AO.new_empty(grad_AO.shape[0], weight_EOI.shape[2])
+
+
+@_compiled_weight.register_fake
+def _(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    return weight_EOI.new_empty(weight_EOI.shape)
 
 
 def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -220,9 +233,9 @@ def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 
 
 def _compiled_backward(ctx: Any, grad_AO: Tensor) -> tuple[Tensor, Tensor, None]:
-    rows_AI, weight_EIO, ends_E = ctx.saved_tensors
-    grad_AI = _compiled_products(grad_AO, weight_EIO.transpose(1, 2), ends_E)
-    return grad_AI, _compiled_outer(rows_AI, grad_AO, weight_EIO, ends_E), None
+    rows_AI, weight_EOI, ends_E = ctx.saved_tensors
+    grad_AI = _compiled_rows(grad_AO, weight_EOI, ends_E)
+    return grad_AI, _compiled_weight(grad_AO, rows_AI, weight_EOI, ends_E), None
 
 
-_compiled_products.register_autograd(_compiled_backward, setup_context=_remember)
+_compiled_linear.register_autograd(_compiled_backward, setup_context=_remember)

@@ -78,33 +78,33 @@ def products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
     return out_AO
 
 
-def outer(rows_AI: Tensor, grad_AO: Tensor, grad_EIO: Tensor, ends_E: Tensor) -> None:
-    """The gradient of all weights that have float32 rows, written to their places in ``grad_EIO``."""
-    rows_AI, grad_AO = rows_AI.contiguous(), grad_AO.contiguous()
-    given = (ends_E.data_ptr(), *grad_EIO.shape, rows_AI.data_ptr(), grad_AO.data_ptr(), grad_EIO.data_ptr())
-    threads = _threads(rows_AI.numel() * grad_AO.shape[1])
-    _done(_loaded().waypost_outer(*given, _is_short(grad_EIO), threads))
+def outer(left_AI: Tensor, right_AO: Tensor, out_EIO: Tensor, ends_E: Tensor) -> None:
+    """Left rows transposed times right rows of each group that has any, written to its place in ``out_EIO``."""
+    left_AI, right_AO = left_AI.contiguous(), right_AO.contiguous()
+    given = (ends_E.data_ptr(), *out_EIO.shape, left_AI.data_ptr(), right_AO.data_ptr(), out_EIO.data_ptr())
+    threads = _threads(left_AI.numel() * right_AO.shape[1])
+    _done(_loaded().waypost_outer(*given, _is_short(out_EIO), threads))
 
 
 def few(
-    x_TD: Tensor, experts_TK: Tensor, weights_TK: Tensor, gate_EDH: Tensor | None, up_EDH: Tensor, down_EHD: Tensor
+    x_TD: Tensor, experts_TK: Tensor, weights_TK: Tensor, gate_EHD: Tensor | None, up_EHD: Tensor, down_EDH: Tensor
 ) -> Tensor:
     """The weighed sum of each token's feed-forwards, float32, without sorting: fastest for a token or a few.
 
-    It is GELU(x·up)·down, and with a gate (SiLU(x·gate) * x·up)·down.
+    It is down·GELU(up·x), and with a gate down·(SiLU(gate·x) * up·x).
 
     >>> if library():
     ...     few(torch.ones(1, 1), torch.tensor([[1]]), torch.ones(1, 1), None, *torch.full((2, 2, 1, 1), 9.0)).item()
     81.0
     """
-    (tokens, width), hidden, k = x_TD.shape, up_EDH.shape[2], experts_TK.shape[1]
+    (tokens, width), hidden, k = x_TD.shape, up_EHD.shape[1], experts_TK.shape[1]
     x_TD, experts_TK, weights_TK = x_TD.contiguous(), experts_TK.contiguous(), weights_TK.contiguous()
     out_TD = x_TD.new_empty(tokens, width)
     failed = _loaded().waypost_few(
         *(tokens, k, width, hidden),
         *(experts_TK.data_ptr(), weights_TK.data_ptr(), x_TD.data_ptr()),
-        *(None if gate_EDH is None else gate_EDH.data_ptr(), up_EDH.data_ptr(), down_EHD.data_ptr()),
-        *(_is_short(up_EDH), out_TD.data_ptr(), _threads(tokens * k * width * hidden)),
+        *(None if gate_EHD is None else gate_EHD.data_ptr(), up_EHD.data_ptr(), down_EDH.data_ptr()),
+        *(_is_short(up_EHD), out_TD.data_ptr(), _threads(tokens * k * width * hidden)),
     )
     _done(failed)
     return out_TD

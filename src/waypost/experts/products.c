@@ -421,7 +421,8 @@ int waypost_outer(const int32_t *ends, long experts, long inner, long outer, con
 
 // ---- out[tokens, width]: the weighed sum of feed-forwards, for a few tokens, as when a text is continued ----
 
-// Without a `gate` the hidden numbers are GELU(x . up), with one SiLU(x . gate) * (x . up).
+// Weights are those of linear layers, (hidden, width) and (width, hidden).  Without a `gate` the hidden numbers are
+// GELU(up . x), with one SiLU(gate . x) * (up . x).
 typedef struct {
     long tokens, k, width, hidden;
     const int64_t *experts;  // of each choice; below 0 is nobody's
@@ -429,40 +430,37 @@ typedef struct {
     weight gate, up, down;
 } few;
 
+static float one_hidden(const few *all, const float *row, long line, float *wide)
+{
+    float up = dot(row, numbers(all->up, line * all->width, all->width, wide), all->width);
+    if (!all->gate.data) return up * 0.5f * (1 + erff(up * 0.70710678f));
+    float gate = dot(row, numbers(all->gate, line * all->width, all->width, wide), all->width);
+    return up * gate / (1 + expf(-gate));
+}
+
 static int some_hidden(const few *all, float *hidden, long from, long to)
 {
-    long one = all->width * all->hidden;
-    float *wide = room(STREAMS * all->hidden + all->hidden), *gates = wide + STREAMS * all->hidden;
+    float *wide = room(all->width);
     if (!wide) return 1;
-    for (long a = 0; a < all->tokens * all->k; a++, hidden += all->hidden) {
-        if (all->experts[a] < 0) continue;
-        const float *row = all->rows + a / all->k * all->width;
-        weight up = {place(all->up, all->experts[a] * one), all->up.is_short};
-        memset(hidden + from, 0, (to - from) * 4);
-        few_products(1, all->width, all->hidden, row, up, hidden, from, to, wide);
-        if (all->gate.data) {
-            weight gate = {place(all->gate, all->experts[a] * one), all->gate.is_short};
-            memset(gates + from, 0, (to - from) * 4);
-            few_products(1, all->width, all->hidden, row, gate, gates, from, to, wide);
-            for (long h = from; h < to; h++) hidden[h] *= gates[h] / (1 + expf(-gates[h]));
-        } else
-            for (long h = from; h < to; h++) hidden[h] *= 0.5f * (1 + erff(hidden[h] * 0.70710678f));
-        for (long h = from; h < to; h++) hidden[h] *= all->weights[a];
-    }
+    for (long a = 0; a < all->tokens * all->k; a++, hidden += all->hidden)
+        for (long h = from; h < to && all->experts[a] >= 0; h++)
+            hidden[h] = all->weights[a] *
+                        one_hidden(all, all->rows + a / all->k * all->width, all->experts[a] * all->hidden + h, wide);
     free(wide);
     return 0;
 }
 
 static int some_sums(const few *all, const float *hidden, float *out, long from, long to)
 {
-    float *wide = room(STREAMS * all->width);
+    float *wide = room(all->hidden);
     if (!wide) return 1;
     for (long t = 0; t < all->tokens; t++) memset(out + t * all->width + from, 0, (to - from) * 4);
-    for (long a = 0; a < all->tokens * all->k; a++, hidden += all->hidden) {
-        if (all->experts[a] < 0) continue;
-        weight down = {place(all->down, all->experts[a] * all->width * all->hidden), all->down.is_short};
-        few_products(1, all->hidden, all->width, hidden, down, out + a / all->k * all->width, from, to, wide);
-    }
+    for (long a = 0; a < all->tokens * all->k; a++, hidden += all->hidden)
+        for (long d = from; d < to && all->experts[a] >= 0; d++) {
+            long line = all->experts[a] * all->width + d;
+            out[a / all->k * all->width + d] +=
+                dot(hidden, numbers(all->down, line * all->hidden, all->hidden, wide), all->hidden);
+        }
     free(wide);
     return 0;
 }

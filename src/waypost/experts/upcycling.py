@@ -50,8 +50,8 @@ def _feed_forward(up: nn.Linear, down: nn.Linear, experts: int) -> FeedForward:
         up.in_features, up.out_features, experts, bias=any(bias is not None for bias in (up.bias, down.bias))
     )
     made = made.to(up.weight)
-    _fill(made.up_EDH, up.weight.T)
-    _fill(made.down_EHD, down.weight.T)
+    _fill(made.up_EHD, up.weight)
+    _fill(made.down_EDH, down.weight)
     for bias, found in ((made.up_bias_EH, up.bias), (made.down_bias_ED, down.bias)):
         if bias is not None and found is not None:
             _fill(bias, found)
@@ -60,8 +60,8 @@ def _feed_forward(up: nn.Linear, down: nn.Linear, experts: int) -> FeedForward:
 
 def _gated(gate: nn.Linear, up: nn.Linear, down: nn.Linear, experts: int) -> SwiGLU:
     made = SwiGLU(gate.in_features, gate.out_features, experts).to(gate.weight)
-    for stack, linear in ((made.gate_EDH, gate), (made.up_EDH, up), (made.down_EHD, down)):
-        _fill(stack, linear.weight.T)
+    for stack, linear in ((made.gate_EHD, gate), (made.up_EHD, up), (made.down_EDH, down)):
+        _fill(stack, linear.weight)
     return made
 
 

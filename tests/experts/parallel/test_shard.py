@@ -97,14 +97,14 @@ def test_a_part_is_a_copy_of_its_own_and_no_larger() -> None:
     assert sum(value.untyped_storage().nbytes() for value in part.parameters()) * 4 == sum(
         value.nbytes for value in experts.parameters()
     )
-    part.part.up_EDH.data.zero_()
-    assert experts.up_EDH.all()
+    part.part.up_EHD.data.zero_()
+    assert experts.up_EHD.all()
     assert experts.experts == E and part.experts == E and part.part.experts == 2
 
 
 def test_a_frozen_weight_stays_frozen() -> None:
     experts = FeedForward(D, 5, E)
-    experts.up_EDH.requires_grad_(False)
+    experts.up_EHD.requires_grad_(False)
     assert [value.requires_grad for value in Shard(experts, 0, 2).parameters()] == [False, True]
 
 

@@ -45,8 +45,8 @@ def test_a_score_is_a_cosine_and_so_blind_to_a_token_s_length(x_TD: torch.Tensor
 
 def test_with_scale_nought_every_token_comes_out_as_the_experts_mean_of_the_mean(x_TD: torch.Tensor) -> None:
     layer = MoE(made(scale=0.0), FeedForward(8, hidden=6, experts=4))
-    up, down = layer.experts.up_EDH, layer.experts.down_EHD
-    each_ED = torch.stack([torch.nn.functional.gelu(x_TD.mean(0) @ up[e]) @ down[e] for e in range(4)])
+    up, down = layer.experts.up_EHD, layer.experts.down_EDH
+    each_ED = torch.stack([torch.nn.functional.gelu(up[e] @ x_TD.mean(0)) @ down[e].T for e in range(4)])
     torch.testing.assert_close(layer(x_TD).y, each_ED.mean(0).expand(12, -1))
 
 

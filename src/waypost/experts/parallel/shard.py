@@ -26,8 +26,8 @@ class Shard(nn.Module):
 
     >>> from waypost.experts import FeedForward
     >>> part = Shard(FeedForward(8, hidden=16, experts=4), rank=1, world=2)
-    >>> part.part.up_EDH.shape, part(torch.ones(3, 8), Groups.of(torch.tensor([1, 2]))).shape
-    (torch.Size([2, 8, 16]), torch.Size([3, 8]))
+    >>> part.part.up_EHD.shape, part(torch.ones(3, 8), Groups.of(torch.tensor([1, 2]))).shape
+    (torch.Size([2, 16, 8]), torch.Size([3, 8]))
     """
 
     def __init__(self, experts: Experts, rank: int, world: int) -> None:
@@ -65,7 +65,7 @@ def whole(layer: nn.Module, group: dist.ProcessGroup | None = None) -> dict[str,
     >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     >>> part = Shard(FeedForward(8, hidden=16, experts=4), rank=0, world=1)
     >>> {name: tuple(value.shape) for name, value in whole(part).items()}
-    {'up_EDH': (4, 8, 16), 'down_EHD': (4, 16, 8)}
+    {'up_EHD': (4, 16, 8), 'down_EDH': (4, 8, 16)}
     >>> dist.destroy_process_group()
     """
     state = layer.state_dict()

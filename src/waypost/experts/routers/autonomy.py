@@ -45,8 +45,7 @@ class Autonomy(nn.Module):
         if self.rank < 1:
             raise BadInput(f"rank is {rank}; what an expert ranks itself by has at least 1 number")
         self.experts, self.k, self.width = experts, k, width
-        # Transposed, so that all experts are the rows of one matrix.
-        self.down_ERD = nn.Parameter(stacked(experts, width, self.rank).data.transpose(1, 2).contiguous())
+        self.down_ERD = stacked(experts, width, self.rank)
 
     def forward(self, x_TD: Tensor, control: Control = AS_IS, context: Context = UNKNOWN) -> Routing:
         """Route tokens."""
