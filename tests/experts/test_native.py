@@ -190,6 +190,17 @@ def test_without_a_compiler_the_log_says_so(
     assert why in caplog.text
 
 
+def test_what_somebody_else_has_put_there_is_not_loaded(
+    fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    caplog.set_level(logging.INFO)
+    mine = os.getuid()
+    monkeypatch.setattr(native.os, "getuid", lambda: mine + 1)
+    assert native.library() is None
+    assert "belongs to somebody else" in caplog.text
+
+
 def test_a_compiler_that_knows_little_will_do(fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     plain = tmp_path / "plain-cc"
     plain.write_text(

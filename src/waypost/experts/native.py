@@ -155,6 +155,8 @@ def _built() -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as room:
             _compile(compiler, Path(room) / name)
             (Path(room) / name).replace(folder / name)  # at once, whoever else builds it too
+    if (folder / name).stat().st_uid != os.getuid():
+        raise OSError(f"{folder / name} belongs to somebody else; remove it, or name another folder in XDG_CACHE_HOME")
     return folder / name
 
 
