@@ -55,8 +55,7 @@ def naive(layer: MoE, x_TD: Tensor) -> Tensor:
     """The layer's output with each expert's low-rank activations computed anew from its tokens."""
     routing = layer.router(x_TD)
     moved = Sorted().dispatch(x_TD, routing._replace(shared_TER=None))
-    down_EDR = layer.router.down_ERD.transpose(1, 2).contiguous()
-    shared_AR = grouped_linear(moved.rows_AD, down_EDR, moved.groups)
+    shared_AR = grouped_linear(moved.rows_AD, layer.router.down_ERD, moved.groups)
     return Sorted().combine(layer.experts(moved.rows_AD, moved.groups, shared_AR), moved, routing)
 
 
