@@ -41,7 +41,7 @@ ABOUT = {
 LIMITS = """\
 ## What bounds it
 
-A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size. The last column is the time that reading alone takes at the bandwidth measured in the same run. A library's product for each expert waits for these bytes and then multiplies; our own products, in C, prefetch the weights that come next while they multiply, so that with many tokens most of the reading costs no time. Gradients of experts take the memory of those of the step before, where these are gone; finding new pages for them took a fifth of a step. More tokens or more choices a token bring the ratio down.
+A dense layer reads its weights once for all tokens; experts read those of every expert that has a token. With E = 256 that is 268 MB a forward pass, and training reads them twice and writes gradients of the same size. The last column is the time that reading alone takes at the bandwidth measured in the same run. A library's product for each expert waits for these bytes and then multiplies; our own products, in C, prefetch the weights that come next while they multiply, so that with many tokens most of the reading costs no time. Gradients of experts take the memory of those of the step before, where these are gone; finding new pages for them would take a good part of a step. More tokens or more choices a token bring the ratio down.
 
 A token, or a few, without gradients go to their experts without sorting, in one call: there is little to multiply, and what remains beside reading their weights is counting, the calls from Python, and caches that are full of weights.
 

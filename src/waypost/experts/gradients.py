@@ -1,8 +1,8 @@
 """Memory for the gradients of experts' weights: as large as all experts, and new at each step if nobody keeps it.
 
-New memory is not free: the system has to find pages and fill them with zeros, which takes a fifth of the step
-with hundreds of experts.  So what was a gradient is used for the next one of the same weight, once nobody
-else holds it, as after ``zero_grad()``.  It goes when its weight goes.
+New memory is not free: the system has to find pages and fill them with zeros, which takes a good part of a step
+with hundreds of experts.  So what was a gradient is used for the next one of the same weight, once nobody else holds
+it, as after ``zero_grad()``.  It goes when its weight goes.
 """
 
 from __future__ import annotations

@@ -313,16 +313,12 @@ static void transposed(long count, long inner, long outer, const float *rows, we
 static int some_transposed(const int32_t *ends, long experts, long inner, long outer, const float *rows,
                            const void *weights, int is_short, float *out, long from, long to)
 {
-    // So many rows at once that they stay in the second cache, beside the lines of the weight that come by.
-    long once = NR * (NEAR / 2 / (NR * outer * 4) > 1 ? NEAR / 2 / (NR * outer * 4) : 1);
-    float *wide = room(MR * outer), *pack = room(once * outer);
+    float *wide = room(MR * outer), *pack = room((most(ends, experts) + NR) * outer);
     int failed = !wide || !pack;
     for (long e = 0, start = 0; e < experts && !failed; start = ends[e++]) {
         if (ends[e] == start) continue;
         weight all = {weights, is_short}, w = {place(all, e * inner * outer), is_short};
-        for (long at = start; at < ends[e]; at += once)
-            transposed(least(once, ends[e] - at), inner, outer, rows + at * outer, w, out + at * inner, from, to, wide,
-                       pack);
+        transposed(ends[e] - start, inner, outer, rows + start * outer, w, out + start * inner, from, to, wide, pack);
     }
     free(wide);
     free(pack);
