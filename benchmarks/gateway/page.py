@@ -36,7 +36,8 @@ COLUMNS = (
     ("first word ms, 64", 64, "ttft_ms", ".1f"),
     ("CPU µs / word, 64", 64, "cpu_us_per_chunk", ",.0f"),
     ("ready s", None, "ready_s", ".1f"),
-    ("MB", None, "rss_mb", ".0f"),
+    ("MB, ready", None, "ready_mb", ".0f"),
+    ("MB, 256", 256, "rss_mb", ".0f"),
 )
 
 

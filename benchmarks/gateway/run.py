@@ -93,7 +93,7 @@ def measured(target: Target, levels: Sequence[int], seconds: float, upstream: st
     with tempfile.TemporaryDirectory() as folder:
         try:
             with targets.running(target, Path(folder), upstream, core) as served:
-                about["ready_s"] = served.ready_s
+                about |= {"ready_s": served.ready_s, "ready_mb": served.rss_mb}
                 for level in levels:
                     point = _point(target, served, level, seconds)
                     yield {**about, "concurrency": level, "rss_mb": served.rss_mb, **point, "note": None}
