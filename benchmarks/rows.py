@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import subprocess
-import sysconfig
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,19 +28,13 @@ def origin() -> dict[str, Any]:
     return {
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if changed else ""),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}{_unoptimised()}",
+        "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "load": round(os.getloadavg()[0], 1),
     }
 
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _unoptimised() -> str:
-    """What an interpreter is worth knowing for: as version managers build it, it is a fifth slower."""
-    said = sysconfig.get_config_var("CONFIG_ARGS")
-    return " built without --enable-optimizations" if said and "--enable-optimizations" not in said else ""
 
 
 def _processor() -> str:
