@@ -22,6 +22,7 @@ _OTHERS = frozenset({b"x-waypost-cache", b"x-waypost-session"})  # read elsewher
 _REFUSED = ("api_base", "base_url", "api_key", "user_config", "extra_body", "extra_headers")
 # Of the client's own headers, the only ones that a provider gets.
 _PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
+_NOTHING: frozenset[str] = frozenset()
 _OURS = frozenset({"model", "messages", "stream", "waypost"})
 
 
@@ -180,7 +181,7 @@ def _check_message(name: str, message: object) -> None:
 
 def _needs(body: Mapping[str, Any]) -> frozenset[str]:
     """The capabilities without which a model cannot serve this request."""
-    needs = set()
+    needs: set[str] = set()
     if body.get("tools") or body.get("functions"):
         needs.add("tools")
     if (body.get("response_format") or {}).get("type", "text") != "text":
@@ -189,7 +190,7 @@ def _needs(body: Mapping[str, Any]) -> frozenset[str]:
         content = message.get("content")
         if isinstance(content, list) and any(part.get("type") == "image_url" for part in content):
             needs.add("vision")
-    return frozenset(needs)
+    return frozenset(needs) if needs else _NOTHING
 
 
 def _objective(

@@ -8,7 +8,17 @@ from collections.abc import Callable
 from waypost.gateway.wire import Scope
 
 LEAVING = "waypost.leaving"
-"""Where a request's scope has what its connection calls when it is lost: a set of functions without arguments."""
+"""Where a request's scope has the `Leaving` of its connection."""
+
+
+class Leaving(set[Callable[[], None]]):
+    """What a connection calls when it is lost; ``loop`` is the one that it lives in."""
+
+    __slots__ = ("loop",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.loop = loop
 
 
 class Client:
@@ -20,8 +30,9 @@ class Client:
     __slots__ = ("_leaving", "_left", "_task")
 
     def __init__(self, scope: Scope) -> None:
-        self._leaving: set[Callable[[], None]] | None = scope.get(LEAVING)
-        self._task = asyncio.current_task()
+        self._leaving: Leaving | None = scope.get(LEAVING)
+        # Without the loop it would be asked for, which costs a system call before Python 3.12.
+        self._task = asyncio.current_task(None if self._leaving is None else self._leaving.loop)
         self._left = False
         if self._leaving is not None:
             self._leaving.add(self._leave)

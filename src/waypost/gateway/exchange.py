@@ -19,7 +19,7 @@ from waypost.gateway.calls.drive import Drive
 from waypost.gateway.choice.choosing import Choice
 from waypost.gateway.pushing import Pushing, pushing
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
-from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_bytes, send_json, to_tell
+from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_json, to_tell
 from waypost.pool.relay import Shown
 from waypost.store import Attempt, Decided
 from waypost.store.decisions import new_id
@@ -27,6 +27,7 @@ from waypost.types import Answer, Decision, Delta
 
 GONE = 499  # as nginx calls it: the client left before the answer was whole
 
+_JSON = (b"content-type", b"application/json")
 # Rows wait in memory, so however many there are and however long the prompts, they must fit.
 _MOST_KEPT = 20_000
 
@@ -153,7 +154,9 @@ class Exchange:
         self._leaves()
         self.status = 200
         self.settle()
-        await send_bytes(send, 200, body, b"application/json", self._headers(self.drive.usd()))
+        out, length = pushing(send), b"%d" % len(body)
+        out.start(200, [_JSON, (b"content-length", length), *self._headers(self.drive.usd())])
+        await out.end(body)
 
     async def _send_stream(self, send: Send) -> None:
         out, stream = pushing(send), self.asked.api.stream(self.id, int(self.began), self.asked.came)

@@ -13,7 +13,6 @@ import asyncio
 import math
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 import httptools
@@ -22,7 +21,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from waypost.errors import WaypostError
-from waypost.gateway.client import LEAVING
+from waypost.gateway.client import LEAVING, Leaving
 from waypost.gateway.door import Door
 from waypost.gateway.turn import App, Turn, status_line
 from waypost.gateway.wire import Busy, Headers, TooLarge, error_body, error_headers
@@ -95,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._reading: Turn | None = None  # the request that arrives, or has arrived last
         self._running: Turn | None = None  # the one that is answered, or was last
         self._waiting: deque[Turn] = deque()
-        self._leaving: set[Callable[[], None]] = set()
+        self._leaving = Leaving(self.loop)
 
     @property
     def default_headers(self) -> Headers:

@@ -78,6 +78,7 @@ class Serving:
     lines: RequestLines | None = None
     tracer: Tracer | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    _patients: dict[str, Mapping[str, Model]] = field(default_factory=dict)  # by who is asked last
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -201,8 +202,15 @@ class Serving:
         choice = await asyncio.to_thread(choose) if long else choose()
         if self.drifting is not None and choice.arm != CANARY:  # whose router is not the calibrated one
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
-        drive = Drive(visit.paid(patient(self.models, choice.decision.ranking[-1])))
+        drive = Drive(visit.paid(self._patient(choice.decision.ranking[-1])))
         return Exchange(asked, choice, drive, visit, self._settle, id)
+
+    def _patient(self, last: str) -> Mapping[str, Model]:
+        """The models, of which the last to be asked waits for longer."""
+        found = self._patients.get(last)
+        if found is None:
+            found = self._patients[last] = patient(self.models, last)
+        return found
 
     async def _answer(self, exchange: Exchange, client: Client, send: Send) -> None:
         try:

@@ -92,7 +92,7 @@ class Turn:
 
     async def run(self, app: App, running: set[asyncio.Task[None]]) -> None:
         """Let the application answer; whatever it leaves undone ends the connection."""
-        task = cast(asyncio.Task[None], asyncio.current_task())
+        task = cast(asyncio.Task[None], asyncio.current_task(self._wire.loop))
         running.add(task)
         try:
             await app(self.scope, self.receive, self)
@@ -173,7 +173,9 @@ class Turn:
         return None if stalled is None else asyncio.shield(stalled)
 
     async def end(self, body: bytes) -> None:
-        """Write the last piece."""
+        """Write the last piece; waits while the client does not read."""
+        if self._wire.stalled is not None:
+            await asyncio.shield(self._wire.stalled)
         if not self.gone:
             self._write(body, more=False)
 

@@ -130,6 +130,8 @@ class Events:
 
 async def _finish(response: Response) -> None:
     """After the last event, await the body's end, which comes with it, so that the connection can serve again."""
+    if response.over:
+        return
     with suppress(TimeoutError, Broken):
         async with asyncio.timeout(_END_SECONDS):
             async for _ in response:

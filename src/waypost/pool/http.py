@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -99,7 +99,7 @@ class Provider:
     async def problem(self, path: str) -> str | None:
         """Why calls cannot be made, found by one small GET: no connection or a refused key; else None."""
         wait = self._timeouts.connect
-        end = _now() + wait
+        end = asyncio.get_running_loop().time() + wait
         try:
             async with self._transport.send("GET", self._path + path, self._revealed(), until=end) as response:
                 status = response.status
@@ -147,10 +147,11 @@ class Provider:
             head = self._heads[path] = self._head(path, {})
         if (calling := CALLING.get()) is not None:
             head += calling.head
-        now = _now()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         end = now + self._timeouts.total
-        until = min(now + wait, end)
-        return _Call(self, self._transport.send_head(head, orjson.dumps(body), until), wait, end)
+        sending = self._transport.send_head(head, orjson.dumps(body), min(now + wait, end), loop)
+        return _Call(self, sending, wait, end, loop.time)
 
     def _head(self, path: str, more: Mapping[str, str]) -> bytes:
         headers = {**self._revealed(), **more, "content-type": "application/json"}
@@ -228,12 +229,14 @@ class _Call:
 
     response: Response
 
-    def __init__(self, provider: Provider, sending: Sending, wait: float, end: float) -> None:
+    def __init__(
+        self, provider: Provider, sending: Sending, wait: float, end: float, clock: Callable[[], float]
+    ) -> None:
         self._provider = provider
         self._sending = sending
         self._wait = wait
         self._end = end
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock
 
     async def __aenter__(self) -> Self:
         try:
@@ -270,10 +273,6 @@ class _Call:
             return await coming
         except _TRANSPORT as error:
             raise self._provider._ours(error, wait, late=self._clock() >= self._end) from None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _basic(user: str | None, password: str | None) -> dict[str, Secret]:

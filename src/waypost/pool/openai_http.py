@@ -109,7 +109,7 @@ class OpenAI:
         if native := self._native(query):
             return await self._complete_native(native)
         start = time.perf_counter()
-        body, raw = await self._provider.post(PATHS["chat"], self._body(query) | {"stream": False})
+        body, raw = await self._provider.post(PATHS["chat"], {**self._body(query), "stream": False})
         match body.get("choices"):
             case [{"message": dict()}, *_]:
                 written = Written()
@@ -191,7 +191,8 @@ class OpenAI:
             passed.setdefault("max_completion_tokens", passed.pop("max_tokens"))
         if self._renames and query.native is not None:
             passed.pop("top_k", None)  # which Anthropic's API has and OpenAI's refuses
-        return passed | {"model": self._upstream, "messages": list(query.messages)}
+        passed["model"], passed["messages"] = self._upstream, list(query.messages)
+        return passed
 
 
 def _is_openai(base_url: str) -> bool:

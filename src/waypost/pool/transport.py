@@ -63,12 +63,15 @@ class Transport:
         Raises:
             Broken: a header that cannot be sent.
         """
-        return self.send_head(self.head(method, target, headers), body, until)
+        return self.send_head(self.head(method, target, headers), body, until, asyncio.get_running_loop())
 
-    def send_head(self, head: bytes, body: bytes, until: float = math.inf) -> Sending:
-        """The same for a `head` that was made before."""
+    def send_head(self, head: bytes, body: bytes, until: float, loop: asyncio.AbstractEventLoop) -> Sending:
+        """The same for a `head` that was made before.
+
+        The loop is the one that runs.  It is handed on, since to ask for it costs a system call before Python 3.12.
+        """
         length = b"content-length: %d\r\n\r\n" % len(body) if body else b"\r\n"
-        return Sending(self, head + length + body, until)
+        return Sending(self, head + length + body, until, loop)
 
     def head(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
         """All of a request's head but the length of its body.
@@ -90,9 +93,10 @@ class Transport:
         if keeper is not None:
             await keeper.aclose()
 
-    async def exchange(self, request: bytes, idle: list[Connection], until: float) -> tuple[Connection, Response]:
+    async def exchange(
+        self, request: bytes, idle: list[Connection], until: float, loop: asyncio.AbstractEventLoop
+    ) -> tuple[Connection, Response]:
         """Send a request over an idle connection or a new one, and wait for the head of its answer."""
-        loop = asyncio.get_running_loop()
         reused = self._take(idle, loop.time())
         if reused is not None:
             start = loop.time()
@@ -107,9 +111,8 @@ class Transport:
         connection = await self._connect(loop, until)
         return connection, await connection.exchange(request, until)
 
-    async def pool(self) -> list[Connection]:
+    async def pool(self, loop: asyncio.AbstractEventLoop) -> list[Connection]:
         """The idle connections of the running loop, the longest idle first; those of another loop are not ours."""
-        loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._idle = loop, []
             self._keeper = _closing_with_its_loop(self._idle)
@@ -126,7 +129,7 @@ class Transport:
 
     def put_back(self, connection: Connection, idle: list[Connection]) -> None:
         """Keep a connection for the next request if it can serve one, else hang up."""
-        now = asyncio.get_running_loop().time()
+        now = connection.loop.time()
         if connection.rest() and idle is self._idle:
             connection.since = now
             idle.append(connection)
@@ -161,19 +164,21 @@ class Sending:
         TimeoutError: on entering; no head came until ``until``, in the loop's time.
     """
 
-    __slots__ = ("_connection", "_idle", "_request", "_transport", "_until")
+    __slots__ = ("_connection", "_idle", "_loop", "_request", "_transport", "_until")
 
     _connection: Connection
     _idle: list[Connection]
 
-    def __init__(self, transport: Transport, request: bytes, until: float) -> None:
+    def __init__(self, transport: Transport, request: bytes, until: float, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._request = request
         self._until = until
+        self._loop = loop
 
     async def __aenter__(self) -> Response:
-        self._idle = await self._transport.pool()
-        self._connection, response = await self._transport.exchange(self._request, self._idle, self._until)
+        transport = self._transport
+        self._idle = await transport.pool(self._loop)
+        self._connection, response = await transport.exchange(self._request, self._idle, self._until, self._loop)
         return response
 
     async def __aexit__(self, *_: object) -> None:

@@ -177,10 +177,10 @@ class Response:
         return None
 
     async def _news(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
+        connection = self._connection
+        self._waiter = connection.loop.create_future()
         if self.until < math.inf:
-            self._connection.set_alarm(loop, self.until)
+            connection.set_alarm(self.until)
         try:
             await self._waiter
         finally:
@@ -190,6 +190,7 @@ class Response:
 class Connection(asyncio.Protocol):
     """One connection, which serves one exchange after the other."""
 
+    loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     parser: HttpResponseParser
     response: Response | None = None
@@ -204,7 +205,8 @@ class Connection(asyncio.Protocol):
     _due = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport."""
+        """Remember the transport, and the loop: asking which one runs costs a system call before Python 3.12."""
+        self.loop = asyncio.get_running_loop()
         self.transport = cast(asyncio.Transport, transport)
 
     async def exchange(self, request: bytes, until: float = math.inf) -> Response:
@@ -248,21 +250,21 @@ class Connection(asyncio.Protocol):
         if self.response is not None:
             self.response.fail(Broken("the connection was lost before the answer was complete"))
 
-    def set_alarm(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+    def set_alarm(self, until: float) -> None:
         """See to it that somebody looks at the time at ``until`` at the latest."""
         if self._alarm is not None:
             if self._due <= until:
                 return
             self._alarm.cancel()
         self._due = until
-        self._alarm = loop.call_at(until, self._ring, loop)
+        self._alarm = self.loop.call_at(until, self._ring)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _ring(self) -> None:
         self._alarm = None
         # A timer may ring a little early, by the clock's resolution.
-        later = self.response.ring(max(loop.time(), self._due)) if self.response is not None else None
+        later = self.response.ring(max(self.loop.time(), self._due)) if self.response is not None else None
         if later is not None:
-            self.set_alarm(loop, later)
+            self.set_alarm(later)
 
     def hold(self, back: bool) -> None:
         """Hold the server back while the reader lags."""
