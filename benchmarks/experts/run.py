@@ -41,7 +41,8 @@ INPUTS = {1: 16, 8: 4, 128: 1, 2048: 1}  # of a sample of forward passes, so tha
 SIZES, EXPERTS = tuple(INPUTS), (8, 64, 256)
 QUADRATIC = ("loop", "segments", "mixtral_eager")
 SLOW_WITH_MANY = ("one_hot", "lucidrains", "mixtral_batched_mm")
-TURNS, SLOW = 9, 6.0  # a path that takes so many times as long as the yardstick is called twice
+SLOW = 6.0  # a path that takes so many times as long as the yardstick is called twice
+MOST, LEAST, QUICK = 40, 9, 3  # turns of a point; a quick run is content with fewer
 Row = dict[str, Any]
 
 
@@ -126,7 +127,7 @@ def _point(point: Point, seconds: float, *, quick: bool) -> Iterator[Row]:
             if _is_slow(at, name, first)
         }
         calls = {name: call for name, call in calls.items() if name not in missing and name not in slow}
-        times = slow | _turns(calls, inputs, clock, seconds)
+        times = slow | _turns(calls, inputs, clock, seconds, QUICK if quick else LEAST)
         for name, samples in times.items():
             ratios = [mine / base for mine, base in zip(samples, times[at.yardstick[name]], strict=False)]
             yield {
@@ -224,14 +225,18 @@ def _off(mine: Tensor, right: Tensor) -> float:
 
 
 def _turns(
-    calls: dict[str, Callable[[Work], Tensor]], inputs: list[Work], clock: Callable[[], float], seconds: float
+    calls: dict[str, Callable[[Work], Tensor]],
+    inputs: list[Work],
+    clock: Callable[[], float],
+    seconds: float,
+    least: int,
 ) -> dict[str, list[float]]:
-    """Samples of each path, taken in turns until the time is over; at least three, or one if that takes very long."""
+    """Samples of each path, taken in turns until the time is over; fewer than ``least`` if these take very long."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     started, order = time.perf_counter(), random.Random(0)
-    for turn in range(TURNS):
+    for turn in range(MOST):
         elapsed = time.perf_counter() - started
-        if (turn >= 1 and elapsed > 8 * seconds) or (turn >= 3 and elapsed > seconds):
+        if elapsed > seconds and (turn >= least or elapsed > 8 * seconds):
             break
         # In another order each time: who comes after one with the same weights finds them in the cache.
         for name in order.sample(sorted(calls), len(calls)):

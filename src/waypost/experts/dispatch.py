@@ -56,6 +56,8 @@ class Sorted:
         experts_A = routing.experts_TK.flatten()
         groups = Groups.of(routing.load_E)
         everywhere = groups.sizes is not None and groups.rows == experts_A.shape[0]
+        if everywhere and experts_A.shape[0] == 1 and routing.shared_TER is None:  # nothing to sort or to sum
+            return Moved(x_TD, groups, None, torch.zeros_like(experts_A))
         # What goes nowhere is sorted behind all experts, where no group reaches.
         key_A = experts_A if everywhere else torch.where(experts_A == NONE, routing.load_E.shape[0], experts_A)
         order_A = key_A.argsort()
@@ -84,6 +86,8 @@ class Sorted:
             summed_TD: Tensor = applied(_Summed, out_AD, weights_TK, moved.order_A, moved.place_TK)
             return summed_TD
         tokens, k = routing.experts_TK.shape
+        if tokens == k == 1 and out_AD.shape[0] == 1:
+            return out_AD * weights_TK
         if tokens == 1:
             return weights_TK.index_select(1, moved.order_A) @ out_AD
         weights_A = weights_TK.flatten()[moved.order_A]

@@ -8,6 +8,7 @@ it, as after ``zero_grad()``.  It goes when its weight goes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -38,10 +39,26 @@ def room(weight: Tensor, sizes: list[int]) -> Tensor:
     if memory is None or memory.nbytes != weight.nbytes or sys.getrefcount(memory) > _FREE:
         memory = np.empty(weight.nbytes, np.uint8)  # numpy asks for large pages
     _last[weight] = memory
-    grad = _as(weight, memory)
-    for expert in empty:
-        grad[expert].zero_()
-    return grad
+    if empty:
+        each = memory.reshape(len(sizes), -1)
+        for first, behind in _runs(empty):
+            each[first:behind].fill(0)
+    return _as(weight, memory)
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Where numbers that ascend follow one another: the first of each run, and the one behind its last.
+
+    >>> list(_runs([0, 1, 4]))
+    [(0, 2), (4, 5)]
+    """
+    first = behind = numbers[0]
+    for number in numbers:
+        if number != behind:
+            yield first, behind
+            first = number
+        behind = number + 1
+    yield first, behind
 
 
 def _as(weight: Tensor, memory: np.ndarray) -> Tensor:

@@ -7,7 +7,8 @@ What makes it fast, all measured by ``make bench-experts``:
   its memory is used again (`gradients`).
 - On a CPU the products are our own (`native`): they prefetch the next expert's weights, and a single token costs what
   reading its own experts costs.  Where they cannot be built, torch's are used.
-- Processors without instructions for bfloat16 and float16 multiply these many times slower than float32.
+- Processors without instructions for bfloat16 and float16 multiply these many times slower than float32, and so do
+  others where rows are few: there weights are widened as they are read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from waypost.experts.routing import Routing
 
 #: Rows an expert from which on a library's product for each is as fast as any.
 MANY = 256
+#: The same for bfloat16 where the processor multiplies it: with fewer, reading the weights takes longer.
+MANY_SHORT = 7
 
 
 class Groups(NamedTuple):
@@ -103,7 +106,7 @@ def few_products(
     x_TD: Tensor, routing: Routing, gate_EHD: Tensor | None, up_EHD: Tensor, down_EDH: Tensor
 ) -> Tensor | None:
     """What a few tokens get from feed-forwards without biases (`native.few`), or None where there is no short way."""
-    if _multiplied_as(x_TD) != torch.float32 or x_TD.dtype != up_EHD.dtype or not native.can(up_EHD):
+    if x_TD.dtype != up_EHD.dtype or not native.can(up_EHD):
         return None
     weights_TK = routing.weights_TK.to(torch.float32)
     return native.few(x_TD.to(torch.float32), routing.experts_TK, weights_TK, gate_EHD, up_EHD, down_EDH).to(x_TD.dtype)
@@ -133,11 +136,9 @@ class _Grouped(torch.autograd.Function):
 
 def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """Each row times the weight of its group."""
+    if _is_for_c(rows_AI, weight_EIO, groups):
+        return native.products(rows_AI.to(torch.float32), weight_EIO, groups.ends_E).to(rows_AI.dtype)
     exact = _multiplied_as(rows_AI)
-    if exact == torch.float32 and rows_AI.shape[0] < MANY * weight_EIO.shape[0] and native.can(weight_EIO):
-        if exact == rows_AI.dtype:
-            return native.products(rows_AI, weight_EIO, groups.ends_E)
-        return native.products(rows_AI.to(exact), weight_EIO, groups.ends_E).to(rows_AI.dtype)
     filled = list(groups.filled())
     # It visits every expert, but from C++: six without rows take as long as one that is called from here.
     many = len(filled) > 1 + weight_EIO.shape[0] / 6
@@ -152,12 +153,12 @@ def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
 
 def _outer(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, groups: Groups) -> Tensor:
     """The gradient of all weights."""
-    exact = _multiplied_as(rows_AI)
     grad_EOI = gradients.room(weight_EOI, groups.sizes or [])
-    grad_AO, rows_AI = grad_AO.to(exact), rows_AI.to(exact)
-    if exact == torch.float32 and rows_AI.shape[0] < MANY * weight_EOI.shape[0] and native.can(grad_EOI):
-        native.outer(grad_AO, rows_AI, grad_EOI, groups.ends_E)
+    if _is_for_c(rows_AI, grad_EOI, groups):
+        native.outer(grad_AO.to(torch.float32), rows_AI.to(torch.float32), grad_EOI, groups.ends_E)
         return grad_EOI
+    exact = _multiplied_as(rows_AI)
+    grad_AO, rows_AI = grad_AO.to(exact), rows_AI.to(exact)
     each = grad_EOI.unbind(0)
     for expert, mine in groups.filled():
         if exact == grad_EOI.dtype:
@@ -165,6 +166,15 @@ def _outer(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, groups: Groups)
         else:
             each[expert].copy_(grad_AO[mine].T @ rows_AI[mine])
     return grad_EOI
+
+
+def _is_for_c(rows_AI: Tensor, weight: Tensor, groups: Groups) -> bool:
+    """Whether our own products are the fastest; their rows are float32."""
+    rows, experts = rows_AI.shape[0], weight.shape[0]
+    if _multiplied_as(rows_AI) != torch.float32:
+        experts = sum(1 for size in groups.sizes or () if size)
+        return rows_AI.dtype == torch.bfloat16 and rows < MANY_SHORT * experts and native.can(weight)
+    return rows < MANY * experts and native.can(weight)
 
 
 def _multiplied_as(rows: Tensor) -> torch.dtype:

@@ -22,9 +22,14 @@
 #endif
 #define NR (2 * V)
 #define MR 6
-#define FEW 2               // so few rows do not fill a tile: they are multiplied by weights as these lie in memory
+// So few rows do not fill a tile: they are multiplied by weights as these lie in memory.  Measured: the wider vectors
+// are, the more rows a tile of them wastes, and widening for a tile what is short costs as much as several rows.
+#define FEW 2
+#define FEW_DOTS (V == 16 ? 6 : 2)
+#define FEW_LINES(is_short) (V < 16 ? 2 : is_short ? 6 : 0)
 #define STREAMS 8           // lines of weights that are read side by side
 #define LINE 16             // numbers in a line of the cache
+#define LINES (NR > LINE ? NR / LINE : 1)  // of the cache, in a line of a tile
 #define SOON 24             // lines ahead of the one that is multiplied
 #define NEAR (256 * 1024)   // bytes that stay in the second cache
 #define INLINE static inline __attribute__((always_inline))
@@ -119,8 +124,9 @@ INLINE void tile(int high, int wide, long depth, const float *a, long a_row, lon
         for (int v = 0; v < wide; v++) line[v] = load(b + k * b_row + v * V);
         if (pack)
             for (int v = 0; v < wide; v++) store(pack + k * NR + v * V, line[v]);
-        if (pack) __builtin_prefetch(b + (k + SOON) * b_row, 0, 3);
-        if (later.data) __builtin_prefetch((const char *)later.data + k * later.step, 0, 2);
+        for (int l = 0; l < LINES && pack; l++) __builtin_prefetch(b + (k + SOON) * b_row + l * LINE, 0, 3);
+        for (int l = 0; l < (pack ? LINES : 1) && later.data; l++)
+            __builtin_prefetch((const char *)later.data + k * later.step + l * LINE * 4, 0, 2);
         for (int r = 0; r < high; r++) {
             vec one = a[r * a_row + k * a_step] - (vec){0};
             for (int v = 0; v < wide; v++) sum[r][v] += one * line[v];
@@ -210,7 +216,7 @@ static void few_products(long count, long inner, long outer, const float *rows, 
 static void products(long count, long inner, long outer, const float *rows, weight w, weight after, float *out, long from,
                      long to, float *pack)
 {
-    if (count <= FEW) {
+    if (count <= FEW_LINES(w.is_short)) {
         for (long r = 0; r < count; r++) memset(out + r * outer + from, 0, (to - from) * 4);
         few_products(count, inner, outer, rows, w, out, from, to, pack);
         return;
@@ -285,7 +291,7 @@ INLINE float dot(const float *a, const float *b, long count)
 static void transposed(long count, long inner, long outer, const float *rows, weight w, float *out, long from, long to,
                        float *wide, float *pack)
 {
-    if (count <= FEW) {
+    if (count <= FEW_DOTS) {
         for (long i = from; i < to; i++) {
             const float *line = numbers(w, i * outer, outer, wide);
             for (long r = 0; r < count; r++) out[r * inner + i] = dot(rows + r * outer, line, outer);
@@ -351,7 +357,8 @@ static void outer_block(long count, long high, long width, const float *a, const
 {
     // A line that is written is read first; so the next ones are prefetched.
     for (long r = MR; r < 2 * MR; r++)
-        __builtin_prefetch((const char *)out + r * outer * (is_short ? 2 : 4), 1, 3);
+        for (int l = 0; l < LINES; l++)
+            __builtin_prefetch((const char *)out + r * outer * (is_short ? 2 : 4) + l * LINE * 4, 1, 3);
     float part[MR * NR] __attribute__((aligned(64)));
     if (!is_short && width == NR) {
         outer_tile(high, count, a, b, out, outer);
