@@ -68,6 +68,57 @@ def test_products_are_those_of_single_experts(
             assert (grad_EIO[expert] == 7).all()  # not touched
 
 
+@settings(deadline=None)
+@given(load=LOADS, inner=SIZES, outer=SIZES, threads=st.sampled_from([1, 2, 3]))
+def test_pairs_of_short_numbers_give_the_same(load: list[int], inner: int, outer: int, threads: int) -> None:
+    torch.manual_seed(0)
+    rows_AI, grad_AO = torch.randn(sum(load), 2 * inner).bfloat16(), torch.randn(sum(load), 2 * outer).bfloat16()
+    weight_EIO = torch.randn(len(load), 2 * inner, 2 * outer).bfloat16()
+    if not native.pairs(weight_EIO):
+        assert "avx512_bf16" not in native._processor().split()
+        return
+    ends_E = torch.tensor(load).cumsum(0, dtype=torch.int32)
+    grad_EIO = torch.full_like(weight_EIO, 7.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_threads", lambda work: threads)
+        out_AO = native.products(rows_AI, weight_EIO, ends_E)
+        back_AI = native.products(grad_AO, weight_EIO.mT, ends_E)
+        native.outer(rows_AI, grad_AO, grad_EIO, ends_E)
+    exact_EIO = weight_EIO.double()
+    for expert, (rows, grad) in enumerate(zip(rows_AI.double().split(load), grad_AO.double().split(load), strict=True)):
+        mine = slice(sum(load[:expert]), sum(load[: expert + 1]))
+        _near(out_AO[mine], rows @ exact_EIO[expert], 0.01)
+        _near(back_AI[mine], grad @ exact_EIO[expert].T, 0.01)
+        if load[expert]:
+            _near(grad_EIO[expert], rows.T @ grad, 0.01)
+        else:
+            assert (grad_EIO[expert] == 7).all()  # not touched
+
+
+def test_pairs_are_of_even_sizes_only() -> None:
+    assert not native.pairs(torch.ones(2, 3, 4).bfloat16())
+    assert not native.pairs(torch.ones(2, 4, 4))  # nor of longer numbers
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("beside", [0, 8])
+def test_gradients_that_no_cache_holds_are_the_same_wherever_they_lie(dtype: torch.dtype, beside: int) -> None:
+    torch.manual_seed(0)
+    load, inner, outer = [3, 17, 0, 1], 1030, 1056
+    left_AI, right_AO = torch.randn(sum(load), inner).to(dtype), torch.randn(sum(load), outer).to(dtype)
+    memory = torch.full((4 * inner * outer + beside,), 7.0, dtype=dtype)
+    grad_EIO = memory[beside:].view(4, inner, outer)
+    assert grad_EIO.nbytes > 8 * 2**20
+    if dtype == torch.bfloat16 and not native.pairs(grad_EIO):
+        left_AI, right_AO = left_AI.float(), right_AO.float()
+    native.outer(left_AI, right_AO, grad_EIO, torch.tensor(load).cumsum(0, dtype=torch.int32))
+    for expert, (left, right) in enumerate(
+        zip(left_AI.double().split(load), right_AO.double().split(load), strict=True)
+    ):
+        right_IO = left.T @ right if load[expert] else torch.full((inner, outer), 7.0).double()
+        _near(grad_EIO[expert], right_IO, 0.01 if dtype == torch.bfloat16 else 1e-5)
+
+
 def _near(found: Tensor, right: Tensor, within: float = 1e-5) -> None:
     torch.testing.assert_close(found.double(), right, rtol=within, atol=within)
 
@@ -173,7 +224,7 @@ def test_on_other_processors_it_waits_to_be_asked(fresh: None, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("compiler", "why"), [("no-such-compiler", "No such file"), ("false", "could not build products.c")]
+    ("compiler", "why"), [("no-such-compiler", "No such file"), ("false", "could not build the products")]
 )
 def test_without_a_compiler_the_log_says_so(
     compiler: str,

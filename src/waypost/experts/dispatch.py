@@ -86,9 +86,9 @@ class Sorted:
             summed_TD: Tensor = applied(_Summed, out_AD, weights_TK, moved.order_A, moved.place_TK)
             return summed_TD
         tokens, k = routing.experts_TK.shape
-        if tokens == k == 1 and out_AD.shape[0] == 1:
-            return out_AD * weights_TK
         if tokens == 1:
+            if k == 1 and moved.groups.sizes is not None and moved.groups.rows == 1:
+                return out_AD * weights_TK
             return weights_TK.index_select(1, moved.order_A) @ out_AD
         weights_A = weights_TK.flatten()[moved.order_A]
         return out_AD.new_zeros(tokens, out_AD.shape[1]).index_add(0, moved.order_A // k, out_AD * weights_A[:, None])

@@ -18,6 +18,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 #: Bytes that are slower to clear than to get anew.
 MUCH = 16 * 2**20
 _last = WeakTensorKeyDictionary()
+#: Bytes of a line of the cache.
+LINE = 64
 #: References to memory that nobody uses: the name of a local variable, and the call that counts them.
 _FREE = 2
 
@@ -34,10 +36,10 @@ def room(weight: Tensor, sizes: list[int]) -> Tensor:
     unused = weight.nbytes // max(len(sizes), 1) * len(empty)
     if unused > MUCH and 2 * unused > weight.nbytes:
         # The system fills pages with zeros when they are touched first: experts without rows cost nothing.
-        return _as(weight, np.zeros(weight.nbytes, np.uint8))
+        return _as(weight, _aligned(np.zeros(weight.nbytes + LINE, np.uint8)))
     memory = _last.pop(weight, None)
     if memory is None or memory.nbytes != weight.nbytes or sys.getrefcount(memory) > _FREE:
-        memory = np.empty(weight.nbytes, np.uint8)  # numpy asks for large pages
+        memory = _aligned(np.empty(weight.nbytes + LINE, np.uint8))  # numpy asks for large pages
     _last[weight] = memory
     if empty:
         each = memory.reshape(len(sizes), -1)
@@ -59,6 +61,12 @@ def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
             first = number
         behind = number + 1
     yield first, behind
+
+
+def _aligned(memory: np.ndarray) -> np.ndarray:
+    """All but `LINE` bytes of memory, beginning where a line of the cache does."""
+    start = -memory.ctypes.data % LINE
+    return memory[start : len(memory) - LINE + start]
 
 
 def _as(weight: Tensor, memory: np.ndarray) -> Tensor:

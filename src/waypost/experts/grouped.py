@@ -27,8 +27,8 @@ from waypost.experts.routing import Routing
 
 #: Rows an expert from which on a library's product for each is as fast as any.
 MANY = 256
-#: The same for bfloat16 where the processor multiplies it: with fewer, reading the weights takes longer.
-MANY_SHORT = 7
+#: The same for widening bfloat16 where the processor multiplies it: beside torch's products, and beside our own.
+MANY_SHORT, MANY_BESIDE_PAIRS = 7, 3
 
 
 class Groups(NamedTuple):
@@ -136,8 +136,8 @@ class _Grouped(torch.autograd.Function):
 
 def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
     """Each row times the weight of its group."""
-    if _is_for_c(rows_AI, weight_EIO, groups):
-        return native.products(rows_AI.to(torch.float32), weight_EIO, groups.ends_E).to(rows_AI.dtype)
+    if (ours := _in_c(rows_AI, weight_EIO, groups)) is not None:
+        return native.products(rows_AI.to(ours), weight_EIO, groups.ends_E).to(rows_AI.dtype)
     exact = _multiplied_as(rows_AI)
     filled = list(groups.filled())
     # It visits every expert, but from C++: six without rows take as long as one that is called from here.
@@ -154,8 +154,8 @@ def _products(rows_AI: Tensor, weight_EIO: Tensor, groups: Groups) -> Tensor:
 def _outer(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, groups: Groups) -> Tensor:
     """The gradient of all weights."""
     grad_EOI = gradients.room(weight_EOI, groups.sizes or [])
-    if _is_for_c(rows_AI, grad_EOI, groups):
-        native.outer(grad_AO.to(torch.float32), rows_AI.to(torch.float32), grad_EOI, groups.ends_E)
+    if (ours := _in_c(rows_AI, grad_EOI, groups)) is not None:
+        native.outer(grad_AO.to(ours), rows_AI.to(ours), grad_EOI, groups.ends_E)
         return grad_EOI
     exact = _multiplied_as(rows_AI)
     grad_AO, rows_AI = grad_AO.to(exact), rows_AI.to(exact)
@@ -168,13 +168,18 @@ def _outer(grad_AO: Tensor, rows_AI: Tensor, weight_EOI: Tensor, groups: Groups)
     return grad_EOI
 
 
-def _is_for_c(rows_AI: Tensor, weight: Tensor, groups: Groups) -> bool:
-    """Whether our own products are the fastest; their rows are float32."""
-    rows, experts = rows_AI.shape[0], weight.shape[0]
-    if _multiplied_as(rows_AI) != torch.float32:
-        experts = sum(1 for size in groups.sizes or () if size)
-        return rows_AI.dtype == torch.bfloat16 and rows < MANY_SHORT * experts and native.can(weight)
-    return rows < MANY * experts and native.can(weight)
+def _in_c(rows_AI: Tensor, weight: Tensor, groups: Groups) -> torch.dtype | None:
+    """As what our own products are to take the rows, or None where they are not the fastest."""
+    if rows_AI.shape[0] >= MANY * weight.shape[0] or not native.can(weight):
+        return None
+    if _multiplied_as(rows_AI) == torch.float32:
+        return torch.float32
+    if rows_AI.dtype != torch.bfloat16:
+        return None
+    filled, paired = sum(1 for size in groups.sizes or () if size), native.pairs(weight)
+    if rows_AI.shape[0] < (MANY_BESIDE_PAIRS if paired else MANY_SHORT) * filled:
+        return torch.float32
+    return torch.bfloat16 if paired else None
 
 
 def _multiplied_as(rows: Tensor) -> torch.dtype:

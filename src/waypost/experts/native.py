@@ -1,4 +1,4 @@
-"""Products of rows with their experts' weights in C (`products.c`), built where they run when they are first wanted.
+"""Products of rows with their experts' weights in C (folder `c`), built where they run when they are first wanted.
 
 It is built once, in a second or two, for the processor that it runs on, and kept in ``$XDG_CACHE_HOME/waypost/native``
 (``~/.cache``).  Where there is no C compiler torch's products are used: they give the same, later.  So they are on
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("products.c")
+SOURCES = tuple(sorted(Path(__file__).with_name("c").glob("*.[ch]")))
 FLAGS = ("-std=gnu11", "-O3", "-shared", "-fPIC")
 LIBRARIES = ("-lm",)
 #: For the processor at hand and several threads: what gcc and clang take, with less where a compiler knows less.
@@ -57,11 +57,16 @@ def library() -> ctypes.CDLL | None:
     found.waypost_outer.argtypes = (*sizes, _pointer, _pointer, _pointer, _flag, _flag)
     given = (_pointer,) * 6
     found.waypost_few.argtypes = (_number, _number, _number, _number, *given, _flag, _pointer, _flag)
+    if found.waypost_has_pairs():
+        for name in ("waypost_pairs", "waypost_pairs_transposed", "waypost_pairs_outer"):
+            getattr(found, name).argtypes = (*sizes, _pointer, _pointer, _pointer, _flag)
     return found
 
 
 def products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
     """Each float32 row times the weight of its group, float32; the weight may be transposed.
+
+    Where there are `pairs` rows may be bfloat16, and then so are the products.
 
     >>> if library():
     ...     products(torch.ones(2, 1), torch.tensor([[[2.0]], [[3.0]]]), torch.tensor([1, 2], dtype=torch.int32))
@@ -70,20 +75,30 @@ def products(rows_AI: Tensor, weight_EIO: Tensor, ends_E: Tensor) -> Tensor:
     """
     experts, inner, outer = weight_EIO.shape
     rows_AI, out_AO = rows_AI.contiguous(), rows_AI.new_empty(rows_AI.shape[0], outer)
-    call, sizes = _loaded().waypost_products, (experts, inner, outer)
-    if not weight_EIO.is_contiguous():
-        call, sizes = _loaded().waypost_products_transposed, (experts, outer, inner)
-    given = (ends_E.data_ptr(), *sizes, rows_AI.data_ptr(), weight_EIO.data_ptr(), _is_short(weight_EIO))
-    _done(call(*given, out_AO.data_ptr(), _threads(rows_AI.numel() * outer)))
+    transposed, threads = not weight_EIO.is_contiguous(), _threads(rows_AI.numel() * outer)
+    sizes = (experts, outer, inner) if transposed else (experts, inner, outer)
+    given, to = (ends_E.data_ptr(), *sizes, rows_AI.data_ptr(), weight_EIO.data_ptr()), out_AO.data_ptr()
+    if _is_short(rows_AI):
+        call = _loaded().waypost_pairs_transposed if transposed else _loaded().waypost_pairs
+        _done(call(*given, to, threads))
+    else:
+        call = _loaded().waypost_products_transposed if transposed else _loaded().waypost_products
+        _done(call(*given, _is_short(weight_EIO), to, threads))
     return out_AO
 
 
 def outer(left_AI: Tensor, right_AO: Tensor, out_EIO: Tensor, ends_E: Tensor) -> None:
-    """Left rows transposed times right rows of each group that has any, written to its place in ``out_EIO``."""
+    """Left rows transposed times right rows of each group that has any, written to its place in ``out_EIO``.
+
+    Rows are float32, or bfloat16 where there are `pairs`.
+    """
     left_AI, right_AO = left_AI.contiguous(), right_AO.contiguous()
     given = (ends_E.data_ptr(), *out_EIO.shape, left_AI.data_ptr(), right_AO.data_ptr(), out_EIO.data_ptr())
     threads = _threads(left_AI.numel() * right_AO.shape[1])
-    _done(_loaded().waypost_outer(*given, _is_short(out_EIO), threads))
+    if _is_short(left_AI):
+        _done(_loaded().waypost_pairs_outer(*given, threads))
+    else:
+        _done(_loaded().waypost_outer(*given, _is_short(out_EIO), threads))
 
 
 def few(
@@ -120,6 +135,12 @@ def can(weight_EIO: Tensor) -> bool:
     )
 
 
+def pairs(weight_EIO: Tensor) -> bool:
+    """Whether bfloat16 rows can be multiplied by such weights as they are: the processor takes pairs of numbers."""
+    even = weight_EIO.shape[1] % 2 == weight_EIO.shape[2] % 2 == 0
+    return even and _is_short(weight_EIO) and can(weight_EIO) and bool(_loaded().waypost_has_pairs())
+
+
 def _loaded() -> ctypes.CDLL:
     found = library()
     if found is None:
@@ -146,7 +167,8 @@ def _built() -> Path:
     compiler = named or [found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))][:1]
     if not compiler:
         raise OSError("no C compiler was found (cc, gcc or clang); install one, or name it in CC")
-    made_of = [SOURCE.read_text(), compiler, FLAGS, TUNED, LIBRARIES, platform.machine(), _processor()]
+    sources = [source.read_text() for source in SOURCES]
+    made_of = [sources, compiler, FLAGS, TUNED, LIBRARIES, platform.machine(), _processor()]
     name = f"products-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]}.so"
     base = os.environ.get("XDG_CACHE_HOME")
     folder = (Path(base) if base else Path.home() / ".cache") / "waypost" / "native"
@@ -163,12 +185,13 @@ def _built() -> Path:
 def _compile(compiler: list[str], target: Path) -> None:
     said = ""
     for tuned in TUNED:
-        command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target), *LIBRARIES]
+        files = [str(source) for source in SOURCES if source.suffix == ".c"]
+        command = [*compiler, *FLAGS, *tuned, *files, "-o", str(target), *LIBRARIES]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
         if done.returncode == 0:
             return
         said = done.stderr.strip()
-    raise OSError(f"{compiler[0]} could not build {SOURCE.name}: {said[-500:]}")
+    raise OSError(f"{compiler[0]} could not build the products: {said[-500:]}")
 
 
 def _processor() -> str:

@@ -9,30 +9,21 @@
 // is returned is 0, or 1 where memory could not be had.
 
 #include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
-#if defined(__AVX512F__)
-#define V 16
-#elif defined(__AVX__)
-#define V 8
-#else
-#define V 4
+#include "common.h"
+
+#if V > 4
+#include <immintrin.h>
 #endif
-#define NR (2 * V)
-#define MR 6
+
 // So few rows do not fill a tile: they are multiplied by weights as these lie in memory.  Measured: the wider vectors
 // are, the more rows a tile of them wastes, and widening for a tile what is short costs as much as several rows.
 #define FEW 2
 #define FEW_DOTS (V == 16 ? 6 : 2)
 #define FEW_LINES(is_short) (V < 16 ? 2 : is_short ? 6 : 0)
 #define STREAMS 8           // lines of weights that are read side by side
-#define LINE 16             // numbers in a line of the cache
-#define LINES (NR > LINE ? NR / LINE : 1)  // of the cache, in a line of a tile
 #define SOON 24             // lines ahead of the one that is multiplied
-#define NEAR (256 * 1024)   // bytes that stay in the second cache
-#define INLINE static inline __attribute__((always_inline))
+#define LINES (NR > LINE ? NR / LINE : 1)  // of the cache, in a line of a tile
 
 typedef float vec __attribute__((vector_size(4 * V)));
 typedef float loose __attribute__((vector_size(4 * V), aligned(4), may_alias));
@@ -46,28 +37,18 @@ typedef struct {
 
 INLINE vec load(const float *from) { return *(const loose *)from; }
 INLINE void store(float *to, vec value) { *(loose *)to = value; }
-INLINE long least(long a, long b) { return a < b ? a : b; }
 
-static float *room(long floats) { return aligned_alloc(64, (floats * 4 / 64 + 1) * 64); }
-
-static long most(const int32_t *ends, long experts)
-{
-    long rows = 0, start = 0;
-    for (long e = 0; e < experts; start = ends[e++])
-        if (ends[e] - start > rows) rows = ends[e] - start;
-    return rows;
-}
-
-// Whether `call` fails for any part of `size`, each `from` to `to` and of whole lines of the cache.
-#define IN_PARTS(size, failed, call) \
-    do { \
-        long step = ((size - 1) / threads / LINE + 1) * LINE; \
-        _Pragma("omp parallel for num_threads(threads) reduction(| : failed) if (threads > 1)") \
-        for (long from = 0; from < size; from += step) { \
-            long to = least(from + step, size); \
-            failed |= call; \
-        } \
-    } while (0)
+// Past the caches, where there is an instruction for it; `done` afterwards.
+#if V == 16
+INLINE void stream(float *to, vec value) { _mm512_stream_ps(to, (__m512)value); }
+INLINE void done(void) { _mm_sfence(); }
+#elif V == 8
+INLINE void stream(float *to, vec value) { _mm256_stream_ps(to, (__m256)value); }
+INLINE void done(void) { _mm_sfence(); }
+#else
+INLINE void stream(float *to, vec value) { store(to, value); }
+INLINE void done(void) {}
+#endif
 
 // ---- bfloat16: the upper half of a float32 ----
 
@@ -135,17 +116,6 @@ INLINE void tile(int high, int wide, long depth, const float *a, long a_row, lon
     for (int r = 0; r < high; r++)
         for (int v = 0; v < wide; v++) store(c + r * c_row + v * V, sum[r][v]);
 }
-
-// Only where its sizes are known when it is compiled do the sums stay in registers.
-#define WITH_HEIGHT(high, call) \
-    switch (high) { \
-    case 1: { enum { H = 1 }; call; break; } \
-    case 2: { enum { H = 2 }; call; break; } \
-    case 3: { enum { H = 3 }; call; break; } \
-    case 4: { enum { H = 4 }; call; break; } \
-    case 5: { enum { H = 5 }; call; break; } \
-    default: { enum { H = 6 }; call; } \
-    }
 
 // The first tile of a panel of weights, which packs it.
 static void unpacked(int high, long depth, const float *a, const float *b, long b_row, float *c, long c_row, float *pack,
@@ -319,13 +289,15 @@ static void transposed(long count, long inner, long outer, const float *rows, we
 static int some_transposed(const int32_t *ends, long experts, long inner, long outer, const float *rows,
                            const void *weights, int is_short, float *out, long from, long to)
 {
-    float *wide = room(MR * outer), *pack = room((most(ends, experts) + NR) * outer);
+    long once = rows_near(outer * 4);
+    float *wide = room(MR * outer), *pack = room(once * outer);
     int failed = !wide || !pack;
-    for (long e = 0, start = 0; e < experts && !failed; start = ends[e++]) {
-        if (ends[e] == start) continue;
-        weight all = {weights, is_short}, w = {place(all, e * inner * outer), is_short};
-        transposed(ends[e] - start, inner, outer, rows + start * outer, w, out + start * inner, from, to, wide, pack);
-    }
+    for (long e = 0, start = 0; e < experts && !failed; start = ends[e++])
+        for (long first = start; first < ends[e]; first += once) {
+            weight all = {weights, is_short}, w = {place(all, e * inner * outer), is_short};
+            long count = least(once, ends[e] - first);
+            transposed(count, inner, outer, rows + first * outer, w, out + first * inner, from, to, wide, pack);
+        }
     free(wide);
     free(pack);
     return failed;
@@ -353,13 +325,19 @@ INLINE void blocks(const float *rows, long count, long length, long from, long t
 }
 
 static void outer_block(long count, long high, long width, const float *a, const float *b, void *out, long outer,
-                        int is_short)
+                        int is_short, int far)
 {
+    float part[MR * NR] __attribute__((aligned(64)));
+    if (far && width == NR && ((uintptr_t)out & 63) == 0) {
+        outer_tile(high, count, a, b, part, NR);
+        for (long r = 0; r < high; r++)
+            for (int v = 0; v < 2; v++) stream((float *)out + r * outer + v * V, load(part + r * NR + v * V));
+        return;
+    }
     // A line that is written is read first; so the next ones are prefetched.
     for (long r = MR; r < 2 * MR; r++)
         for (int l = 0; l < LINES; l++)
             __builtin_prefetch((const char *)out + r * outer * (is_short ? 2 : 4) + l * LINE * 4, 1, 3);
-    float part[MR * NR] __attribute__((aligned(64)));
     if (!is_short && width == NR) {
         outer_tile(high, count, a, b, out, outer);
         return;
@@ -392,7 +370,7 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
 {
     long rows = most(ends, experts), size = is_short ? 2 : 4;
     float *a = room(rows * (to - from + MR)), *b = room(rows * (outer + NR));
-    int failed = !a || !b;
+    int failed = !a || !b, far = !is_short && outer % LINE == 0 && experts * inner * outer * 4 > FAR;
     for (long e = 0, start = 0; e < experts && !failed; start = ends[e++]) {
         long count = ends[e] - start;
         char *mine = (char *)out + e * inner * outer * size;
@@ -405,7 +383,7 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
         blocks(right + start * outer, count, outer, 0, outer, NR, b);
 #define BLOCK \
     outer_block(count, least(MR, to - i), least(NR, outer - j), a + (i - from) * count, b + j * count, \
-                mine + (i * outer + j) * size, outer, is_short)
+                mine + (i * outer + j) * size, outer, is_short, far)
         if (count * outer * 4 <= NEAR)
             for (long i = from; i < to; i += MR)
                 for (long j = 0; j < outer; j += NR) BLOCK;
@@ -413,6 +391,7 @@ static int some_outer(const int32_t *ends, long experts, long inner, long outer,
             for (long j = 0; j < outer; j += NR)
                 for (long i = from; i < to; i += MR) BLOCK;
     }
+    done();
     free(a);
     free(b);
     return failed;
