@@ -25,8 +25,8 @@ from waypost.errors import BadInput
 from waypost.experts import gradients, native
 from waypost.experts.routing import Routing
 
-#: Rows an expert from which on a library's product for each is as fast as any.
-MANY = 256
+#: Rows an expert from which on a library's product for each is as fast as any; the second where pairs are multiplied.
+MANY, MANY_PAIRED = 1024, 512
 #: The same for widening bfloat16 where the processor multiplies it: beside torch's products, and beside our own.
 MANY_SHORT, MANY_BESIDE_PAIRS = 7, 3
 
@@ -174,7 +174,7 @@ def _in_c(rows_AI: Tensor, weight: Tensor, groups: Groups) -> torch.dtype | None
         return None
     if _multiplied_as(rows_AI) == torch.float32:
         return torch.float32
-    if rows_AI.dtype != torch.bfloat16:
+    if rows_AI.dtype != torch.bfloat16 or rows_AI.shape[0] >= MANY_PAIRED * weight.shape[0]:
         return None
     filled, paired = sum(1 for size in groups.sizes or () if size), native.pairs(weight)
     if rows_AI.shape[0] < (MANY_BESIDE_PAIRS if paired else MANY_SHORT) * filled:
