@@ -64,7 +64,8 @@ def test_a_new_model_is_learnt_from_fifty_rows_and_changes_no_other():
     before, after = router.predict(ASKED), grown.predict(ASKED)
     assert after.models == ("tiny", "maths-expert", "large")
     for old, new in zip(before[1:], after[1:], strict=True):
-        assert np.allclose(old, new[:, :2], rtol=0, atol=1e-12)
+        # Cost and seconds are products in float32, which some processors sum in another order for more columns.
+        np.testing.assert_allclose(new[:, :2], old, rtol=1e-6)
     assert np.linalg.norm(grown.factor_MF, axis=1) == pytest.approx(1.0)
     known = example_table(400, seed=10)
     off_N = grown.predict(known.prompts).quality_NM[:, 2] - known.quality_NM[:, 2]

@@ -86,7 +86,8 @@ def test_an_expert_of_a_new_domain_is_added_from_fifty_rows_without_changing_the
     wider = router.with_model(ModelCard("maths-expert"), table.select(np.flatnonzero(maths_N)[:50]))
     assert wider.models == ("tiny", "large", "maths-expert")
     for old, new in zip(router.predict(NEW)[1:], wider.predict(NEW)[1:], strict=True):
-        np.testing.assert_array_equal(new[:, :2], old)
+        # Cost and seconds are products in float32, which some processors sum in another order for more columns.
+        np.testing.assert_allclose(new[:, :2], old, rtol=1e-6)
     maths = [table.prompts[n] for n in np.flatnonzero(maths_N)[50:]]
     expected = wider.predict(maths)
     assert (expected.quality_NM.argmax(axis=1) == 2).mean() > 0.9
