@@ -163,6 +163,19 @@ async def test_while_the_client_does_not_read_nothing_is_written():
     assert wire.done == [one]
 
 
+async def test_the_last_piece_waits_for_a_client_that_does_not_read():
+    wire = Wire()
+    wire.stalled = wire.loop.create_future()
+    one = turn(wire)
+    one.start(200, [(b"content-length", b"2")])
+    ending = asyncio.create_task(one.end(b"Hi"))
+    await asyncio.sleep(0)
+    assert wire.written == []
+    wire.stalled.set_result(None)
+    await ending
+    assert wire.done == [one]
+
+
 async def test_a_piece_is_written_at_once_and_says_whether_to_wait():
     wire = Wire()
     one = turn(wire)
