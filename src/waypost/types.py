@@ -74,13 +74,14 @@ class ModelCard:
             )
         if self.usd_per_mtok_in is None or self.usd_per_mtok_out is None:
             return None
-        tokens = (
-            (tokens_in - cached - written) * self.usd_per_mtok_in
-            + cached * _or(self.usd_per_mtok_cached, self.usd_per_mtok_in)
-            + written * _or(self.usd_per_mtok_written, self.usd_per_mtok_in)
-            + (tokens_out - reasoning) * self.usd_per_mtok_out
-            + reasoning * _or(self.usd_per_mtok_reasoning, self.usd_per_mtok_out)
-        )
+        plain_in, plain_out = tokens_in - cached - written, tokens_out - reasoning
+        tokens = plain_in * self.usd_per_mtok_in + plain_out * self.usd_per_mtok_out
+        if cached or written or reasoning:
+            tokens += (
+                cached * _or(self.usd_per_mtok_cached, self.usd_per_mtok_in)
+                + written * _or(self.usd_per_mtok_written, self.usd_per_mtok_in)
+                + reasoning * _or(self.usd_per_mtok_reasoning, self.usd_per_mtok_out)
+            )
         return self.usd_per_call + tokens / 1e6
 
 

@@ -30,6 +30,7 @@ GONE = 499  # as nginx calls it: the client left before the answer was whole
 _JSON = (b"content-type", b"application/json")
 # Rows wait in memory, so however many there are and however long the prompts, they must fit.
 _MOST_KEPT = 20_000
+_NONE = Answer("")
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class Exchange:
 
     def row(self, *, keep_prompt: bool) -> Decided:
         """What the log keeps: of the prompt a hash, and its text (up to 20,000 characters) only if asked for."""
-        answer, prompt, key = self.answer, self.asked.query.text, self.visit.caller.key
+        answer, prompt, key = self.answer or _NONE, self.asked.query.text, self.visit.caller.key
         return Decided(
             id=self.id,
             time=self.began,
@@ -110,31 +111,28 @@ class Exchange:
             served=self.served,
             usd=self.drive.usd(self.visit.broken),
             seconds=time.perf_counter() - self.clock,
-            tokens_in=answer.tokens_in if answer else 0,
-            tokens_out=answer.tokens_out if answer else 0,
+            tokens_in=answer.tokens_in,
+            tokens_out=answer.tokens_out,
             status=self.status,
             key=key.id if key is not None else None,
             team=key.team if key is not None else None,
-            tokens_cached=answer.tokens_cached if answer else 0,
-            tokens_written=answer.tokens_written if answer else 0,
-            tokens_reasoning=answer.tokens_reasoning if answer else 0,
+            tokens_cached=answer.tokens_cached,
+            tokens_written=answer.tokens_written,
+            tokens_reasoning=answer.tokens_reasoning,
             api=self.asked.api.name,
             session=self.choice.session,
             cache=self.hit,
-            shadow=self._shadow(),
+            shadow=None if self.choice.watched is None else self._shadow(self.choice.watched),
             canary=self.choice.arm,
             overhead_seconds=self.overhead,
         )
 
-    def _shadow(self) -> dict[str, Any] | None:
+    def _shadow(self, watched: Decision) -> dict[str, Any]:
         """What the router would have done, at the tokens of what was done; a cost that is not known is None.
 
         Of another model than the one that answered, no cache is taken to know the conversation.
         """
-        watched, answer = self.choice.watched, self.answer
-        if watched is None:
-            return None
-        usd = None
+        answer, usd = self.answer, None
         if answer is not None and answer.model == watched.model:
             usd = answer.usd
         elif answer is not None:

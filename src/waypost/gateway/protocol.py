@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from waypost.errors import WaypostError
 from waypost.gateway.client import LEAVING, Leaving
 from waypost.gateway.door import Door
-from waypost.gateway.turn import App, Turn, status_line
+from waypost.gateway.turn import App, Turn, head
 from waypost.gateway.wire import Busy, Headers, TooLarge, error_body, error_headers
 
 # What a connection waits for.
@@ -347,8 +347,7 @@ class Connection(asyncio.Protocol):
             (b"connection", b"close"),
             *(pair for pair in error_headers(error) if pair[0] != b"connection"),
         ]
-        lines = (b"%b: %b\r\n" % pair for pair in headers)
-        self.transport.write(b"".join([status_line(error.status), *lines, b"\r\n", body]))
+        self.transport.write(head(error.status, headers) + body)
         # Closing on a client that still sends would reset the connection, and with it the answer on its way.
         self.transport.write_eof()
         self.until = self.loop.time() + _LINGER_SECONDS

@@ -33,27 +33,24 @@ def decision_headers(
     ``x-waypost-quality`` and ``x-waypost-usd`` are the router's expectations of the model that served,
     ``x-waypost-cost`` is what the request did cost in USD.
     """
-    made = ",".join([f"{a.model}={a.outcome}" for a in attempts])
+    made = b",".join([_latin(f"{a.model}={a.outcome}") for a in attempts])
     model = served or decision.model
     headers = [(b"x-waypost-decision", decision_id.encode()), (b"x-waypost-router", _latin(decision.router))]
     if made:
-        headers.append((b"x-waypost-attempts", made.encode("latin-1", "replace")))
+        headers.append((b"x-waypost-attempts", made))
     if served:
         headers.append((b"x-waypost-model", _latin(served)))
-    for name, value in (
-        (b"x-waypost-quality", decision.quality.get(model)),
-        (b"x-waypost-usd", decision.usd.get(model)),
-        (b"x-waypost-cost", usd),
-    ):
+    expected = (b"x-waypost-quality", decision.quality.get(model)), (b"x-waypost-usd", decision.usd.get(model))
+    for name, value in (*expected, (b"x-waypost-cost", usd)):
         if value is not None and math.isfinite(value):
             headers.append((name, b"%.6g" % value))
     return headers
 
 
 @lru_cache(maxsize=1024)
-def _latin(name: str) -> bytes:
-    """The name of a model or router as a header has it."""
-    return name.encode("latin-1", "replace")
+def _latin(word: str) -> bytes:
+    """A word of the config, such as the name of a model, as a header has it."""
+    return word.encode("latin-1", "replace")
 
 
 def usage(answer: Answer) -> Json:

@@ -16,10 +16,10 @@ from waypost.gateway.wire import Headers, Receive, Scope, Send
 _log = logging.getLogger(__name__)
 
 _MOST_WAITING = 64 << 10  # bytes of a body that may wait for the application before the client is held back
-_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 _BODILESS = (204, 304)
-_CHUNKED = (b"transfer-encoding", b": ", b"chunked", b"\r\n")
-_CLOSE = (b"connection", b": ", b"close", b"\r\n")
+_CHUNKED = (b"transfer-encoding", b"chunked")
+_CLOSE = (b"connection", b"close")
 
 
 class App(Protocol):
@@ -205,27 +205,20 @@ class Turn:
         return body
 
     def _begin(self, status: int, headers: Headers) -> bytes:
-        parts = [status_line(status)]
-        length = None
-        for name, value in (*self._wire.default_headers, *headers):
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"connection":
-                self.keep_alive = False  # the only thing that is ever said of it is that it closes
-                continue
-            parts += (name, b": ", value, b"\r\n")
-        self._left = length
+        headers = [*self._wire.default_headers, *headers]
+        said = dict(headers)
+        length = said.get(b"content-length")
+        self._left = None if length is None else int(length)
+        if b"connection" in said:
+            self.keep_alive = False  # the only thing that is ever said of it is that it closes
+            headers = [pair for pair in headers if pair[0] != b"connection"]
         # A client of HTTP/1.0 knows no chunks: there a body of unknown length ends with the connection.
         self._chunked = length is None and status not in _BODILESS and self.scope["http_version"] == "1.1"
         if self._chunked:
-            parts += _CHUNKED
+            headers.append(_CHUNKED)
         if not self.keep_alive:
-            parts += _CLOSE
-        head = b"".join(parts)
-        lines = len(parts) // 4 + 1
-        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-            raise RuntimeError("a header holds a line break")
-        return head + b"\r\n"
+            headers.append(_CLOSE)
+        return head(status, headers)
 
     def _break_off(self) -> None:
         wire = self._wire
@@ -242,6 +235,16 @@ class Turn:
             self._waiter.set_result(None)
 
 
-def status_line(status: int) -> bytes:
-    """The first line of an answer."""
-    return _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
+def head(status: int, headers: Headers) -> bytes:
+    r"""All of an answer that stands before its body.
+
+    Raises:
+        RuntimeError: a header holds a line break.
+
+    >>> head(200, [(b"content-length", b"2")])
+    b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n'
+    """
+    lines = b"\r\n".join([_STATUS.get(status) or b"HTTP/1.1 %d " % status, *map(b": ".join, headers)])
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers) or b"\0" in lines:
+        raise RuntimeError("a header holds a line break")
+    return lines + b"\r\n\r\n"

@@ -111,12 +111,15 @@ class Transport:
         connection = await self._connect(loop, until)
         return connection, await connection.exchange(request, until)
 
-    async def pool(self, loop: asyncio.AbstractEventLoop) -> list[Connection]:
+    def pool(self, loop: asyncio.AbstractEventLoop) -> list[Connection] | None:
         """The idle connections of the running loop, the longest idle first; those of another loop are not ours."""
-        if self._loop is not loop:
-            self._loop, self._idle = loop, []
-            self._keeper = _closing_with_its_loop(self._idle)
-            await anext(self._keeper)
+        return self._idle if self._loop is loop else None
+
+    async def new_pool(self, loop: asyncio.AbstractEventLoop) -> list[Connection]:
+        """Begin with no idle connections, and close those to come when the loop ends."""
+        self._loop, self._idle = loop, []
+        self._keeper = _closing_with_its_loop(self._idle)
+        await anext(self._keeper)
         return self._idle
 
     def _take(self, idle: list[Connection], now: float) -> Connection | None:
@@ -177,7 +180,8 @@ class Sending:
 
     async def __aenter__(self) -> Response:
         transport = self._transport
-        self._idle = await transport.pool(self._loop)
+        idle = transport.pool(self._loop)
+        self._idle = await transport.new_pool(self._loop) if idle is None else idle
         self._connection, response = await transport.exchange(self._request, self._idle, self._until, self._loop)
         return response
 

@@ -46,13 +46,17 @@ class Usage(NamedTuple):
             return None
         details, thought = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
         # OpenAI's names are among the details; those of DeepSeek, Moonshot and Anthropic (by a gateway) are beside.
-        cached = _first(details, "cached_tokens") or _first(
-            usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"
+        cached = (
+            details.get("cached_tokens")
+            or usage.get("prompt_cache_hit_tokens")
+            or usage.get("cached_tokens")
+            or usage.get("cache_read_input_tokens")
+            or 0
         )
-        written = _first(details, "cache_write_tokens") or _first(usage, "cache_creation_input_tokens")
-        reasoning = _first(thought, "reasoning_tokens")
-        counts = int(prompt), int(completion), cached, written, reasoning
-        return cls._whole(*counts, _first(usage, "total_tokens")) if min(counts) >= 0 else None
+        written = details.get("cache_write_tokens") or usage.get("cache_creation_input_tokens") or 0
+        reasoning = thought.get("reasoning_tokens") or 0
+        counts = int(prompt), int(completion), int(cached), int(written), int(reasoning)
+        return cls._whole(*counts, int(usage.get("total_tokens") or 0)) if min(counts) >= 0 else None
 
     @classmethod
     def _whole(cls, prompt: int, completion: int, cached: int, written: int, reasoning: int, total: int) -> Self | None:
@@ -91,13 +95,3 @@ class Usage(NamedTuple):
             "total_tokens": self.tokens_in + self.tokens_out,
             **{name: counts for name, counts in details.items() if counts},
         }
-
-
-def _first(counts: Json, *names: str) -> int:
-    """The first of some counts that is there and not zero; else zero."""
-    if not counts:
-        return 0
-    for name in names:
-        if count := counts.get(name):
-            return int(count)
-    return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from waypost.gateway.ask import Ask
 from waypost.gateway.callers.identity import NOBODY, Caller, Identity
-from waypost.gateway.callers.money import ANSWER_TOKENS, Purse, output_tokens
+from waypost.gateway.callers.money import ANSWER_TOKENS, Purse
 from waypost.gateway.wire import Headers, room_headers
 from waypost.store.limits import Admission, Limiter, Limits
 from waypost.store.local_limits import LocalLimiter
@@ -90,8 +90,8 @@ class Access:
         purse = Purse({}, self.limiter, caller.payers, self.models, self.answer_tokens)
         if not caller.rates:
             return Visit(caller, purse)
-        tokens = purse.input_tokens(asked.query) + output_tokens(asked.query, 0)
-        return Visit(caller, purse, await self.limiter.admit(caller.rates, tokens))
+        size = purse.size(asked.query)
+        return Visit(caller, purse, await self.limiter.admit(caller.rates, size.read + size.written(0)))
 
     @asynccontextmanager
     async def counted(self, caller: Caller) -> AsyncIterator[None]:
