@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.errors import Declined
-from waypost.pool.arithmetic import Arithmetic, solve
+from waypost.pool.arithmetic import Arithmetic
 from waypost.pool.catalogue import LOCAL
 from waypost.pool.quantity import written
+from waypost.pool.solving import solve
 from waypost.types import Answer, Query
 
 

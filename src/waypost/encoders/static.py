@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,11 +84,11 @@ class StaticEncoder:
             text = text.replace("▁", " ")  # to the tokenizer they are the same
         # Spaces beyond one belong to the word after them.
         words = _WORD.findall(" " + text) if text[0] == " " or "  " in text else text.split(" ")
-        try:
-            return b"".join(map(self._words.__getitem__, words))
-        except KeyError:
-            known = self._words.get
-            return b"".join([known(word) or self._tokenize(word) for word in words])
+        found: list[Any] = list(map(self._words.get, words))
+        while None in found:
+            new = found.index(None)
+            found[new] = self._tokenize(words[new])
+        return b"".join(found)
 
     def _tokenize(self, word: str) -> bytes:
         """Token ids of a word, which stands here without the space before it: the tokenizer puts one there itself."""

@@ -99,14 +99,15 @@ class App:
 
     def _handler(self, scope: Scope) -> Handler:
         path: str = scope["path"]
-        for beginning in (_DECISIONS, _MODELS):
+        route = self._routes.get(path)
+        for beginning in (_DECISIONS, _MODELS) if route is None else ():
             if path.startswith(beginning):
-                path = beginning + "{id}"
-        if path not in self._routes:
+                route = self._routes[beginning + "{id}"]
+        if route is None:
             raise NotFound(
                 f"nothing lives at {shown(path)}; there is {', '.join(self._routes)}.{nearest(path, self._routes)}"
             )
-        method, handler = self._routes[path]
+        method, handler = route
         # The answer to HEAD is that to GET, of which the protocol sends all but the body.
         if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):
             raise WrongMethod(path, scope["method"], method)

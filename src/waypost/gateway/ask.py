@@ -19,7 +19,7 @@ WISHES = tuple(f.name for f in fields(Objective) if f.name != "barred")  # which
 _OTHERS = frozenset({b"x-waypost-cache", b"x-waypost-session"})  # read elsewhere
 # Where a call goes, and with whose key, is the config's alone to say: no field of a body is ever read for it, so that
 # none can be forgotten here.  Who sends one of these believes otherwise, and is told.
-_REFUSED = ("api_base", "base_url", "api_key", "user_config", "extra_body", "extra_headers")
+_REFUSED = frozenset({"api_base", "base_url", "api_key", "user_config", "extra_body", "extra_headers"})
 # Of the client's own headers, the only ones that a provider gets.
 _PASSED = frozenset({b"anthropic-version", b"anthropic-beta"})
 _NOTHING: frozenset[str] = frozenset()
@@ -57,9 +57,9 @@ def parse(
         BadRequest: a field is missing, of the wrong type, or may not come from a client; the error names it.
         UnknownModel: neither a model of the pool, nor ``auto``, nor ``auto:`` and a profile.
     """
-    for name in _REFUSED:
-        if name in said:
-            raise BadRequest(name, "cannot come with a request; providers and keys stand in the server's config")
+    if not _REFUSED.isdisjoint(said):
+        name = min(_REFUSED.intersection(said))
+        raise BadRequest(name, "cannot come with a request; providers and keys stand in the server's config")
     body, native = api.read(said)
     _check(body)
     needs = _needs(body)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from waypost.gateway.wire import Headers, Receive, Scope, Send
 
@@ -62,6 +62,7 @@ class Turn:
         "_more",
         "_news",
         "_pieces",
+        "_silent",
         "_size",
         "_waiter",
         "_wants_go_ahead",
@@ -88,11 +89,13 @@ class Turn:
         self._waiter: asyncio.Future[None] | None = None
         self._head = b""
         self._chunked = False
+        self._silent = scope["method"] == "HEAD"  # only the head is sent
         self._left: int | None = 0  # bytes of the body that are still due; None: as many as there will be
 
     async def run(self, app: App, running: set[asyncio.Task[None]]) -> None:
         """Let the application answer; whatever it leaves undone ends the connection."""
-        task = cast(asyncio.Task[None], asyncio.current_task(self._wire.loop))
+        task = asyncio.current_task(self._wire.loop)
+        assert task is not None  # noqa: S101 - for the type checker: it is this one
         running.add(task)
         try:
             await app(self.scope, self.receive, self)
@@ -180,8 +183,17 @@ class Turn:
             self._write(body, more=False)
 
     def _write(self, body: bytes, *, more: bool) -> None:
-        data = self._framed(body, more=more)
-        if self.scope["method"] == "HEAD":
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            if not more:
+                data += b"0\r\n\r\n"
+        else:
+            data = body
+            if self._left is not None:
+                self._left -= len(body)
+                if self._left < 0 or (self._left and not more):
+                    raise RuntimeError("the body is not as long as its head says")
+        if self._silent:
             data = b""
         if self._head:
             data, self._head = self._head + data, b""
@@ -193,16 +205,6 @@ class Turn:
             if not self.keep_alive:
                 self._wire.transport.close()
             self._wire.ended(self)
-
-    def _framed(self, body: bytes, *, more: bool) -> bytes:
-        if self._chunked:
-            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            return chunk if more else chunk + b"0\r\n\r\n"
-        if self._left is not None:
-            self._left -= len(body)
-            if self._left < 0 or (self._left and not more):
-                raise RuntimeError("the body is not as long as its head says")
-        return body
 
     def _begin(self, status: int, headers: Headers) -> bytes:
         headers = [*self._wire.default_headers, *headers]

@@ -83,7 +83,7 @@ class Provider:
                 if len(answer) > _ANSWER_LIMIT:
                     raise self.garbage(f"more than {_ANSWER_LIMIT >> 20} MB")
         raw = bytes(answer)
-        return self._sound(self._object(raw)), raw
+        return self._object(raw), raw
 
     def events(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> Events:
         """The events of a streamed answer as they arrive; leaving early closes the connection at once.
@@ -119,7 +119,7 @@ class Provider:
         Raises:
             ModelFailed: it is no JSON object, or it holds an error.
         """
-        return self._sound(self._object(event.data))
+        return self._object(event.data)
 
     def broken_off(self, error: Json) -> ModelFailed:
         """The error for an answer in which the provider says that it failed."""
@@ -184,19 +184,16 @@ class Provider:
         again = _seconds(response.header("retry-after"))
         raise self._verdict(f"answered HTTP {response.status}", said, response.status, again)
 
-    def _sound(self, data: Json) -> Json:
-        """The same, unless it holds an error, which some send with a 200 and their true status inside."""
-        if not data.get("error"):
-            return data
-        raise self.broken_off(data)
-
     def _object(self, body: bytes) -> Json:
+        """A JSON object without an error inside, which some send with a 200 and their true status inside."""
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise self.garbage(f"{len(body)} bytes that are no JSON") from None
         if not isinstance(data, dict):
             raise self.garbage(f"JSON that is no object but a {type(data).__name__}")
+        if data.get("error"):
+            raise self.broken_off(data)
         return data
 
     def _verdict(self, what: str, said: Any, status: int | None, retry_after: float | None = None) -> ModelFailed:

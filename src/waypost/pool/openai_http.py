@@ -84,7 +84,10 @@ class OpenAI:
                 last = event.raw
                 return None
             chunk = self._provider.event_json(event)
-            text = self._take(said, chunk)
+            try:
+                text = said.take(chunk)
+            except ValueError as error:
+                raise self._provider.garbage(error) from None
             if isinstance(said, Told):
                 if said.failure is not None:
                     raise self._provider.broken_off(said.failure)
@@ -102,7 +105,8 @@ class OpenAI:
         if not whole:
             raise self._provider.cut()
         answer = said.answer(self.card, time.perf_counter() - start)
-        return replace(answer, raw=last) if api == "chat" else replace(answer, api=api)
+        answer.api, answer.raw = api, last if api == "chat" else None
+        return answer
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, with the provider's JSON as its ``body``; raises as `stream` does."""

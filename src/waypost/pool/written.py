@@ -54,26 +54,28 @@ class Written:
                 self.usage = Usage.of(usage)
             text = ""
             for choice in chunk.get("choices") or ():
-                index = choice.get("index", 0)
-                if choice.get("finish_reason") or index not in self._ended:
-                    self._ended[index] = bool(choice.get("finish_reason"))
+                index, finish = choice.get("index", 0), choice.get("finish_reason")
+                if finish or index not in self._ended:
+                    self._ended[index] = bool(finish)
                 part = choice.get("delta") or choice.get("message") or {}
                 if not isinstance(part.get("content"), str) or "tool_calls" in part:
                     _make_plain(part)
                 if index == 0:
-                    text += self._take_choice(choice, part)
+                    text += self._take_choice(choice, part, finish)
             return text
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError("a chunk that is no chat completion") from error
 
-    def _take_choice(self, choice: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    def _take_choice(self, choice: Mapping[str, Any], part: Mapping[str, Any], finish: str | None) -> str:
         if usage := choice.get("usage"):  # where Moonshot puts it in a stream
             self.usage = Usage.of(usage)
-        text = str(choice.get("text") or part.get("content") or "")
+        text: str = choice.get("text") or part.get("content") or ""
         if self.trim and not self.texts:
             text = text.lstrip()
-        self.texts += [text] if text else []
-        self.finish = choice.get("finish_reason") or self.finish
+        if text:
+            self.texts.append(text)
+        if finish:
+            self.finish = finish
         if logprobs := choice.get("logprobs"):
             self.logprobs += [float(token["logprob"]) for token in logprobs.get("content") or ()]
         return text

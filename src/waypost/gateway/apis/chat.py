@@ -76,12 +76,14 @@ class Stream:
             fields = {"content": delta.text} if self.begun else {"role": "assistant", "content": delta.text}
             self.begun = True
             return event(self._chunk(model, [{"index": 0, "delta": fields, "finish_reason": None}]))
-        self.provider_usage = chunk.get("usage") or self.provider_usage
-        choices: Sequence[Mapping[str, Any]] = chunk["choices"]
+        if usage := chunk.get("usage"):
+            self.provider_usage = usage
         untouched = delta.raw if delta.api == Chat.name else None
-        if not choices and not (untouched and self.include_usage):
-            return b""  # the provider's usage, which `end` writes if the client wants it
-        self.told_usage = self.told_usage or not choices
+        choices: Sequence[Mapping[str, Any]] = chunk["choices"]
+        if not choices:
+            if not (untouched and self.include_usage):
+                return b""  # the provider's usage, which `end` writes if the client wants it
+            self.told_usage = True
         self.begun = True
         for choice in choices:
             if choice.get("finish_reason"):
