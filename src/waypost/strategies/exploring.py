@@ -66,6 +66,10 @@ class Exploring:
             why=why,
         )
 
+    def context(self, query: Query) -> tuple[float, ...]:
+        """What the router learns from with the outcome, and all that has to be kept of the prompt until then."""
+        return tuple(self.router.context([query.text])[0].tolist())
+
     def _with_history(self, query: Query, objective: Objective) -> Objective:
         """The trade-off for a router that draws by the prompt alone: what comes before it costs points."""
         if not objective.usd or len(query.messages) < 2:

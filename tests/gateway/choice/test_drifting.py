@@ -138,9 +138,9 @@ def test_the_calibrated_trade_off_is_the_default_and_only_its_traffic_is_watched
     with client_of(gateway) as client:
         client.ask(*prompts(HARD, 3), waypost={"usd": 1.0})
         client.ask("Hi", model="small")
-        assert len(app.serving.drifting._recent) == 0
+        assert app.serving.drifting.seen == 0
         client.ask(*prompts(HARD, 3))
-        assert len(app.serving.drifting._recent) == 3
+        assert app.serving.drifting.seen == 3
 
 
 def test_a_calibration_of_another_router_is_refused(calibrated, serve, pool):
@@ -180,9 +180,9 @@ def prompt(rng):
     return "".join(rng.choice(list("abcdefgh"), int(rng.integers(20, 60))))
 
 
-async def look_all(watch):
-    if watch._look is not None:
-        await asyncio.wait([watch._look])
+async def look_all(drifting):
+    if drifting._watch.look is not None:
+        await asyncio.wait([drifting._watch.look])
 
 
 async def test_it_is_quiet_as_long_as_nothing_drifts_and_speaks_of_each_change_once(caplog):
@@ -201,7 +201,24 @@ async def test_it_is_quiet_as_long_as_nothing_drifts_and_speaks_of_each_change_o
         ("WARNING", "traffic has drifted"),
         ("INFO", "traffic looks again like what was calibrated on"),
     ]
-    assert len(watch._recent) == drifting._WINDOW
+    assert watch.seen == drifting._WINDOW
+
+
+async def test_a_look_that_is_under_way_when_the_config_is_read_again_is_told_after_it():
+    rng, objective, equal = np.random.default_rng(0), Objective(), Objective()
+    asked = [decision(rng) for _ in range(500)]
+    quality_NM = np.array([[d.quality[name] for name in MODELS] for d in asked])
+    before = Drifting(Reference.of(Traffic.of([d.model for d in asked], quality_NM, [30] * 500)), objective)
+    while before._watch.look is None:
+        before.put(decision(rng), objective, prompt(rng))
+    after = before.of(equal)
+    assert after.latest is None
+    await look_all(before)
+    assert after.latest is not None and after.latest is before.latest
+    # Requests that are still on the old parts count too.
+    before.put(decision(rng), objective, prompt(rng))
+    after.put(decision(rng), equal, prompt(rng))
+    assert after.seen == before.seen > drifting.LEAST
 
 
 def test_a_thousand_looks_at_the_same_traffic_raise_about_one_false_alarm():

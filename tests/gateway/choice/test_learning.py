@@ -17,12 +17,15 @@ import numpy as np
 import pytest
 
 from waypost import routers
+from waypost.encoders.static import StaticEncoder
 from waypost.errors import BadConfig
 from waypost.evaluation.logged import Logged
+from waypost.gateway import plan
 from waypost.gateway.choice import learning
 from waypost.gateway.choice.learning import Learning
 from waypost.routers import LinUCB, Thompson
 from waypost.store import Attempt, Feedback
+from waypost.strategies import Exploring
 from waypost.types import ModelCard, Query
 
 MODELS = ("small", "large")
@@ -142,6 +145,24 @@ def test_after_a_restart_what_was_learnt_and_what_waits_is_there(cold, serve, po
         assert client.tell(decision, 1.0)["learned"] == "twice"
 
 
+def test_a_router_that_takes_long_reads_no_prompt_while_others_wait(cold, serve, pool, monkeypatch):
+    """Neither to decide nor for what it keeps of the prompt: the loop's thread never encodes."""
+    monkeypatch.setattr(plan, "_long", lambda router: True)
+    served = serve(pool(*MODELS, top=TOP))
+    read_in, encode = set(), StaticEncoder.encode
+
+    def encoded(self, texts):
+        read_in.add(threading.current_thread())
+        return encode(self, texts)
+
+    monkeypatch.setattr(StaticEncoder, "encode", encoded)
+    with client_of(served) as client:
+        decision, _ = client.ask("Say hello to my friend.")
+        assert client.tell(decision, 1.0)["learned"] == "taken"
+    loops = {thread for thread in threading.enumerate() if getattr(thread, "_target", None) == served.gateway.run}
+    assert loops and read_in and not read_in & loops
+
+
 def assert_stopped(served):
     """Wait for the end of the server, which writes the last state before it closes its door."""
     for thread in threading.enumerate():
@@ -162,13 +183,14 @@ def test_without_a_store_or_from_a_table_of_its_own_nothing_is_drawn(cold, serve
 
 def exchange(n: int, model: str = "small", status: int = 200, propensities=None):
     """What the keeper looks at of a served request."""
+    query = Query.of(f"Say hello to number {n}.")
     return SimpleNamespace(
         id=f"d{n}",
         began=float(n),
         status=status,
         served=model,
         decision=SimpleNamespace(propensities={"small": 0.5, "large": 0.5} if propensities is None else propensities),
-        asked=SimpleNamespace(query=Query.of(f"Say hello to number {n}.")),
+        choice=SimpleNamespace(context=Exploring(LinUCB.from_cards(CARDS), CARDS).context(query)),
         drive=SimpleNamespace(attempts=[Attempt(model, "ok", 0.5, 0.01)]),
     )
 

@@ -57,7 +57,8 @@ class Choice(NamedTuple):
     """A decision, and how to carry it out.
 
     ``cached`` are the tokens of the ``session`` in models' prompt caches, which are counted in.  ``watched`` is what
-    the router would have decided where the incumbent serves, ``arm`` whether a canary decided.
+    the router would have decided where the incumbent serves, ``arm`` whether a canary decided.  ``context`` is what a
+    router that learns has to keep of the prompt until the outcome comes.
     """
 
     decision: Decision
@@ -66,6 +67,7 @@ class Choice(NamedTuple):
     cached: Mapping[str, int] = MappingProxyType({})
     watched: Decision | None = None
     arm: str | None = None
+    context: tuple[float, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -114,7 +116,9 @@ class Choosing:
         if self.fallbacks and _name(asked) in self.fallbacks and not isinstance(strategy, Cascade):
             others, removed = self._next(asked, decision.model, decision.removed)
             decision = replace(decision, ranking=(decision.model, *others), removed={**decision.removed, **removed})
-        return Choice(decision, strategy.run(query, decision), session, query.cached, arm=arm)
+        # Here and not when the answer is there: whoever takes long to decide does so in a thread.
+        context = strategy.context(query) if decision.propensities and isinstance(strategy, Exploring) else None
+        return Choice(decision, strategy.run(query, decision), session, query.cached, arm=arm, context=context)
 
     def _decided(self, strategy: Strategy, query: Query, objective: Objective, seed: int | None) -> Decision:
         if isinstance(strategy, Exploring) and seed is not None:

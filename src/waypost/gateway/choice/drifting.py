@@ -30,20 +30,21 @@ class Drifting:
     """Keeps the latest 1,000 decisions of a calibrated trade-off, and looks at them after every 100.
 
     A decision costs a hash of the prompt, by which copies are told, and one append; the look is made in a thread.
-    ``latest`` is what the last look found.
     """
 
     reference: Reference
     objective: Objective
-    latest: Drift | None = None
-    _recent: deque[Row] = field(default_factory=lambda: deque(maxlen=_WINDOW))
-    _since: int = 0
-    _look: asyncio.Future[Drift] | None = None
+    _watch: _Watch = field(default_factory=lambda: _Watch())
 
     @property
     def seen(self) -> int:
         """How many decisions the next look takes."""
-        return len(self._recent)
+        return len(self._watch.recent)
+
+    @property
+    def latest(self) -> Drift | None:
+        """What the last look found."""
+        return self._watch.latest
 
     def of(self, objective: Objective) -> Self:
         """The same watch, for decisions by an equal objective of another reading of the config."""
@@ -53,16 +54,28 @@ class Drifting:
         """Count a decision if it was made by the calibrated trade-off and no other; the text is not kept."""
         if objective is not self.objective:
             return
-        self._recent.append((decision.model, decision.quality, len(prompt), hash(prompt)))
-        self._since += 1
-        looking = self._look is not None and not self._look.done()
-        if self._since >= _EVERY and len(self._recent) >= LEAST and not looking:
-            self._since = 0
-            rows = list(self._recent)
-            self._look = asyncio.get_running_loop().run_in_executor(None, _looked, self.reference, rows)
-            self._look.add_done_callback(self._seen)
+        watch = self._watch
+        watch.recent.append((decision.model, decision.quality, len(prompt), hash(prompt)))
+        watch.since += 1
+        looking = watch.look is not None and not watch.look.done()
+        if watch.since >= _EVERY and len(watch.recent) >= LEAST and not looking:
+            watch.since = 0
+            rows = list(watch.recent)
+            watch.look = asyncio.get_running_loop().run_in_executor(None, _looked, self.reference, rows)
+            watch.look.add_done_callback(watch.seen)
 
-    def _seen(self, look: asyncio.Future[Drift]) -> None:
+
+@dataclass(slots=True)
+class _Watch:
+    """What was seen, which readings of the config share: a look that is under way is told in the newest one too."""
+
+    latest: Drift | None = None
+    recent: deque[Row] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    since: int = 0
+    look: asyncio.Future[Drift] | None = None
+
+    def seen(self, look: asyncio.Future[Drift]) -> None:
+        """A look has ended."""
         if look.cancelled():
             return
         if (error := look.exception()) is not None:

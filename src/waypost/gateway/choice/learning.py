@@ -80,18 +80,17 @@ class Learning:
 
     def wait(self, exchange: Exchange) -> None:
         """Let an exchange wait for its feedback, if the router made the choice and the answer came."""
-        served = exchange.served
+        served, context = exchange.served, exchange.choice.context
         propensity = exchange.decision.propensities.get(served or "", 0.0)
-        if exchange.status != 200 or served is None or not propensity:
+        if exchange.status != 200 or served is None or not propensity or context is None:
             return
         attempt = next((each for each in reversed(exchange.drive.attempts) if each.model == served), None)
-        context_D = self.router.context([exchange.asked.query.text])[0]
         waiting = Waiting(
             id=exchange.id,
             time=exchange.began,
             model=served,
             propensity=propensity,
-            context=tuple(context_D.tolist()),
+            context=context,
             usd=attempt.usd if attempt else None,
             seconds=attempt.seconds if attempt else None,
         )
