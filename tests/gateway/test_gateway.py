@@ -175,7 +175,7 @@ async def test_what_a_canary_decides_is_no_traffic_of_the_calibrated_router(shar
     choosing.sessions, choosing.canary = Sessions(300.0), Canary(choosing.strategy, share)
     app.serving.drifting = Drifting(Reference({"a": 1}, {}, {}, 1.0), objective)
     await chat(app)
-    assert len(app.serving.drifting._recent) == watched
+    assert app.serving.drifting.seen == watched
 
 
 @pytest.mark.parametrize("broken", [{"before": RuntimeError("native crash")}, {"closing": OSError("gone")}])

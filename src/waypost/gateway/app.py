@@ -121,6 +121,7 @@ class App:
             serving.ledger,
             serving.learning,
             serving.cache,
+            serving.choosing.sessions,
             self._sender,
             *self.doors.parts,
         )
@@ -138,9 +139,9 @@ class App:
         try:
             await self.readiness.close()
             await self._close_models(going_on)
-            cache = self.serving.cache
-            if cache is not None and id(cache) not in going_on:
-                await cache.close()
+            for remembering in (self.serving.cache, self.serving.choosing.sessions):
+                if remembering is not None and id(remembering) not in going_on:
+                    await remembering.close()
         finally:
             await self.doors.close(going_on)
             for part in (self.serving.ledger, self.serving.learning, self._sender):

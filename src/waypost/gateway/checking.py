@@ -122,7 +122,8 @@ def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
             _open_store(settings)
         except WaypostError as error:
             yield f"{settings.places['store']}: 'store' cannot be used: {error}"
-    redis = {"limits": settings.limits.redis, "cache": settings.cache.redis if settings.cache is not None else None}
+    cache = settings.cache.redis if settings.cache is not None else None
+    redis = {"limits": settings.limits.redis, "cache": cache, "sessions": settings.sessions.redis}
     for section, url in redis.items():
         if url is not None and (problem := asyncio.run(_silent(url))) is not None:
             yield f"{settings.places[section]}: '{section}.redis' does not answer: {problem}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -314,6 +315,20 @@ def test_stickiness_with_the_real_gateway(serve, yaml, routers, usd: int, stays:
     alone = said(served, (war,))
     assert (first["served"], second["served"], alone["served"]) == ("ok", "ok" if stays else "dear", "dear")
     assert first["session"] == second["session"] != alone["session"]
+
+
+def test_a_conversation_stays_with_its_cache_when_another_gateway_has_it_next(serve, yaml, routers, redis_url) -> None:
+    top = f"router: {routers / 'flaps'}\nprofiles: {{default: {{usd: 30}}}}\n"
+    sea, war = (f"{text} 5" for text in TRAFFIC.values())
+    for more, goes_on in (("", "dear"), (f"sessions: {{redis: '{redis_url}'}}", "ok")):
+        first, second = (serve(yaml("ok", "dear", top=top + more)) for _ in range(2))
+        remotes = [served.gateway.config.app.built.app.serving.choosing.sessions.remote for served in (first, second)]
+        for remote in remotes if more else ():
+            remote.patience = 30  # this machine may be busy
+        assert said(first, (sea,))["served"] == "ok"
+        while more and remotes[0]._tasks:  # what it notes is not waited for by the answer
+            threading.Event().wait(0.01)
+        assert said(second, (sea, "x" * 16_000, war))["served"] == goes_on
 
 
 def test_the_shadow_end_to_end(serve, yaml, routers) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.gateway.choice.sessions import Sessions
+from waypost.gateway.remote import Remote
+from waypost.pool.secret import Secret
 from waypost.types import Answer, ModelCard, Query
 
 CACHED = ModelCard("m", 1.0, 2.0, usd_per_mtok_cached=0.1)
@@ -98,3 +104,75 @@ def test_the_latest_conversations_are_remembered_and_no_more() -> None:
     for session in ("a", "b", "a", "c"):
         sessions.put(session, CACHED, Answer("m", tokens_in=2000))
     assert [bool(sessions.cached(session)) for session in "abc"] == [True, False, True]
+
+
+@pytest.fixture
+async def two(redis_url):
+    """The sessions of two gateways on one Redis, whose own clocks began at different times."""
+    both = [
+        Sessions(
+            300.0,
+            clock=lambda began=began: time.monotonic() - began,
+            remote=Remote(Secret(redis_url), "sessions", patience=30),  # this machine may be busy
+        )
+        for began in (0.0, 5000.0)
+    ]
+    yield both
+    for sessions in both:
+        await sessions.close()
+
+
+async def written(sessions: Sessions) -> None:
+    """Wait until what was put is in Redis."""
+    if sessions.remote._tasks:
+        await asyncio.wait(sessions.remote._tasks, timeout=30)
+
+
+async def test_what_one_gateway_notes_another_recalls(two) -> None:
+    one, other = two
+    session = one.of("t", turns("Hi there"), [])
+    one.put(session, CACHED, Answer("m", tokens_in=2000, tokens_out=10))
+    await written(one)
+    assert other.cached(session) == {}
+    await other.recall(session)
+    assert other.cached(session) == {"m": 2010}
+    other.put(session, WRITTEN, Answer("w", tokens_in=2000, tokens_out=10, tokens_cached=500, tokens_written=1000))
+    await written(other)
+    await one.recall(session)
+    assert one.cached(session) == other.cached(session) == {"m": 2010, "w": 1500}
+
+
+async def test_of_two_notes_the_later_counts_and_both_end_when_they_would_have(two) -> None:
+    one, other = two
+    session = one.of("t", turns("Good evening"), [])
+    one.put(session, CACHED, Answer("m", tokens_in=2000))
+    await written(one)
+    await other.recall(session)
+    other.put(session, CACHED, Answer("m", tokens_in=9000))
+    await other.recall(session)
+    assert other.cached(session) == {"m": 9000}
+    (_, until), (_, also) = (sessions._known[session]["m"] for sessions in two)
+    assert also + 5000.0 == pytest.approx(until, abs=5)  # seconds of 300, by the clock of one
+
+
+async def test_what_is_no_note_is_passed_over(two) -> None:
+    one, other = two
+    session = one.of("t", turns("Good night"), [])
+    for strange in (b"[]", b"{}", b"not JSON", b'[["m"]]', b"7", b'[["m", "many", null]]'):
+        one.remote.put(bytes.fromhex(session), strange, 60)
+        await written(one)
+        await other.recall(session)
+        assert other.cached(session) == {}
+
+
+async def test_a_redis_that_says_nothing_holds_up_no_conversation() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # accepts, and never says a word
+        sessions = Sessions(300.0, remote=Remote(Secret(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"), "sessions"))
+        session = sessions.of("t", turns("Hi"), [])
+        start = time.perf_counter()
+        for _ in range(50):
+            await sessions.recall(session)
+            sessions.put(session, CACHED, Answer("m", tokens_in=2000))
+        assert time.perf_counter() - start < 2  # on a machine that is busy; a wait for each would take longer
+        assert sessions.cached(session) == {"m": 2000}
+        await sessions.close()

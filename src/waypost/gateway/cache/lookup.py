@@ -19,7 +19,7 @@ from waypost.gateway.cache.control import NotKept, control
 from waypost.gateway.cache.key import Same, same
 from waypost.gateway.cache.memory import Memory
 from waypost.gateway.cache.nearby import Nearby
-from waypost.gateway.cache.remote import Remote
+from waypost.gateway.remote import Remote
 from waypost.gateway.sections.cache import CacheSettings
 from waypost.gateway.wire import Headers
 from waypost.outcomes.wording import folded
@@ -79,7 +79,7 @@ class Cache:
 
     def __post_init__(self) -> None:
         chosen = self.settings
-        self.store = Remote(chosen.redis) if chosen.redis is not None else Memory(chosen.max_bytes)
+        self.store = Remote(chosen.redis, "cache") if chosen.redis is not None else Memory(chosen.max_bytes)
         if (semantic := chosen.semantic) is not None:
             self._encoder = named(semantic.encoder)
             self.nearby = Nearby(semantic.threshold, semantic.entries, semantic.same_words)

@@ -90,6 +90,12 @@ class Choosing:
         """Whether a strategy is asked about a request, to serve it or to watch."""
         return asked.routed or (self.shadow is not None and asked.model == self.shadow.incumbent)
 
+    async def recall(self, asked: Ask, headers: Headers, tenant: str) -> None:
+        """Before `choose`: learn what other gateways know of the conversation, where they remember together."""
+        query = asked.query
+        if self.sessions is not None and len(query.messages) > 1 and self.decides(asked):
+            await self.sessions.recall(self.sessions.of(tenant, query, headers))
+
     def choose(self, asked: Ask, headers: Headers, tenant: str, seed: int | None = None) -> Choice:
         """Decide a request; ``seed`` is for a router that draws, and without one it does what is best by expectation.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from waypost.errors import BadConfig, UnknownModel
 from waypost.gateway.entry import Entry
-from waypost.gateway.sections.kinds import PATH, TEXT, list_of, named, number, setting, whole_number
+from waypost.gateway.sections.kinds import PATH, REDIS, TEXT, list_of, named, number, setting, whole_number
+from waypost.pool.secret import Secret
 
 if TYPE_CHECKING:
     from waypost.gateway.settings import Settings
@@ -23,6 +24,7 @@ class SessionSettings:
 
     seconds: float = setting(number(least=0.0), "Seconds that a provider keeps a prompt cached; 0 forgets all.", 300.0)
     most: int = setting(whole_number(least=1), "Conversations remembered at once, the latest.", 10_000)
+    redis: Secret | None = setting(REDIS, "URL of a Redis in which several gateways remember them together.", None)
 
 
 @dataclass(frozen=True, slots=True)

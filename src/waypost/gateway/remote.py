@@ -1,4 +1,4 @@
-"""Kept answers in Redis, for several gateways; one that does not answer costs a request a moment, once."""
+"""What several gateways remember together, in Redis; one that does not answer costs a request a moment, once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_PREFIX = b"waypost:cache:"
 _PROBE_SECONDS = 1.0
 _LATE = 4  # a write may take so many times what a read may
 _MOST_WRITES = 64  # under way at once; further ones are dropped
@@ -25,7 +24,7 @@ _MOST_BYTES = 4_000_000
 
 @dataclass(slots=True)
 class Remote:
-    """A store in Redis: reads wait for ``patience`` seconds at most, and nobody waits for writes.
+    """Bytes in Redis for a ``section`` of the config: reads wait ``patience`` seconds at most, nobody waits for writes.
 
     After a read or write that failed Redis is left alone, and asked once a second, beside the requests, whether it is
     back.
@@ -36,6 +35,7 @@ class Remote:
     """
 
     url: Secret
+    section: str
     patience: float = 0.05
     available: bool = True
     _client: Redis = field(init=False)
@@ -45,11 +45,11 @@ class Remote:
         try:
             from redis.asyncio import Redis
         except ImportError:
-            raise NotInstalled("a cache in Redis needs its client; pip install 'waypost[redis]'") from None
+            raise NotInstalled(f"'{self.section}.redis' needs Redis' client; pip install 'waypost[redis]'") from None
         try:
             self._client = Redis.from_url(self.url.reveal())
         except ValueError:
-            raise BadConfig("the cache's 'redis' must be a URL like redis://127.0.0.1:6379/0") from None
+            raise BadConfig(f"'{self.section}.redis' must be a URL like redis://127.0.0.1:6379/0") from None
 
     async def get(self, key: bytes) -> bytes | None:
         """The bytes under a key; None too when Redis does not answer at once."""
@@ -58,7 +58,7 @@ class Remote:
         value: Any = None
         try:
             async with asyncio.timeout(self.patience):
-                value = await self._client.get(_PREFIX + key.hex().encode())
+                value = await self._client.get(self._named(key))
         except self._failures() as error:
             self._leave(error)
         return value if isinstance(value, bytes) else None
@@ -79,14 +79,18 @@ class Remote:
     async def _write(self, key: bytes, value: bytes, seconds: float) -> None:
         try:
             async with asyncio.timeout(self.patience * _LATE):
-                await self._client.set(_PREFIX + key.hex().encode(), value, ex=math.ceil(seconds))
+                await self._client.set(self._named(key), value, ex=math.ceil(seconds))
         except self._failures() as error:
             self._leave(error)
+
+    def _named(self, key: bytes) -> str:
+        return f"waypost:{self.section}:{key.hex()}"
 
     def _leave(self, error: Exception) -> None:
         if self.available:
             self.available = False
-            _log.warning("the cache's Redis does not answer (%s); requests go on without it", type(error).__name__)
+            said = type(error).__name__
+            _log.warning("'%s.redis' does not answer (%s); requests go on without it", self.section, said)
             self._beside(self._return())
 
     async def _return(self) -> None:
@@ -98,7 +102,7 @@ class Remote:
             except self._failures():
                 continue
             self.available = True
-            _log.warning("the cache's Redis answers again")
+            _log.warning("'%s.redis' answers again", self.section)
 
     def _beside(self, work: Any) -> None:
         task = asyncio.create_task(work)
