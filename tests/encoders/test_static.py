@@ -65,6 +65,23 @@ def test_a_long_text_keeps_its_start_and_its_end():
     assert short.tokens("start of it" + " x" * 1000 + " end of it") == short.tokens("start of i  end of it")
 
 
+def test_a_new_word_is_looked_at_once_however_often_it_stands_in_a_text():
+    encoder, looked = StaticEncoder(), []
+    tokenizer = encoder._tokenizer
+
+    class Counting:
+        def encode(self, word, **how):
+            looked.append(word)
+            return tokenizer.encode(word, **how)
+
+    encoder._tokenizer = Counting()
+    long = "a" * 200  # which is not kept
+    assert encoder.tokens(f"zq {long} zq other zq {long}") == StaticEncoder().tokens(f"zq {long} zq other zq {long}")
+    assert sorted(looked) == [long, "other", "zq"]
+    encoder.tokens("zq other new")
+    assert looked[3:] == ["new"]
+
+
 def test_the_word_cache_is_bounded(monkeypatch):
     monkeypatch.setattr("waypost.encoders.static._CACHED_WORDS", 10)
     encoder = StaticEncoder()

@@ -48,6 +48,8 @@ def expert(serve):
         (request("POST", "/v1/chat/completion", b"{}"), 404, "not_found", "Did you mean '/v1/chat/completions'"),
         (request("GET", "/v1/chat/completions"), 405, "method_not_allowed", "takes POST, got GET"),
         (request("POST", "/v1/models", b"{}"), 405, "method_not_allowed", "takes GET, got POST"),
+        # Not the word of the client, which may be of any length.
+        (request("POST", "/v1/decisions/abc", b"{}"), 405, "method_not_allowed", "/v1/decisions/{id} takes GET"),
         (request("POST", "/v1/chat/completions", b"{"), 400, "invalid_request_error", "must be JSON"),
         (request("POST", "/v1/chat/completions", b"[" * 1900), 400, "invalid_request_error", "must be JSON"),
         (request("POST", "/v1/chat/completions", b'{"model": 5}'), 400, "invalid_request_error", "'model' must be"),

@@ -12,7 +12,7 @@ from waypost.errors import BadConfig
 from waypost.gateway.build import Built, build
 from waypost.gateway.settings import load
 from waypost.routers import LinUCB
-from waypost.types import ModelCard
+from waypost.types import Answer, ModelCard
 
 MODELS = """\
 models:
@@ -44,6 +44,25 @@ async def test_unchanged_models_the_store_and_the_metrics_go_on(tmp_path):
     await new.app.close()
 
 
+async def test_conversations_go_on_unless_they_are_to_be_remembered_otherwise(tmp_path, redis_url):
+    config, shared = tmp_path / "waypost.yaml", f"{MODELS}sessions: {{redis: '{redis_url}'}}\n"
+    first = built(config, shared)
+    same = built(config, f"# a line more\n{shared}", first)
+    other = built(config, MODELS, same)
+    sessions = [each.app.serving.choosing.sessions for each in (first, same, other)]
+    assert sessions[0] is sessions[1] and sessions[1].remote is not None
+    assert sessions[2] is not sessions[1] and sessions[2].remote is None
+    await first.app.close(kept=same.app.parts())
+    sessions[1].put("00", ModelCard("m", usd_per_mtok_cached=0.1), Answer("m", tokens_in=2000))
+    await same.app.close(kept=other.app.parts())  # what was noted last is written
+    again = built(config, shared, other)
+    again.app.serving.choosing.sessions.remote.patience = 30  # this machine may be busy
+    await again.app.serving.choosing.sessions.recall("00")
+    assert again.app.serving.choosing.sessions.cached("00") == {"m": 2000}
+    await other.app.close(kept=again.app.parts())
+    await again.app.close()
+
+
 async def test_a_new_key_or_another_store_is_a_change(tmp_path):
     config = tmp_path / "waypost.yaml"
     old = built(config, MODELS)
@@ -68,7 +87,7 @@ async def test_a_new_model_of_a_provider_that_is_known_shares_its_breaker(tmp_pa
 LEARNS = MODELS.replace("cheapest", "learner").replace("rows.", "other.") + "keys: required\n"
 
 
-@pytest.mark.parametrize("place", ["cache: {redis: '${BAD}'}", "limits: {redis: '${BAD}'}"])
+@pytest.mark.parametrize("place", [f"{section}: {{redis: '${{BAD}}'}}" for section in ("cache", "limits", "sessions")])
 async def test_what_a_failed_reload_had_made_is_closed_again(tmp_path, place):
     def threads() -> list[str]:
         return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("waypost-"))

@@ -84,11 +84,11 @@ class StaticEncoder:
             text = text.replace("▁", " ")  # to the tokenizer they are the same
         # Spaces beyond one belong to the word after them.
         words = _WORD.findall(" " + text) if text[0] == " " or "  " in text else text.split(" ")
-        found: list[Any] = list(map(self._words.get, words))
-        while None in found:
-            new = found.index(None)
-            found[new] = self._tokenize(words[new])
-        return b"".join(found)
+        # Nearly every prompt has some word that was not seen before, and few of them.
+        found: dict[str, Any] = dict(zip(words, map(self._words.get, words), strict=True))
+        for word in [word for word, ids in found.items() if ids is None]:
+            found[word] = self._tokenize(word)
+        return b"".join(map(found.__getitem__, words))
 
     def _tokenize(self, word: str) -> bytes:
         """Token ids of a word, which stands here without the space before it: the tokenizer puts one there itself."""

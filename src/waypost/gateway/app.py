@@ -102,7 +102,8 @@ class App:
         route = self._routes.get(path)
         for beginning in (_DECISIONS, _MODELS) if route is None else ():
             if path.startswith(beginning):
-                route = self._routes[beginning + "{id}"]
+                path = beginning + "{id}"
+                route = self._routes[path]
         if route is None:
             raise NotFound(
                 f"nothing lives at {shown(path)}; there is {', '.join(self._routes)}.{nearest(path, self._routes)}"

@@ -58,7 +58,7 @@ def parse(
         UnknownModel: neither a model of the pool, nor ``auto``, nor ``auto:`` and a profile.
     """
     if not _REFUSED.isdisjoint(said):
-        name = min(_REFUSED.intersection(said))
+        name = next(name for name in said if name in _REFUSED)
         raise BadRequest(name, "cannot come with a request; providers and keys stand in the server's config")
     body, native = api.read(said)
     _check(body)

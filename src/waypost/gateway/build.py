@@ -15,7 +15,9 @@ from waypost.gateway.choice.choosing import Choosing
 from waypost.gateway.choice.deciding import Deciding
 from waypost.gateway.choice.drifting import Drifting
 from waypost.gateway.choice.learning import Learning
+from waypost.gateway.choice.sessions import Sessions
 from waypost.gateway.plan import Plan, plan
+from waypost.gateway.remote import Remote
 from waypost.gateway.running.pages import Pages
 from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.seeing.ledger import Ledger
@@ -52,7 +54,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
     """
     planned = plan(settings, _unchanged(settings, old))
     # What holds nothing before it is opened, and then what has to be closed again if a later part cannot be made.
-    cache, tracer = _cache(settings, old), _tracer(settings, old)
+    cache, tracer, sessions = _cache(settings, old), _tracer(settings, old), _sessions(settings, old)
     going_on = set(map(id, old.app.parts())) if old is not None else set()
     with ExitStack() as undoing:
         learning = _learning(settings, planned.chosen, old)
@@ -65,7 +67,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         undoing.pop_all()
     serving = Serving(
         models=planned.models,
-        choosing=_choosing(settings, planned, learning, old),
+        choosing=_choosing(planned, learning, sessions),
         profiles=planned.profiles,
         ledger=ledger,
         budgets=planned.budgets,
@@ -99,14 +101,29 @@ def _unchanged(settings: Settings, old: Built | None) -> Mapping[str, Model]:
     }
 
 
-def _choosing(settings: Settings, planned: Plan, learning: Learning | None, old: Built | None) -> Choosing:
-    choosing = planned.choosing
+def _choosing(planned: Plan, learning: Learning | None, sessions: Sessions) -> Choosing:
+    choosing = replace(planned.choosing, sessions=sessions)
     if learning is not None:
         choosing = replace(choosing, strategy=Exploring(learning.router, planned.cards))
-    if old is not None and old.settings.sessions == settings.sessions:
-        # Conversations that are under way stay with their models.
-        choosing = replace(choosing, sessions=old.app.serving.choosing.sessions)
     return choosing
+
+
+def _sessions(settings: Settings, old: Built | None) -> Sessions:
+    """Conversations that are under way stay with their models.
+
+    Raises:
+        BadConfig: they are to be remembered in a Redis, and its address is none.
+        NotInstalled: likewise, and its client is missing.
+    """
+    known = settings.sessions
+    before = old.app.serving.choosing.sessions if old is not None and old.settings.sessions == known else None
+    if before is not None:
+        return before
+    try:
+        remote = None if known.redis is None else Remote(known.redis, "sessions")
+        return Sessions(known.seconds, known.most, remote=remote)
+    except BadConfig as error:
+        raise BadConfig(f"{settings.places['sessions']}: {error}") from None
 
 
 def _ledger(settings: Settings, old: Built | None) -> Ledger:
@@ -126,7 +143,10 @@ def _cache(settings: Settings, old: Built | None) -> Cache | None:
         return None
     if old is not None and (old.settings.cache, old.settings.models) == (settings.cache, settings.models):
         return old.app.serving.cache
-    return Cache(settings.cache)
+    try:
+        return Cache(settings.cache)
+    except BadConfig as error:
+        raise BadConfig(f"{settings.places['cache']}: {error}") from None
 
 
 def _drifting(settings: Settings, planned: Plan, old: Built | None) -> Drifting | None:

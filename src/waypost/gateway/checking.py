@@ -22,6 +22,7 @@ from waypost.pool.secret import Secret
 from waypost.store.database import Database
 from waypost.store.keystore import KeyStore
 from waypost.store.limits import Period
+from waypost.store.redis_client import redis_client
 from waypost.store.schema import HEAD
 
 # A model that is loaded from a slow disk is not broken, and each question has time limits of its own.
@@ -161,14 +162,13 @@ async def _states(planned: Plan) -> Mapping[str, str | None]:
 async def _silent(url: Secret) -> str | None:
     """Why a Redis says nothing; nothing of its address is told, which may hold a password."""
     try:
-        from redis.asyncio import Redis
-        from redis.exceptions import RedisError
+        client = redis_client(url.reveal())
     except ModuleNotFoundError:
         return "it needs pip install 'waypost[redis]'"
-    try:
-        client = Redis.from_url(url.reveal())
     except ValueError:
         return "it is no address of a Redis; give one like redis://127.0.0.1:6379/0"
+    from redis.exceptions import RedisError
+
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
             await client.ping()

@@ -14,11 +14,8 @@ from waypost.gateway.choice.budgets import Budgets
 from waypost.gateway.choice.choosing import Canary, Choosing, Shadow
 from waypost.gateway.choice.deciding import Deciding, deciding
 from waypost.gateway.choice.drifting import Drifting
-from waypost.gateway.choice.sessions import Sessions
-from waypost.gateway.remote import Remote
 from waypost.gateway.sections.kinds import Mistakes
 from waypost.gateway.sections.reliability import ReliabilitySettings
-from waypost.gateway.sections.traffic import SessionSettings
 from waypost.gateway.settings import ModelSettings, Settings
 from waypost.objective import Objective
 from waypost.routers import Router
@@ -102,15 +99,9 @@ def _choosing(
         chosen.strategy,
         cards,
         fallbacks=settings.fallback,
-        sessions=_sessions(settings.sessions),
         canary=Canary(trial.strategy, canary.share) if trial is not None and canary is not None else None,
         shadow=Shadow(shadow.incumbent, budgets.solved(profiles[shadow.profile])) if shadow else None,
     )
-
-
-def _sessions(settings: SessionSettings) -> Sessions:
-    remote = Remote(settings.redis, "sessions") if settings.redis is not None else None
-    return Sessions(settings.seconds, settings.most, remote=remote)
 
 
 def _trial(settings: Settings, cards: Mapping[str, ModelCard]) -> Deciding | None:

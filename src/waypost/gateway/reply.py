@@ -49,7 +49,7 @@ def decision_headers(
 
 @lru_cache(maxsize=1024)
 def _latin(word: str) -> bytes:
-    """A word of the config, such as the name of a model, as a header has it."""
+    """The name of a model or router, or what came of one, as a header has it."""
     return word.encode("latin-1", "replace")
 
 

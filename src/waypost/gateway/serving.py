@@ -161,7 +161,7 @@ class Serving:
             asked = self._asked(CHAT, caller, scope["headers"], body)
             visit = await self.access.enter(caller, asked)
             asked = self._solved(asked)
-            if self._together:
+            if self.choosing.remembers_together:
                 await self.choosing.recall(asked, scope["headers"], caller.tenant)
             choose = partial(self.choosing.choose, asked, scope["headers"], caller.tenant)
             return explained(asked, await asyncio.to_thread(choose) if self.decides_long else choose())
@@ -200,7 +200,7 @@ class Serving:
         # Much of the id is drawn already, and it is in the log: so what a router draws by it can be drawn again.
         id = new_id()
         tenant = visit.caller.tenant
-        if self._together:
+        if self.choosing.remembers_together:
             await self.choosing.recall(asked, headers, tenant)
         choose = partial(self.choosing.choose, asked, headers, tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
@@ -209,11 +209,6 @@ class Serving:
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(self._patient(choice.decision.ranking[-1])))
         return Exchange(asked, choice, drive, visit, self._settle, id)
-
-    @property
-    def _together(self) -> bool:
-        """Whether conversations are remembered together with other gateways."""
-        return self.choosing.sessions is not None and self.choosing.sessions.remote is not None
 
     def _patient(self, last: str) -> Mapping[str, Model]:
         """The models, of which the last to be asked waits for longer."""

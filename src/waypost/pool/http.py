@@ -185,7 +185,11 @@ class Provider:
         raise self._verdict(f"answered HTTP {response.status}", said, response.status, again)
 
     def _object(self, body: bytes) -> Json:
-        """A JSON object without an error inside, which some send with a 200 and their true status inside."""
+        """A JSON object that came with a 200.
+
+        Raises:
+            ModelFailed: it is none, or holds an error, which some send with a 200 and their true status inside.
+        """
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError:

@@ -84,10 +84,7 @@ class OpenAI:
                 last = event.raw
                 return None
             chunk = self._provider.event_json(event)
-            try:
-                text = said.take(chunk)
-            except ValueError as error:
-                raise self._provider.garbage(error) from None
+            text = self._take(said, chunk)
             if isinstance(said, Told):
                 if said.failure is not None:
                     raise self._provider.broken_off(said.failure)
@@ -104,9 +101,10 @@ class OpenAI:
             whole = said.whole or (last is not None and (api == "chat" or said.finish != ""))
         if not whole:
             raise self._provider.cut()
-        answer = said.answer(self.card, time.perf_counter() - start)
-        answer.api, answer.raw = api, last if api == "chat" else None
-        return answer
+        seconds = time.perf_counter() - start
+        if isinstance(said, Told):
+            return said.answer(self.card, seconds)
+        return said.answer(self.card, seconds, raw=last if api == "chat" else None, api=api)
 
     async def complete(self, query: Query) -> Answer:
         """The whole answer, with the provider's JSON as its ``body``; raises as `stream` does."""

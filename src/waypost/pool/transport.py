@@ -112,7 +112,7 @@ class Transport:
         return connection, await connection.exchange(request, until)
 
     def pool(self, loop: asyncio.AbstractEventLoop) -> list[Connection] | None:
-        """The idle connections of the running loop, the longest idle first; those of another loop are not ours."""
+        """The idle connections of a loop, the longest idle first; None: this is the first call in it."""
         return self._idle if self._loop is loop else None
 
     async def new_pool(self, loop: asyncio.AbstractEventLoop) -> list[Connection]:

@@ -69,7 +69,7 @@ class Written:
     def _take_choice(self, choice: Mapping[str, Any], part: Mapping[str, Any], finish: str | None) -> str:
         if usage := choice.get("usage"):  # where Moonshot puts it in a stream
             self.usage = Usage.of(usage)
-        text: str = choice.get("text") or part.get("content") or ""
+        text = str(choice.get("text") or part.get("content") or "")
         if self.trim and not self.texts:
             text = text.lstrip()
         if text:
@@ -81,7 +81,12 @@ class Written:
         return text
 
     def answer(
-        self, card: ModelCard, seconds: float, body: Mapping[str, Any] | None = None, raw: bytes | None = None
+        self,
+        card: ModelCard,
+        seconds: float,
+        body: Mapping[str, Any] | None = None,
+        raw: bytes | None = None,
+        api: str = "chat",
     ) -> Answer:
         """The whole: cost is the usage at the card's prices; unknown without a usage.
 
@@ -102,6 +107,7 @@ class Written:
             tokens_written=usage.written,
             tokens_reasoning=usage.reasoning,
             raw=raw,
+            api=api,
         )
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypost.store.redis_client import redis_client
 from waypost.store.redis_scripts import SCRIPTS
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class RedisLink:
 
     Raises:
         ModuleNotFoundError: the package redis is missing.
+        ValueError: the URL is none of a Redis.
     """
 
     url: str = field(repr=False)
@@ -64,14 +66,13 @@ class RedisLink:
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def __post_init__(self) -> None:
-        from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
         from redis.exceptions import RedisError
 
         # What is tried twice is ours to say: a script that came too late must not be sent again behind our back.  So is
         # how long to wait, which the client would time for each reply of a batch.
-        self._client = Redis.from_url(self.url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=None)
+        self._client = redis_client(self.url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=None)
         self._errors = (RedisError, OSError)
 
     def __len__(self) -> int:

@@ -112,7 +112,7 @@ async def test_corrupt_content_is_a_miss(redis_url):
 
     (cache,) = in_redis(redis_url)
     await ask(cache)
-    await asyncio.wait(cache.store._tasks, timeout=10)
+    await asyncio.wait(cache.store._writes, timeout=10)
     assert (await ask(cache)).how == "exact"
     with redis.Redis.from_url(redis_url) as client:
         (key,) = client.keys("waypost:cache:*")
@@ -125,7 +125,7 @@ async def test_corrupt_content_is_a_miss(redis_url):
 async def test_two_gateways_share_what_redis_keeps(redis_url):
     one, other = in_redis(redis_url, 2)
     await ask(one)
-    await asyncio.wait(one.store._tasks, timeout=10)
+    await asyncio.wait(one.store._writes, timeout=10)
     assert (await ask(other)).how == "exact"
     assert (await ask(other, tenant="team:b")).answer is None
     await asyncio.gather(one.close(), other.close())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from waypost.errors import Declined, ModelFailed
 from waypost.gateway.apis import APIS
 from waypost.gateway.ask import parse
+from waypost.gateway.callers.demand import Demand, most_usd
 from waypost.gateway.callers.money import PriceUnknown, Purse
-from waypost.gateway.callers.size import Size, most_usd
 from waypost.store.limits import BudgetSpent, LimitReached, Limits
 from waypost.store.local_limits import LocalLimiter
 from waypost.types import Answer, Delta, Model, ModelCard, Query
@@ -83,7 +83,7 @@ async def test_a_failure_costs_nothing_and_to_decline_costs_the_prompt() -> None
 async def test_an_answer_of_unknown_cost_costs_what_was_reserved() -> None:
     paid = purse(Scripted(Answer("m", "Hello")))
     await paid["m"].complete(HELLO)
-    most = most_usd(CARD, HELLO, Size.of(HELLO), 4096)
+    most = most_usd(CARD, HELLO, Demand.of(HELLO), 4096)
     assert spent(paid) == (pytest.approx(most), 0.0)
 
 
@@ -97,7 +97,7 @@ async def test_an_answer_that_breaks_off_costs_its_prompt_and_what_was_written(p
             await anext(stream)
     else:
         await stream.aclose()
-    cost = (Size.of(HELLO).read + 2 * 500) / 1e6
+    cost = (Demand.of(HELLO).read + 2 * 500) / 1e6
     assert spent(paid) == (pytest.approx(cost), 0.0)
     assert paid.broken == pytest.approx(cost)
 
@@ -139,17 +139,17 @@ def test_no_mixture_of_tokens_costs_more_than_was_set_aside(text, shares, prices
     written = int((tokens_in - cached) * shares[1])
     reasoning = int(most_out * shares[2])
     cost = card.usd(tokens_in, most_out, cached=cached, written=written, reasoning=reasoning)
-    assert tokens_in <= Size.of(query).read
-    assert cost <= most_usd(card, query, Size.of(query), 4096) + 1e-12
+    assert tokens_in <= Demand.of(query).read
+    assert cost <= most_usd(card, query, Demand.of(query), 4096) + 1e-12
 
 
 def test_images_and_tools_are_counted_and_context_bounds_what_can_be_written() -> None:
     image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:x" * 10_000}}]}
-    assert 1600 < Size.of(Query((image,))).read < 2000
+    assert 1600 < Demand.of(Query((image,))).read < 2000
     tool = {"type": "function", "function": {"name": "now", "description": "x" * 900}}
-    assert Size.of(Query.of("Hi", tools=[tool])).read > 300
+    assert Demand.of(Query.of("Hi", tools=[tool])).read > 300
     short = ModelCard("m", usd_per_mtok_in=0.0, usd_per_mtok_out=1.0, context=100)
-    assert most_usd(short, Query.of("Hi"), Size.of(Query.of("Hi")), 4096) == pytest.approx(99e-6)
+    assert most_usd(short, Query.of("Hi"), Demand.of(Query.of("Hi")), 4096) == pytest.approx(99e-6)
 
 
 def came(api: str, **body) -> Query:
@@ -175,7 +175,7 @@ def shown(kind: str) -> Query:
     ],
 )
 def test_what_is_no_text_is_counted_by_its_length(query, least) -> None:
-    assert least <= Size.of(query).read < 1.1 * least
+    assert least <= Demand.of(query).read < 1.1 * least
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_what_is_no_text_is_counted_by_its_length(query, least) -> None:
     ],
 )
 def test_the_most_is_what_all_answers_may_take_whichever_field_says_it(query, most) -> None:
-    assert Size.of(query).written(4096) == most
+    assert Demand.of(query).written(4096) == most
 
 
 async def test_who_has_no_money_uses_up_nothing_that_others_may_ask() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -326,7 +327,8 @@ def test_a_conversation_stays_with_its_cache_when_another_gateway_has_it_next(se
         for remote in remotes if more else ():
             remote.patience = 30  # this machine may be busy
         assert said(first, (sea,))["served"] == "ok"
-        while more and remotes[0]._tasks:  # what it notes is not waited for by the answer
+        deadline = time.monotonic() + 30
+        while more and remotes[0]._writes and time.monotonic() < deadline:  # the answer does not wait for what is noted
             threading.Event().wait(0.01)
         assert said(second, (sea, "x" * 16_000, war))["served"] == goes_on
 

@@ -124,8 +124,8 @@ async def two(redis_url):
 
 async def written(sessions: Sessions) -> None:
     """Wait until what was put is in Redis."""
-    if sessions.remote._tasks:
-        await asyncio.wait(sessions.remote._tasks, timeout=30)
+    if sessions.remote._writes:
+        await asyncio.wait(sessions.remote._writes, timeout=30)
 
 
 async def test_what_one_gateway_notes_another_recalls(two) -> None:
@@ -155,14 +155,52 @@ async def test_of_two_notes_the_later_counts_and_both_end_when_they_would_have(t
     assert also + 5000.0 == pytest.approx(until, abs=5)  # seconds of 300, by the clock of one
 
 
-async def test_what_is_no_note_is_passed_over(two) -> None:
+async def test_notes_of_two_gateways_at_once_are_both_kept(two) -> None:
     one, other = two
-    session = one.of("t", turns("Good night"), [])
-    for strange in (b"[]", b"{}", b"not JSON", b'[["m"]]', b"7", b'[["m", "many", null]]'):
-        one.remote.put(bytes.fromhex(session), strange, 60)
+    session = one.of("t", turns("Good day"), [])
+    one.put(session, CACHED, Answer("m", tokens_in=2000))
+    other.put(session, WRITTEN, Answer("w", tokens_in=3000, tokens_cached=1500))
+    await asyncio.gather(written(one), written(other))
+    for sessions in two:
+        await sessions.recall(session)
+        assert sessions.cached(session) == {"m": 2000, "w": 1500}
+
+
+async def test_a_note_is_good_for_no_longer_than_this_gateway_says_whatever_another_s_clock(two, redis_url) -> None:
+    ahead, _ = two
+    ahead.wall = lambda: time.time() + 3600
+    session = ahead.of("t", turns("Good afternoon"), [])
+    ahead.put(session, CACHED, Answer("m", tokens_in=2000))
+    await written(ahead)
+    clock = Clock()
+    brief, never = (
+        Sessions(seconds, clock=clock, remote=Remote(Secret(redis_url), "sessions", patience=30))
+        for seconds in (10.0, 0.0)
+    )
+    for sessions in (brief, never):
+        await sessions.recall(session)
+    assert brief.cached(session) == {"m": 2000} and never.cached(session) == {}
+    clock.now = 10.0
+    assert brief.cached(session) == {}
+    await asyncio.gather(brief.close(), never.close())
+
+
+async def test_what_is_no_note_is_passed_over_and_drives_nothing_out(two) -> None:
+    one, other = two
+    other.most = 1
+    kept, session = (one.of("t", turns(text), []) for text in ("Good night", "Farewell"))
+    other.put(kept, CACHED, Answer("m", tokens_in=2000))
+    later = time.time() + 100
+    for strange in (
+        *(b"[]", b"{}", b"not JSON", b"[1]", b"7", b"null", b'"m1"'),
+        *(b"[%b, %f]" % (tokens, later) for tokens in (b"-5", b"0", b"1e300", b"true", b'"many"', b"1.5", b"9" * 30)),
+        *(b"[2000, %b]" % until for until in (b"0.5", b"null", b'"nan"', b"true", b"{}", b"5")),
+    ):
+        one.remote.put_field(bytes.fromhex(session), "m", strange, 60)
         await written(one)
         await other.recall(session)
-        assert other.cached(session) == {}
+        assert other.cached(session) == {}, strange
+        assert other.cached(kept) == {"m": 2000}
 
 
 async def test_a_redis_that_says_nothing_holds_up_no_conversation() -> None:

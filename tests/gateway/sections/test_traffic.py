@@ -48,7 +48,7 @@ def test_each_section_is_read(tmp_path: Path) -> None:
         ("fallback: {'auto:default': [large]}", "is nothing that a client can ask for"),
         ("fallback: {small: [large, large]}", "names a model twice, or as its own fallback"),
         ("fallback: {small: [small]}", "names a model twice, or as its own fallback"),
-        ("sessions: {seconds: -1}", "'sessions.seconds' must be at least 0"),
+        ("sessions: {seconds: -1}", "'sessions.seconds' must be 0 to 604800, got -1"),
         ("shadow: {incumbent: larg}", "'shadow.incumbent' names no model 'larg'"),
         ("shadow: {incumbent: large, profile: dear}", "is no profile; there is cheap, default"),
         ("shadow: {profile: cheap}", "needs `incumbent`"),

@@ -90,8 +90,8 @@ class Access:
         purse = Purse({}, self.limiter, caller.payers, self.models, self.answer_tokens)
         if not caller.rates:
             return Visit(caller, purse)
-        size = purse.size(asked.query)
-        return Visit(caller, purse, await self.limiter.admit(caller.rates, size.read + size.written(0)))
+        demand = purse.demand(asked.query)
+        return Visit(caller, purse, await self.limiter.admit(caller.rates, demand.read + demand.written(0)))
 
     @asynccontextmanager
     async def counted(self, caller: Caller) -> AsyncIterator[None]:

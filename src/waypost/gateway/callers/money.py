@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from waypost.errors import Declined, ModelFailed, NotInstalled, WaypostError
-from waypost.gateway.callers.size import Size, most_usd
+from waypost.gateway.callers.demand import Demand, most_usd
 from waypost.pool.relay import Show, Shown, drawn, relay
 from waypost.store.limits import Admission, BudgetSpent, Limiter, LimitReached, Limits, Reservation, Scopes, spoken
 from waypost.types import Answer, Delta, Model, ModelCard, Query
@@ -47,7 +47,7 @@ class Purse(Mapping[str, Model]):
     answer_tokens: int = ANSWER_TOKENS
     tokens: int = 0
     broken: float = 0.0
-    _measured: tuple[Query, Size] | None = None
+    _measured: tuple[Query, Demand] | None = None
 
     def __getitem__(self, model: str) -> Model:
         return _Paid(self.models[model], self)
@@ -58,10 +58,10 @@ class Purse(Mapping[str, Model]):
     def __len__(self) -> int:
         return len(self.models)
 
-    def size(self, query: Query) -> Size:
-        """How large a request is; that of the last one is not counted again."""
+    def demand(self, query: Query) -> Demand:
+        """What a request demands; that of the last one is not counted again."""
         if self._measured is None or self._measured[0] is not query:
-            self._measured = (query, Size.of(query))
+            self._measured = (query, Demand.of(query))
         return self._measured[1]
 
     async def reserve(self, card: ModelCard, query: Query) -> Payment:
@@ -75,8 +75,8 @@ class Purse(Mapping[str, Model]):
         limits = self.limits.get(card.name)
         own: Scopes = () if limits is None else ((f"model:{card.name}", limits),)
         paying = self.payers if limits is None or limits.usd is None else (*self.payers, *own)
-        size = self.size(query)
-        most = most_usd(card, query, size, self.answer_tokens)
+        demand = self.demand(query)
+        most = most_usd(card, query, demand, self.answer_tokens)
         if paying and most is None:
             raise PriceUnknown(card.name, paying[0][0])
         # Money first: who has none must not use up what others may ask of the model in a minute.
@@ -84,12 +84,12 @@ class Purse(Mapping[str, Model]):
         admission = None
         if limits is not None and limits.rates:
             try:
-                admission = await self.limiter.admit(own, size.read + size.written(0))
+                admission = await self.limiter.admit(own, demand.read + demand.written(0))
             except BaseException:
                 if held is not None:
                     held.settle(0.0)
                 raise
-        return Payment(self, card, size.read, math.inf if most is None else most, held, admission)
+        return Payment(self, card, demand.read, math.inf if most is None else most, held, admission)
 
 
 @dataclass(slots=True)

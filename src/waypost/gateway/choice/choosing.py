@@ -72,7 +72,7 @@ class Choice(NamedTuple):
 
 @dataclass(slots=True)
 class Choosing:
-    """Decides requests; no I/O.
+    """Decides requests; only `recall` asks anybody.
 
     ``fallbacks`` name, by what a client asks for ("auto", "auto:cheap", a model's name), who is asked next and in which
     order when the chosen model fails; without, it is the router's own order, and nobody for a named model.  Whom the
@@ -85,13 +85,20 @@ class Choosing:
     sessions: Sessions | None = None
     canary: Canary | None = None
     shadow: Shadow | None = None
+    #: Whether to `recall` before choosing.
+    remembers_together: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        # Where no model has a price for what is in its cache, there is nothing to remember.
+        noted = any(card.usd_per_mtok_cached is not None for card in self.cards.values())
+        self.remembers_together = noted and self.sessions is not None and self.sessions.together
 
     def decides(self, asked: Ask) -> bool:
         """Whether a strategy is asked about a request, to serve it or to watch."""
         return asked.routed or (self.shadow is not None and asked.model == self.shadow.incumbent)
 
     async def recall(self, asked: Ask, headers: Headers, tenant: str) -> None:
-        """Before `choose`: learn what other gateways know of the conversation, where they remember together."""
+        """Learn what other gateways know of the conversation; waits a moment at most."""
         query = asked.query
         if self.sessions is not None and len(query.messages) > 1 and self.decides(asked):
             await self.sessions.recall(self.sessions.of(tenant, query, headers))

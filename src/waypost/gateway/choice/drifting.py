@@ -62,7 +62,7 @@ class Drifting:
             watch.since = 0
             rows = list(watch.recent)
             watch.look = asyncio.get_running_loop().run_in_executor(None, _looked, self.reference, rows)
-            watch.look.add_done_callback(watch.seen)
+            watch.look.add_done_callback(watch.told)
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class _Watch:
     since: int = 0
     look: asyncio.Future[Drift] | None = None
 
-    def seen(self, look: asyncio.Future[Drift]) -> None:
+    def told(self, look: asyncio.Future[Drift]) -> None:
         """A look has ended."""
         if look.cancelled():
             return

@@ -17,6 +17,7 @@ from waypost.types import Answer, ModelCard, Query, message_text
 _HEADER = b"x-waypost-session"
 _OPENING = 4_000  # characters of each of the first turns that tell one conversation from another
 _LEAST = 1024  # tokens: providers that cache by themselves do so from here on
+_MOST_TOKENS = 1_000_000_000  # more than any conversation
 
 
 @dataclass(slots=True)
@@ -56,17 +57,26 @@ class Sessions:
         now = self.clock()
         return {model: tokens for model, (tokens, until) in known.items() if until > now}
 
+    @property
+    def together(self) -> bool:
+        """Whether several gateways remember together."""
+        return self.remote is not None and self.seconds > 0
+
     async def recall(self, session: str) -> None:
         """Learn what other gateways have noted of a session, if they can be asked; waits a moment at most."""
-        found = await self.remote.get(bytes.fromhex(session)) if self.remote is not None else None
-        if found is None:
+        if self.remote is None or not self.together:
             return
-        earlier = self.wall() - self.clock()
-        known = self._known.setdefault(session, {})
-        for model, tokens, until in _read(found):
-            if model not in known or known[model][1] < until - earlier:
-                known[model] = (tokens, until - earlier)
-        self._forget(session)
+        noted = await self.remote.fields(bytes.fromhex(session))
+        now, wall = self.clock(), self.wall()
+        known = dict(self._known.get(session, {}))
+        for name, told in noted.items():
+            model, (tokens, until) = name.decode(errors="replace"), _read(told)
+            # Whatever another's clock or config, it is not remembered for longer than what is noted here.
+            left = min(until - wall, self.seconds)
+            if left > 0 and (model not in known or known[model][1] < now + left):
+                known[model] = (tokens, now + left)
+        if known:
+            self._remember(session, known)
 
     def put(self, session: str, card: ModelCard, answer: Answer) -> None:
         """Note what an answer has left in its model's prompt cache; never waits."""
@@ -76,33 +86,33 @@ class Sessions:
         tokens = answer.tokens_cached + answer.tokens_written if explicit else total
         if card.usd_per_mtok_cached is None or tokens < (1 if explicit else _LEAST):
             return
-        now = self.clock()
-        known = self._known.setdefault(session, {})
-        known[card.name] = (tokens, now + self.seconds)
-        self._forget(session)
-        if self.remote is not None and self.seconds > 0:
-            earlier = self.wall() - now
-            told = [(model, read, until + earlier) for model, (read, until) in known.items() if until > now]
-            self.remote.put(bytes.fromhex(session), orjson.dumps(told), self.seconds)
+        # A new dict, since another thread may be reading the old one.
+        self._remember(session, {**self._known.get(session, {}), card.name: (tokens, self.clock() + self.seconds)})
+        if self.remote is not None and self.together:
+            told = orjson.dumps((tokens, self.wall() + self.seconds))
+            self.remote.put_field(bytes.fromhex(session), card.name, told, self.seconds)
 
     async def close(self) -> None:
         """Let go of Redis, if there is one."""
         if self.remote is not None:
             await self.remote.close()
 
-    def _forget(self, latest: str) -> None:
-        """Keep no more than the latest sessions."""
-        self._known.move_to_end(latest)
+    def _remember(self, session: str, known: dict[str, tuple[int, float]]) -> None:
+        """As the latest of those that are kept."""
+        self._known[session] = known
+        self._known.move_to_end(session)
         if len(self._known) > self.most:
             self._known.popitem(last=False)
 
 
-def _read(found: bytes) -> list[tuple[str, int, float]]:
-    """What a gateway has written: model, tokens and until when; nothing where it is not of that shape."""
+def _read(told: bytes) -> tuple[int, float]:
+    """What a gateway has written: tokens, and until when by the wall; for never where it is not of that shape."""
     try:
-        return [(str(model), int(tokens), float(until)) for model, tokens, until in orjson.loads(found)]
+        tokens, until = orjson.loads(told)
     except (TypeError, ValueError):
-        return []
+        return 0, 0.0
+    sound = type(tokens) is int and 0 < tokens <= _MOST_TOKENS and type(until) is float
+    return (tokens, until) if sound else (0, 0.0)
 
 
 def _opening(query: Query) -> list[str]:

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from waypost.gateway.settings import Settings
 
 FALLBACK = named(list_of(TEXT))
+_WEEK = 604_800.0
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """How long a conversation is taken to be in its model's prompt cache."""
 
-    seconds: float = setting(number(least=0.0), "Seconds that a provider keeps a prompt cached; 0 forgets all.", 300.0)
+    seconds: float = setting(
+        number(least=0.0, most=_WEEK), "Seconds that a provider keeps a prompt cached; 0 forgets all.", 300.0
+    )
     most: int = setting(whole_number(least=1), "Conversations remembered at once, the latest.", 10_000)
     redis: Secret | None = setting(REDIS, "URL of a Redis in which several gateways remember them together.", None)
 

@@ -1,4 +1,4 @@
-"""How large a request is, and what it may cost at most: rather too much than too little."""
+"""What a request may come to in tokens and in USD: rather too much than too little."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MESSAGE_TOKENS = 10
 _ASKED = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
-class Size(NamedTuple):
-    """Tokens that are read, and how many answers of how many tokens are asked for; 0: the request does not say.
+class Demand(NamedTuple):
+    """Tokens that are read, and answers that are written, each of at most ``asked`` tokens; 0: it does not say.
 
-    >>> Size.of(Query.of("Hi", max_tokens=100, n=2))
-    Size(read=11, asked=100, answers=2)
+    >>> Demand.of(Query.of("Hi", max_tokens=100, n=2))
+    Demand(read=11, asked=100, answers=2)
     """
 
     read: int
@@ -27,8 +27,8 @@ class Size(NamedTuple):
     answers: int
 
     @classmethod
-    def of(cls, query: Query) -> Size:
-        """The size of a request."""
+    def of(cls, query: Query) -> Demand:
+        """What a request demands; who asks for vectors has nothing written."""
         parameters, native = query.parameters, query.native
         if native is not None and native.api == "embeddings":
             return cls(_read(query), 0, 0)
@@ -44,24 +44,24 @@ class Size(NamedTuple):
         return (self.asked or otherwise) * self.answers
 
 
-def most_usd(card: ModelCard, query: Query, size: Size, answer_tokens: int) -> float | None:
+def most_usd(card: ModelCard, query: Query, demand: Demand, answer_tokens: int) -> float | None:
     """The most that one call may cost in USD, or None where the price is not known.
 
     All input at the dearest price of input, all output at the dearest of output, as much as is asked for and fits.
 
     >>> card = ModelCard("m", usd_per_mtok_in=1.0, usd_per_mtok_out=2.0, usd_per_mtok_reasoning=4.0)
     >>> query = Query.of("Hi", max_tokens=1000)
-    >>> most_usd(card, query, Size.of(query), 4096)
+    >>> most_usd(card, query, Demand.of(query), 4096)
     0.004011
     """
     if card.usd_per_mtok_in is None or card.usd_per_mtok_out is None:
         return None
-    most_out = size.written(answer_tokens)
+    most_out = demand.written(answer_tokens)
     if card.context is not None:
-        most_out = min(most_out, size.answers * max(0, card.context - query.size))
+        most_out = min(most_out, demand.answers * max(0, card.context - query.size))
     price_in = max(card.usd_per_mtok_in, card.usd_per_mtok_cached or 0.0, card.usd_per_mtok_written or 0.0)
     price_out = max(card.usd_per_mtok_out, card.usd_per_mtok_reasoning or 0.0)
-    return card.usd_per_call + (size.read * price_in + most_out * price_out) / 1e6
+    return card.usd_per_call + (demand.read * price_in + most_out * price_out) / 1e6
 
 
 def _read(query: Query) -> int:
