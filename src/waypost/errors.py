@@ -29,6 +29,7 @@ class WaypostError(Exception):
 
     status = 500
     code = "internal_error"
+    in_vain = False  # whether the same request cannot go better soon
 
 
 class BadInput(WaypostError, ValueError):
@@ -137,6 +138,7 @@ class ProviderRefused(ModelFailed):
     """A provider refuses the key that the gateway has for it, which no client can do anything about."""
 
     code = "provider_auth"
+    in_vain = True
 
 
 class ModelTimeout(ModelFailed):

@@ -41,6 +41,12 @@ def test_findings_are_objects_with_json_and_doubts_are_no_errors(run):
     assert row["level"] == "warning" and "0.0.0.0" in row["message"]
 
 
+def test_a_store_that_serve_would_refuse_is_no_config_to_serve(run):
+    done = run(GOOD + "store: mysql://host/rows\n")
+    assert done.exit_code == 1
+    assert "begins with mysql://" in done.stderr and "can be served" not in done.stderr
+
+
 def test_the_schema_can_be_printed():
     done = CliRunner().invoke(app, ["check-config", "--schema"])
     assert done.stdout == SCHEMA.read_text()

@@ -16,6 +16,7 @@ from waypost.store.database import Database
 from waypost.store.keys import digest
 from waypost.store.keystore import KeyStore
 from waypost.store.limits import Limits
+from waypost.store.schema import HEAD
 from waypost.types import Decision
 
 
@@ -165,3 +166,32 @@ def test_a_team_that_the_config_does_not_know_is_told(run, tmp_path, monkeypatch
             cli.main()
         told = capsys.readouterr()
         assert ("Did you mean 'research'" in " ".join((told.out + told.err).split())) == warned
+
+
+def test_keys_are_managed_where_the_secrets_of_models_and_redis_are_not_known(run, tmp_path, monkeypatch):
+    for name in ("OPENAI_API_KEY", "REDIS_URL", "STORE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    config = (
+        "models: [{name: gpt, kind: openai, api_key: '${OPENAI_API_KEY}'}]\nlimits: {redis: '${REDIS_URL}'}\n"
+        "keys: required\nteams: {research: {usd: 5}}\n"
+    )
+    (tmp_path / "waypost.yaml").write_text(config + "store: mine.sqlite\n")
+    (made,) = run("keys", "create", "--name", "laptop", "--team", "research", "--json")
+    assert run("keys", "change", made["id"], "--usd", 5, "--json")[0]["usd"] == 5
+    assert run("keys", "revoke", made["id"]) == []
+    assert [row["state"] for row in run("keys", "list", "--json")] == ["revoked"]
+    assert run("migrate", "--json")[0]["from"] == HEAD
+    (tmp_path / "waypost.yaml").write_text(config + "store: '${STORE_URL}'\n")
+    code, told = run("keys", "list")
+    assert (
+        code == 2 and "waypost.yaml:5: 'store' refers to the environment variable STORE_URL, which is not set" in told
+    )
+    (tmp_path / "waypost.yaml").write_text(config + "stor: mine.sqlite\n")
+    assert "Did you mean 'store' or" in run("keys", "list")[1]
+
+
+def test_no_key_is_made_when_the_teams_cannot_be_read(run, tmp_path):
+    (tmp_path / "waypost.yaml").write_text("store: mine.sqlite\nteams: {research: {used: 5}}\n")
+    code, told = run("keys", "create", "--name", "laptop", "--team", "research")
+    assert code == 2 and "Did you mean 'usd'?" in told
+    assert not (tmp_path / "mine.sqlite").exists()

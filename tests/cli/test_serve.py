@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 CONFIG = "models:\n  - {name: arithmetic, kind: arithmetic}\nrouter: cheapest\nstore: rows.sqlite\n"
+QUESTION = {"model": "auto", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
 SERVE = [sys.executable, "-m", "waypost", "serve"]
 
 
@@ -72,6 +73,24 @@ def test_it_says_where_it_is_and_gives_a_line_to_paste(config):
         assert '"content":"30"' in done.stdout
 
 
+def test_lines_for_a_program_are_all_for_a_program(config):
+    config.write_text(f"{CONFIG}logs: {{format: json, requests: all}}\n")
+    with process("--config", str(config), "--port", "0") as server:
+        said = json.loads(server.stderr.readline())
+        assert said["message"] == f"listening on {said['url']}" and said["models"] == ["arithmetic"]
+        call(f"{said['url']}/v1/chat/completions", QUESTION)
+        assert json.loads(server.stderr.readline())["status"] == 200  # and not a word of the new store's tables
+
+
+def test_where_keys_are_wanted_the_line_to_paste_has_the_place_of_one(config):
+    config.write_text(f"{CONFIG}keys: required\n")
+    with process("--config", str(config), "--port", "0") as server:
+        said = ""
+        while "curl" not in said:
+            said += server.stderr.readline()
+    assert "-H 'authorization: Bearer wp-" in said
+
+
 def test_the_port_comes_from_the_environment_too(config):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -90,15 +109,14 @@ def test_it_ends_quietly_when_told_to(config, name, code):
 
 
 def test_what_was_acknowledged_is_there_after_a_kill(config):
-    question = {"model": "auto", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
     with process("--config", str(config), "--port", "0", "--json") as server:
         url = json.loads(server.stdout.readline())["url"]
         kept = []
         for _ in range(5):
-            _, headers = call(f"{url}/v1/chat/completions", question)
+            _, headers = call(f"{url}/v1/chat/completions", QUESTION)
             kept.append(headers["x-waypost-decision"])
             call(f"{url}/v1/feedback", {"decision": kept[-1], "quality": 1})
-        _, headers = call(f"{url}/v1/chat/completions", question)
+        _, headers = call(f"{url}/v1/chat/completions", QUESTION)
         shown = headers["x-waypost-decision"]
         assert call(f"{url}/v1/decisions/{shown}")[0]["stored"]
         server.send_signal(signal.SIGKILL)
@@ -172,10 +190,10 @@ from pathlib import Path
 from threadpoolctl import threadpool_info
 import waypost.cli, sys
 command = sys.modules["waypost.cli.serve"]
-def announce(started, json):
+def report(row):
     print([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"])
     os.kill(os.getpid(), signal.SIGINT)
-command._announce = announce
+command._report = report
 command.serve(config=Path({str(config)!r}), port=0, json=True)
 """
     env = environment(OPENBLAS_NUM_THREADS="2")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import os
+import socket
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from waypost.errors import BadConfig
+from waypost.gateway.build import build
 from waypost.gateway.checking import check
+from waypost.gateway.settings import load
 from waypost.pool.arithmetic import Arithmetic
 from waypost.store.database import Database
 from waypost.store.keystore import KeyStore
@@ -54,7 +62,8 @@ def test_what_its_author_may_not_mean_is_a_warning(findings):
     assert {level for level, _ in found} == {"warning"}
     said = [says for _, says in found]
     assert said[0] == "line 4: model 'theirs' cannot be called: the environment variable NONE is not set"
-    assert said[1].startswith("line 3: model 'ours' has no price")
+    assert said[1].startswith("line 3: model 'ours' has no price in the shipped list, so its cost is unknown: a call ")
+    assert "a call that a budget has to pay for is refused; say `usd_per_mtok_in` and" in said[1]
     assert said[2].startswith("line 3: model 'ours' is unknown to the router builtin")
     assert said[3].startswith("line 6: 'keys' is off and 'server.host' is 0.0.0.0")
     assert said[4].startswith("line 8: 'keep_days' is 30, and the team 'ours' has a budget of a month")
@@ -152,3 +161,107 @@ def test_a_key_of_a_team_that_the_config_does_not_know_is_told(findings, tmp_pat
     assert findings(text) == []
     ((level, says),) = findings(text, connect=True)
     assert level == "warning" and "is of the team 'reserch', which has no limits" in says
+
+
+@pytest.fixture
+def nothing_connected(monkeypatch):
+    """Whoever connects to something fails the test."""
+
+    def connect(*_):
+        raise AssertionError("without --connect nothing is connected to")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr("psycopg.connect", connect)
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        ("mysql://root:hunter2@host/rows", "got one that begins with mysql://"),
+        ("sqlite:///rows.sqlite", "got one that begins with sqlite://"),
+        ("postgresql+asyncpg://me:hunter2@host/rows", "got one that begins with postgresql+asyncpg://"),
+        ("postgresql://me:hunter2@127.0.0.1:1/rows?sslmod=require", "the store's URL cannot be read"),
+    ],
+)
+def test_a_store_that_a_start_refuses_unseen_is_an_error(findings, nothing_connected, store, says, tmp_path):
+    ((level, said),) = findings(MODEL + f"router: cheapest\nstore: '{store}'")
+    assert level == "error" and said.startswith("line 4: 'store' cannot be used") and says in said
+    assert "hunter2" not in said
+    assert findings(MODEL + "router: cheapest\nstore: 'postgresql://me@127.0.0.1:1/rows'") == []
+    assert [path.name for path in tmp_path.iterdir()] == ["waypost.yaml"]
+
+
+@pytest.mark.parametrize("section", ["limits", "cache", "sessions"])
+@pytest.mark.parametrize("connect", [False, True])
+def test_a_redis_that_a_start_refuses_unseen_is_an_error(findings, nothing_connected, monkeypatch, section, connect):
+    text = MODEL + f"router: cheapest\n{section}: {{redis: 'redis://127.0.0.1:1/0?colour=blue'}}"
+    ((level, said),) = findings(text, connect=connect)
+    assert level == "error" and said.startswith(f"line 4: '{section}.redis' cannot be used: give a URL like redis://")
+    assert findings(text.replace("?colour=blue", "")) == []
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    ((level, said),) = findings(text, connect=connect)
+    assert (level, said.partition("used: ")[2]) == ("error", "it needs pip install 'waypost[redis]'")
+
+
+def test_a_postgres_without_its_driver_is_an_error(findings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    ((level, said),) = findings(MODEL + "router: cheapest\nstore: 'postgresql://me@host/rows'")
+    assert level == "error" and "pip install 'waypost[postgres]'" in said
+
+
+def test_a_model_whose_file_is_not_there_is_a_doubt_since_the_gateway_starts_without_it(
+    findings, monkeypatch, tmp_path
+):
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: name == "xllamacpp" or found(name, *rest))
+    price = "usd_per_mtok_in: 0, usd_per_mtok_out: 0"
+    text = f"{MODEL}  - {{name: mine, kind: gguf, path: mine.gguf, {price}}}\nrouter: cheapest\n"
+    ((level, said),) = findings(text)
+    assert level == "warning"
+    assert said == (
+        f"line 3: model 'mine' is not ready: the model's file {tmp_path / 'mine.gguf'} is missing; "
+        "check the path of 'mine'"
+    )
+    (tmp_path / "mine.gguf").touch()
+    assert findings(text) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "rest", "says"),
+    [
+        (", limits: {usd: 5}", "", "every call of it is refused, for its own `limits` have a budget in USD"),
+        (
+            "",
+            "keys: required\nteams: {red: {usd: 3}, blue: {usd: 3}, slow: {parallel: 1}}\n",
+            "a call of it with a key of the team 'red' or 'blue' is refused, for that has a budget in USD",
+        ),
+        (", limits: {parallel: 1}", "keys: required\n", "a call that a budget has to pay for is refused"),
+    ],
+)
+def test_whose_budget_refuses_a_model_without_a_price_is_said(findings, limits, rest, says):
+    model = f"models:\n  - {{name: ours, kind: openai, base_url: 'http://127.0.0.1:9/v1'{limits}}}\n"
+    ((level, said),) = findings(f"{model}router: cheapest\nstore: rows.sqlite\n{rest}")
+    assert level == "warning" and f"so its cost is unknown: {says}; say `usd_per_mtok_in`" in said
+
+
+def test_a_store_that_may_only_be_read_serves_nobody():
+    """Its first row would be the first to be lost.  Root, as whom tests may run, may write everywhere."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory(prefix="wp-store-") as folder:
+        config, store = Path(folder) / "waypost.yaml", Path(folder) / "rows.sqlite"
+        config.write_text(f"{MODEL}router: cheapest\nstore: rows.sqlite\n")
+        database = Database(store)
+        database.migrate()
+        database.close()
+        store.chmod(0o444)
+        Path(folder).chmod(0o777)
+        try:
+            if root:
+                os.seteuid(65534)
+            ((level, said),) = ((one.level, one.says) for one in check(config, {}, connect=True))
+            with pytest.raises(BadConfig, match="cannot be written to"):
+                build(load(config, {}))
+        finally:
+            if root:
+                os.seteuid(0)
+    assert level == "error" and "let the user that runs Waypost write the file and its folder" in said

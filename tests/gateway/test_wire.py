@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waypost.errors import BadRequest, Declined, ModelFailed, ModelTimeout, UnknownModel
+from waypost.errors import BadRequest, Declined, ModelFailed, ModelTimeout, ProviderRefused, UnknownModel
+from waypost.gateway.cache.control import NotKept
 from waypost.gateway.wire import (
     MAX_DEPTH,
     Busy,
@@ -20,6 +21,7 @@ from waypost.gateway.wire import (
     read_body,
     read_object,
 )
+from waypost.store.limits import BudgetSpent, LimitReached, Limits
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -121,6 +123,14 @@ def test_where_a_provider_has_judged_the_request_its_code_is_told():
     assert (judged["code"], judged["param"]) == ("context_length_exceeded", "messages")
     ours = error_body(ModelFailed("no such deployment", upstream=404, **told))["error"]
     assert (ours["code"], ours["param"]) == ("upstream_error", None)
+
+
+def test_what_is_in_vain_is_not_to_be_tried_again():
+    """OpenAI's and Anthropic's clients try 429 and 5xx again by themselves."""
+    for error in (ProviderRefused("no"), NotKept(), BudgetSpent("key:k", Limits(usd=1.0), 0.0, 1.0)):
+        assert (b"x-should-retry", b"false") in error_headers(error)
+    for error in (ModelFailed("down"), Busy("full"), LimitReached("key:k", "may not", 1.0, limit="requests")):
+        assert b"x-should-retry" not in dict(error_headers(error))
 
 
 def test_retry_after_is_whole_seconds_and_never_too_soon():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
-from waypost.errors import BadConfig
+from waypost.errors import BadConfig, NotInstalled
 from waypost.store import Decided, Feedback, Writer
 from waypost.store.database import Database, StoreDown
 from waypost.types import Decision
@@ -73,6 +78,8 @@ def test_a_gateway_starts_while_its_postgres_is_away_and_keeps_rows_for_it(tmp_p
         ("mysql://root:hunter2@host/rows", "begins with postgresql://, got one that begins with mysql://"),
         ("postgresql://waypost:hunter2@host:port/rows", "cannot be read"),
         ("postgresql://waypost:hunter2:x@[host/rows", "cannot be read"),
+        ("postgresql://waypost:hunter2@127.0.0.1:1/rows?sslmod=require", "cannot be read"),
+        ("postgresql+asyncpg://waypost:hunter2@host/rows", "got one that begins with postgresql+asyncpg://"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_told_without_its_password(url, says):
@@ -102,3 +109,67 @@ def test_an_id_that_no_text_of_a_database_can_hold_is_nobodys(store, tmp_path):
     writer.settled().result(30)
     assert writer.find("here") and writer.find("here\0") is None
     writer.close()
+
+
+def test_a_postgres_without_its_driver_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(NotInstalled, match=r"pip install 'waypost\[postgres\]'"):
+        Database("postgresql://waypost:hunter2@host/rows")
+
+
+@contextmanager
+def as_nobody():
+    """As a user whom permissions stop: root, as whom tests may run, may write everywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared():
+    """A folder that everybody may reach, which the test's own folder is not."""
+    with tempfile.TemporaryDirectory(prefix="wp-store-") as folder:
+        yield Path(folder)
+        Path(folder).chmod(0o700)
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o777, 0o444), (0o555, 0o666)])
+@pytest.mark.parametrize("made", [True, False])
+def test_a_file_that_may_not_be_written_is_told_at_the_start(shared, folder, file, made):
+    """Whether another user's gateway has written it, or it is as empty as `touch` leaves it."""
+    path = shared / "rows.sqlite"
+    path.touch()
+    if made:
+        owner = Database(path)
+        owner.migrate()
+        owner.close()
+    path.chmod(file)
+    shared.chmod(folder)
+    with as_nobody(), pytest.raises(BadConfig, match=r"rows\.sqlite cannot be (written to|used): .*folder"):
+        Database(path).refuse_read_only()
+
+
+def test_a_file_that_another_user_owns_can_still_be_looked_at(shared):
+    path = shared / "rows.sqlite"
+    owner = Database(path)
+    owner.migrate()
+    path.chmod(0o444)
+    shared.chmod(0o777)
+    with as_nobody():
+        database = Database(path)
+        assert database.version() and database.lately("2000", ["id"]) == []
+        database.close()
+    owner.close()
+
+
+def test_a_file_that_another_process_writes_just_now_is_no_read_only_one(tmp_path):
+    path = tmp_path / "rows.sqlite"
+    database = Database(path)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        database.refuse_read_only()

@@ -343,3 +343,10 @@ async def test_redis_is_asked_again_though_more_is_owed_by_the_end_of_each_deliv
         held.settle(0.001)
         await told(one)
         assert server.spent() == 0.001
+
+
+async def test_a_redis_that_is_gone_is_noticed_though_nobody_asks_it(server) -> None:
+    async with limiters(server.url, 1, lease=0.3) as (idle,):
+        assert idle.shared.up
+        server.end()
+        await eventually(lambda: not idle.shared.up)

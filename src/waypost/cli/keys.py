@@ -21,7 +21,7 @@ from waypost.errors import BadInput, nearest
 if TYPE_CHECKING:
     from waypost.store.keys import Key
     from waypost.store.keystore import KeyStore
-    from waypost.store.limits import Period
+    from waypost.store.limits import Limits, Period
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 Id = Annotated[str, typer.Argument(help="The key's id, as `waypost keys list` shows it.")]
@@ -62,10 +62,11 @@ def create(
 
     limits = Limits(requests_per_minute, tokens_per_minute, parallel, _usd(usd), _period(per))
     until = None if expires is None else time.time() + _seconds(expires)
+    teams = _teams(store, config)
     with _keys(store, config) as keys:
         key, secret = keys.create(name, team=team, models=_names(models), limits=limits, expires=until)
     _show_secret(key.id, secret, json)
-    _look_at_team(key, store, config)
+    _look_at_team(key, teams)
 
 
 @app.command("list")
@@ -117,11 +118,12 @@ def change(
     def changed(key: Key) -> Key:
         return replace(key, **_said(rest, gone), limits=replace(key.limits, **_said(limits, gone)))
 
+    teams = _teams(store, config)
     with _keys(store, config, there=True) as keys:
         key = keys.change(id, changed)
         spent = _spent(keys, [key])
     output.emit([_row(key, spent)], json)
-    _look_at_team(key, store, config)
+    _look_at_team(key, teams)
 
 
 @app.command()
@@ -162,15 +164,21 @@ def _said(values: Mapping[str, Any], gone: AbstractSet[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None or name in gone}
 
 
-def _look_at_team(key: Key, store: str | None, config: Path | None) -> None:
-    """Warn of a team without limits, where a config says which teams there are."""
-    if key.team is None or (store is not None and config is None):
-        return
-    from waypost.gateway.callers.identity import unknown_team
-    from waypost.gateway.settings import load
+def _teams(store: str | None, config: Path | None) -> Mapping[str, Limits] | None:
+    """The teams of the config, None where no config is meant; read first, so that a mistake in them makes no key."""
+    if store is not None and config is None:
+        return None
+    from waypost.gateway.settings import load_sections
 
-    teams = load(config).teams
-    if key.team not in teams:
+    teams: Mapping[str, Limits] = load_sections(["teams"], config)[1].get("teams", {})
+    return teams
+
+
+def _look_at_team(key: Key, teams: Mapping[str, Limits] | None) -> None:
+    """Warn of a team without limits."""
+    from waypost.gateway.callers.identity import unknown_team
+
+    if teams is not None and key.team is not None and key.team not in teams:
         output.say(f"warning: the key '{key.id}' {unknown_team(key.team, teams)}")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from waypost.gateway.settings import Settings
     from waypost.types import ModelCard
 
+
+_log = logging.getLogger(__name__)
 
 # Objects that live at once before the collector looks: by default as few as five requests make.
 _COLLECT_AFTER = 20_000
@@ -57,13 +60,13 @@ def serve(
     settings = read()
     configure(settings.logs)
     supervised = os.environ.get(VARIABLE)
-    if supervised is None and not json:
+    if supervised is None and not json and settings.logs.format == "text":
         output.say(f"Waypost reads {settings.file}")
     if supervised is None and settings.server.workers > 1:
         raise typer.Exit(_supervise(settings, json))
     worker = Worker.of(supervised) if supervised else None
     # A worker speaks to its supervisor, which speaks to people.
-    tell = partial(_announce, json=json) if worker is None else _report
+    tell = _announcer(settings, json) if worker is None else _report
     gateway = Gateway(settings, lambda started: tell(_row(started)), again=read, worker=worker)
     # What was made up to here stays for as long as the process: the collector need not look through it again and again.
     gc.collect()
@@ -80,8 +83,10 @@ def _supervise(settings: Settings, json: bool) -> int:
     from waypost.gateway.running.workers import Supervisor, divided
     from waypost.gateway.server import listen
 
+    tell = _announcer(settings, json)
+
     def announce(line: str) -> None:
-        _announce({**loads(line), "workers": settings.server.workers}, json)
+        tell({**loads(line), "workers": settings.server.workers})
 
     command = [sys.executable, "-m", "waypost", *sys.argv[1:]]
     if doubt := divided(settings):
@@ -90,6 +95,15 @@ def _supervise(settings: Settings, json: bool) -> int:
     patience = server.shutdown_delay_seconds + server.drain_seconds + 20
     with listen(server.host, server.port) as listener:
         return Supervisor(command, os.environ, listener, server.workers, announce, patience).run()
+
+
+def _announcer(settings: Settings, json: bool) -> Callable[[Mapping[str, Any]], None]:
+    """How the start is told: to a program, in the log where that is for one, or to people."""
+    if json:
+        return lambda row: _report({name: value for name, value in row.items() if name != "prices"})
+    if settings.logs.format == "json":
+        return lambda row: _log.info("listening on %s", row["url"], extra={"fields": dict(row)})
+    return partial(_announce, keys=settings.keys == "required")
 
 
 def _row(started: Started) -> dict[str, Any]:
@@ -108,10 +122,7 @@ def _report(row: Mapping[str, Any]) -> None:
     output.emit([row], json=True)
 
 
-def _announce(row: Mapping[str, Any], json: bool) -> None:
-    if json:
-        _report({name: value for name, value in row.items() if name != "prices"})
-        return
+def _announce(row: Mapping[str, Any], *, keys: bool) -> None:
     output.say("\nModels")
     width = max(map(len, (*row["models"], *row["missing"])))
     for name, words in row["prices"].items():
@@ -123,7 +134,7 @@ def _announce(row: Mapping[str, Any], json: bool) -> None:
         output.say(f"          knows nothing of {', '.join(row['unchosen'])}: called by name only, never by 'auto'")
     if "workers" in row:
         output.say(f"Workers   {row['workers']}")
-    output.say(f"Listening on {row['url']}; Ctrl-C stops it. Try it:\n\n{curl(row['url'])}\n")
+    output.say(f"Listening on {row['url']}; Ctrl-C stops it. Try it:\n\n{curl(row['url'], keys=keys)}\n")
 
 
 def price(card: ModelCard) -> str:
@@ -143,7 +154,8 @@ def price(card: ModelCard) -> str:
     return " and ".join(parts) or "free"
 
 
-def curl(url: str) -> str:
-    """A line to paste that asks the gateway something."""
+def curl(url: str, *, keys: bool = False) -> str:
+    """A line to paste that asks the gateway something; where it wants ``keys``, with the place of one."""
     body = '{"model": "auto", "messages": [{"role": "user", "content": "What is 12% of 250?"}]}'
-    return f"curl -i {url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"
+    key = " -H 'authorization: Bearer wp-…'" if keys else ""
+    return f"curl -i {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'"

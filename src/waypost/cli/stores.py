@@ -71,16 +71,16 @@ def _named(store: str) -> Path | str:
 
 
 def _configured(config: Path | None) -> Path | str:
-    from waypost.gateway.settings import EMBEDDED, load
-    from waypost.gateway.storing import address
+    from waypost.gateway.settings import EMBEDDED, load_sections
+    from waypost.gateway.storing import revealed
 
-    settings = load(config)
-    if settings.file.parent == EMBEDDED:
+    file, sections = load_sections(["store"], config)
+    if file.parent == EMBEDDED:
         # A store of its own would be made here, and none of a gateway's keys or decisions are in it.
         raise BadConfig(
             "there is no waypost.yaml here to say which store; name the gateway's with --config, or --store"
         )
-    store = address(settings)
+    store = revealed(sections.get("store"))
     if store is None:
-        raise BadConfig(f"{settings.file} has no `store`; add one, or name it with --store")
+        raise BadConfig(f"{file} has no `store`; add one, or name it with --store")
     return store

@@ -16,10 +16,11 @@ from waypost.gateway.callers.identity import unknown_team
 from waypost.gateway.plan import Plan, plan
 from waypost.gateway.running.readiness import Readiness
 from waypost.gateway.running.workers import divided
-from waypost.gateway.settings import Settings, load
+from waypost.gateway.settings import ModelSettings, Settings, load
 from waypost.gateway.storing import address, writer
+from waypost.pool.gguf import Gguf
 from waypost.pool.secret import Secret
-from waypost.store.database import Database
+from waypost.store.database import Database, postgres_url
 from waypost.store.keystore import KeyStore
 from waypost.store.limits import Period
 from waypost.store.redis_client import redis_client
@@ -42,8 +43,8 @@ class Finding:
 def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: bool = False) -> list[Finding]:
     """What is wrong with a config, as far as it can be said at once, and what looks wrong.
 
-    Nothing is called, opened or written, unless ``connect``: then the models are asked whether they are ready, however
-    long that takes, the store is opened, and Redis is asked for a word.
+    No model or store is called, opened or written, unless ``connect``: then the models are asked whether they are
+    ready, however long that takes, the store is opened, and Redis is asked for a word.
     """
     try:
         settings = load(path, env)
@@ -58,18 +59,23 @@ def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: b
     if connect:
         found += [Finding("error", says) for says in _unreachable(settings, planned)]
         found += [Finding("warning", says) for says in _strange_teams(settings)]
+    else:
+        found += [Finding("error", says) for says in _unusable(settings)]
+        found += [Finding("warning", says) for says in _absent(settings, planned)]
     return found
 
 
 def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
-    places = {model.name: model.where for model in settings.models}
+    models = {model.name: model for model in settings.models}
+    places = _places(settings)
     for name, reason in planned.missing.items():
         yield f"{places[name]}: model '{name}' cannot be called: {reason}"
     for name, model in planned.models.items():
         if model.card.usd(1, 1) is None:
             yield (
-                f"{places[name]}: model '{name}' has no price in the shipped list, so no budget counts it; "
-                "say `usd_per_mtok_in` and `usd_per_mtok_out`"
+                f"{places[name]}: model '{name}' has no price in the shipped list, so its cost is unknown: "
+                f"{_unpaid(settings, models[name])}; say `usd_per_mtok_in` and `usd_per_mtok_out`, or `usd_per_call`, "
+                "and 0 if it is free"
             )
     for name in planned.unchosen:
         yield (
@@ -97,6 +103,16 @@ def _doubts(settings: Settings, planned: Plan) -> Iterator[str]:
     yield from _forgotten(settings)
 
 
+def _unpaid(settings: Settings, model: ModelSettings) -> str:
+    """Which calls of a model without a price are refused, since a budget has to pay for them."""
+    if model.limits is not None and model.limits.usd is not None:
+        return "every call of it is refused, for its own `limits` have a budget in USD"
+    teams = [f"'{name}'" for name, limits in settings.teams.items() if limits.usd is not None]
+    if teams and settings.keys not in (None, "off"):  # else nobody is of a team
+        return f"a call of it with a key of the team {' or '.join(teams)} is refused, for that has a budget in USD"
+    return "a call that a budget has to pay for is refused"
+
+
 def _forgotten(settings: Settings) -> Iterator[str]:
     """Budgets whose period is longer than the log remembers: what was spent is read from it at every start."""
     if settings.keep_days is None:
@@ -113,8 +129,29 @@ def _forgotten(settings: Settings) -> Iterator[str]:
             )
 
 
+def _unusable(settings: Settings) -> Iterator[str]:
+    """What a start refuses before it connects to anything: addresses that are none, and clients that are missing."""
+    store = address(settings)
+    if isinstance(store, str):
+        try:
+            postgres_url(store)
+        except WaypostError as error:
+            yield f"{settings.places['store']}: 'store' cannot be used: {error}"
+    for section, url in _redis(settings).items():
+        if (problem := _no_client(url)) is not None:
+            yield f"{settings.places[section]}: '{section}.redis' cannot be used: {problem}"
+
+
+def _absent(settings: Settings, planned: Plan) -> Iterator[str]:
+    """Models whose files or packages are not here: the gateway starts, and serves them when they have come."""
+    places = _places(settings)
+    for name, model in planned.models.items():
+        if isinstance(model, Gguf) and (reason := asyncio.run(model.ready())) is not None:
+            yield f"{places[name]}: model '{name}' is not ready: {reason}"
+
+
 def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
-    places = {model.name: model.where for model in settings.models}
+    places = _places(settings)
     for name, reason in asyncio.run(_states(planned)).items():
         if reason is not None:
             yield f"{places[name]}: model '{name}' is not ready: {reason}"
@@ -123,11 +160,23 @@ def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
             _open_store(settings)
         except WaypostError as error:
             yield f"{settings.places['store']}: 'store' cannot be used: {error}"
-    cache = settings.cache.redis if settings.cache is not None else None
-    redis = {"limits": settings.limits.redis, "cache": cache, "sessions": settings.sessions.redis}
-    for section, url in redis.items():
-        if url is not None and (problem := asyncio.run(_silent(url))) is not None:
+    for section, url in _redis(settings).items():
+        if (problem := _no_client(url)) is not None:
+            yield f"{settings.places[section]}: '{section}.redis' cannot be used: {problem}"
+        elif (problem := asyncio.run(_silent(url))) is not None:
             yield f"{settings.places[section]}: '{section}.redis' does not answer: {problem}"
+
+
+def _places(settings: Settings) -> Mapping[str, str]:
+    """Where in the file each model stands."""
+    return {model.name: model.where for model in settings.models}
+
+
+def _redis(settings: Settings) -> Mapping[str, Secret]:
+    """The addresses of Redis, by section."""
+    cache = settings.cache.redis if settings.cache is not None else None
+    urls = {"limits": settings.limits.redis, "cache": cache, "sessions": settings.sessions.redis}
+    return {section: url for section, url in urls.items() if url is not None}
 
 
 def _strange_teams(settings: Settings) -> Iterator[str]:
@@ -159,16 +208,22 @@ async def _states(planned: Plan) -> Mapping[str, str | None]:
         await asyncio.gather(*(model.close() for model in planned.models.values()))
 
 
-async def _silent(url: Secret) -> str | None:
-    """Why a Redis says nothing; nothing of its address is told, which may hold a password."""
+def _no_client(url: Secret) -> str | None:
+    """Why no client of a Redis can be made; nothing of its address is told, which may hold a password."""
     try:
-        client = redis_client(url.reveal())
+        redis_client(url.reveal())
     except ModuleNotFoundError:
         return "it needs pip install 'waypost[redis]'"
     except ValueError:
-        return "it is no address of a Redis; give one like redis://127.0.0.1:6379/0"
+        return "give a URL like redis://127.0.0.1:6379/0, with no options but those of Redis' client"
+    return None
+
+
+async def _silent(url: Secret) -> str | None:
+    """Why a Redis says nothing."""
     from redis.exceptions import RedisError
 
+    client = redis_client(url.reveal())
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
             await client.ping()

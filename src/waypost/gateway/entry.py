@@ -79,11 +79,14 @@ class Entry:
 
     def one_of(self, allowed: Iterable[str]) -> str:
         """One of the allowed words."""
-        names, value = list(allowed), self.text()
+        names = list(allowed)
+        if self.value is False and "off" in names:  # in YAML, off is a way to write false
+            return "off"
+        value = None if isinstance(self.value, bool) else self.text()
         if value not in names:
-            hint = "" if self.names else nearest(value, names)
+            hint = "" if self.names or value is None else nearest(value, names)
             raise self.error(f"must be one of {', '.join(names)}; got {self.got()}.{hint}")
-        return value
+        return str(value)
 
     def number(self, least: float | None = None, most: float | None = None) -> float:
         """A finite number from ``least`` to ``most``."""

@@ -28,6 +28,7 @@ from waypost.gateway.choice.explaining import explained
 from waypost.gateway.choice.learning import Learning
 from waypost.gateway.client import Client
 from waypost.gateway.exchange import Exchange
+from waypost.gateway.remote import Remote
 from waypost.gateway.seeing.exposition import Family
 from waypost.gateway.seeing.ledger import Ledger
 from waypost.gateway.seeing.logs import RequestLines
@@ -39,6 +40,7 @@ from waypost.gateway.seeing.metrics import (
     limit_of,
     limits_families,
     log_families,
+    remote_families,
     trace_families,
 )
 from waypost.gateway.traces.trace import Trace
@@ -266,7 +268,7 @@ class Serving:
         )
         self.ledger.put(row)
         if self.lines is not None:
-            self.lines.ended(row)
+            self.lines.ended(row, exchange.failure)
         if self.tracer is not None and exchange.drive.trace is not None:
             self.tracer.ended(exchange.drive.trace, exchange, row)
         if exchange.hit is not None:
@@ -286,6 +288,9 @@ class Serving:
             yield from limits_families(shared)
         if self.cache is not None:
             yield from cache_families(self.cache.looks)
+        sessions = self.choosing.sessions
+        remotes = (self.cache.store if self.cache is not None else None, sessions.remote if sessions else None)
+        yield from remote_families([remote for remote in remotes if isinstance(remote, Remote)])
         if self.tracer is not None:
             yield from trace_families(self.tracer.sender.sent, self.tracer.sender.lost)
         if self.drifting is not None and self.drifting.latest is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -112,8 +112,7 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
             valid name, and ``others`` are all other mistakes that were found.
     """
     environment = os.environ if env is None else env
-    if path is None:
-        path = _DEFAULT if _DEFAULT.is_file() else EMBEDDED / "waypost.yaml"
+    path = _found(path)
     root = _read(path, environment)
     top = root.fields()
     mistakes = Mistakes(list(contradictions(top)))
@@ -127,6 +126,20 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     places |= {f"profiles.{name}": top["profiles"].fields()[name].where for name in settings.profiles}
     profiles = MappingProxyType({"default": default, **settings.profiles})
     return replace(settings, profiles=profiles, places=MappingProxyType(places))
+
+
+def load_sections(names: Iterable[str], path: Path | None = None) -> tuple[Path, dict[str, Any]]:
+    """The file that `load` would read, and of it these sections only, as far as they are there.
+
+    For commands that run where the gateway does not: no key of a provider has to be set there.
+
+    Raises:
+        BadConfig: the file cannot be read, has a section that nobody knows, or one of these cannot be used.
+    """
+    path = _found(path)
+    kinds = kinds_of(Settings)
+    top = _read(path, os.environ).fields(kinds)
+    return path, {name: kinds[name].read(top[name]) for name in names if name in top and not top[name].is_null()}
 
 
 def schema() -> dict[str, Any]:
@@ -152,6 +165,12 @@ def _strangers(top: Mapping[str, Entry], settings: Settings) -> list[BadConfig]:
     if settings.calibration is not None:
         found += strange_calibration(top["calibration"], known, settings.calibration)
     return found
+
+
+def _found(path: Path | None) -> Path:
+    if path is not None:
+        return path
+    return _DEFAULT if _DEFAULT.is_file() else EMBEDDED / "waypost.yaml"
 
 
 def _read(path: Path, env: Mapping[str, str]) -> Entry:

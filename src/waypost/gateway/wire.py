@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from waypost.errors import BadRequest, Declined, ModelFailed, NoModelLeft, WaypostError, nearest
-from waypost.store.limits import BudgetSpent, LimitReached, Room
+from waypost.store.limits import LimitReached, Room
 
 _log = logging.getLogger(__name__)
 
@@ -177,8 +177,8 @@ def error_headers(error: WaypostError) -> Headers:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait))))
     if isinstance(error, LimitReached) and error.room is not None:
         headers += room_headers(error.room)
-    if isinstance(error, BudgetSpent) or (isinstance(error, LimitReached) and wait is None):
-        # OpenAI's and Anthropic's clients try a 429 again, unless they are told that it is in vain.
+    if error.in_vain or (isinstance(error, LimitReached) and wait is None):
+        # OpenAI's and Anthropic's clients try a 429 or 5xx again, unless they are told that it is in vain.
         headers.append((b"x-should-retry", b"false"))
     if error_status(error) == 401:
         headers.append((b"www-authenticate", b"Bearer"))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,7 @@ class Database:
         self.path: Path | None = None
         self._url: URL | None = None
         if isinstance(store, str) and "://" in store:
-            self._url = _postgres_url(store)
+            self._url = postgres_url(store)
             self.name = self._url.set(drivername="postgresql", password=None, query={}).render_as_string()
             self._look_postgres(self._url)
         else:
@@ -105,6 +104,31 @@ class Database:
             if re.search(r"FATAL: .*(authentication failed|does not exist|no pg_hba\.conf entry)", said):
                 raise BadConfig(f"store {self.name} cannot be used: {said}") from None
             _log.warning("the store %s does not answer, rows wait in the spool: %s", self.name, said)
+
+    def refuse_read_only(self) -> None:
+        """Refuse a file that this process may only read: that suffices to list keys, but a gateway would lose its log.
+
+        No row is written, and a Postgres is not asked.
+
+        Raises:
+            BadConfig: it is one.
+        """
+        if self.path is None:
+            return
+        try:
+            with closing(sqlite3.connect(self.path, timeout=0.0)) as connection:
+                # To begin is allowed even where nothing may be written; this is a write, and is taken back.
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("PRAGMA user_version = 0")
+                connection.rollback()
+        except sqlite3.Error as error:
+            # Whoever may not write is told so before he is told to wait.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                return
+            raise BadConfig(
+                f"store {self.path} cannot be written to: {error}; let the user that runs Waypost write the file and "
+                "its folder, or give another file"
+            ) from error
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -342,22 +366,32 @@ def _insert_postgres() -> str:
     )
 
 
-def _postgres_url(text: str) -> URL:
-    """A URL for SQLAlchemy; errors never show what was given, which may hold a password."""
+def postgres_url(text: str) -> URL:
+    """A URL for SQLAlchemy, with nothing connected; errors never show what was given, which may hold a password.
+
+    Raises:
+        BadConfig: it is no URL of a Postgres, or has options that its driver does not know.
+        NotInstalled: the driver is missing.
+    """
     if not text.startswith(_POSTGRES):
         raise BadConfig(
             f"a store is a file or a URL that begins with postgresql://, got one that begins with "
             f"{text.partition('://')[0]}://"
         )
-    if find_spec("psycopg") is None:
-        raise NotInstalled("a store in Postgres needs its driver; pip install 'waypost[postgres]'")
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:  # the package, or the library of Postgres that it loads
+        raise NotInstalled("a store in Postgres needs its driver; pip install 'waypost[postgres]'") from None
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url("postgresql+psycopg://" + text.partition("://")[2])
-    except (ArgumentError, ValueError):
+        url = make_url("postgresql+psycopg://" + text.partition("://")[2])
+        conninfo_to_dict(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    except (ArgumentError, ValueError, ProgrammingError):
         raise BadConfig(_UNREADABLE) from None
+    return url
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

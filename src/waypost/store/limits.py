@@ -60,6 +60,7 @@ class BudgetSpent(WaypostError):
 
     status = 429
     code = "insufficient_quota"
+    in_vain = True
 
     def __init__(self, scope: str, limits: Limits, left: float, asked: float) -> None:
         per = "in all" if limits.per == "total" else f"a {limits.per}"

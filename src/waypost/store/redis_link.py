@@ -144,6 +144,8 @@ class RedisLink:
         if time.monotonic() >= beat:
             beat = time.monotonic() + self.lease / 3
             self._owed.extend(self.beats())
+            if not self._owed and not self._asked and await self._send([("PING",)], _OPEN_SECONDS) is None:
+                self._trip()  # nobody has met its silence yet, and it should be seen
         # Who asks may wait for the batch before its own, so each has half of the time.
         while (self._asked or self._owed) and await self._deliver(self.wait / 2):
             pass

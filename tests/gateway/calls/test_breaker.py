@@ -77,6 +77,17 @@ def test_after_its_rest_one_call_probes_and_the_others_still_wait(breaker, clock
     assert breaker.state == "closed", "what was before the rest does not count"
 
 
+def test_it_says_once_that_it_rests_and_once_that_all_is_well_again(breaker, clock, caplog):
+    fail(breaker, 5)
+    for _ in range(3):  # probes that fail
+        clock.now += 400
+        breaker.failed(breaker.enter(), "HTTP 500")
+    clock.now += 400
+    breaker.succeeded(breaker.enter())
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"{breaker.name} rests for 15 s after ") and last == f"{breaker.name} answers again"
+
+
 def test_each_failed_probe_doubles_the_rest_up_to_five_minutes_and_a_good_one_resets_it(breaker, clock):
     fail(breaker, 5)
     rests = []

@@ -185,7 +185,8 @@ async def test_a_refused_key_is_alerted_once_and_rests_all_models_of_that_key(st
             await call(model, stream)
         assert "resting" in await model.ready()
     assert (first.model.made, second.model.made) == (1, 0)
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert sorted(record.levelname for record in caplog.records) == ["ERROR", "WARNING"]
+    assert "rests for 15 s after HTTP 401" in caplog.text
 
 
 @either

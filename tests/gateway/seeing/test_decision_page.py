@@ -136,3 +136,9 @@ def test_a_browser_gets_the_page_and_others_json(serve, pool) -> None:
     assert b"application/json" in told
     missing = served.raw(b"GET /v1/decisions/no HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n\r\n")
     assert b"404" in missing.split(b"\r\n")[0] and b"application/json" in missing
+
+
+def test_in_the_shadow_nobody_is_called_the_best_who_was_not_asked() -> None:
+    text = " ".join(Reader(page({**row(), "ranking": ["small"]})).text.split())
+    assert "Who is asked, in this order" in text and "best first" not in text
+    assert text.count("(not asked)") == 1

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from waypost.errors import ModelFailed
 from waypost.gateway.seeing.logs import JsonLines, RequestLines, TextLines
+from waypost.store import Attempt, Decided
+from waypost.types import Decision
 
 CANARY = "sk-canary-4f9d2c7b81e6"
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -47,6 +50,16 @@ def test_a_refused_request_is_a_line_with_fields(caplog):
     told = json.loads(JsonLines().format(caplog.records[0]))
     assert (told["api"], told["status"], told["code"]) == ("chat", 429, "rate_limit_exceeded")
     assert told["message"] == "request api=chat status=429 code=rate_limit_exceeded"
+
+
+def test_a_request_without_an_answer_says_by_which_error(caplog):
+    decision = Decision("named", ("small",), {}, {}, {}, {}, {}, {}, "")
+    row = Decided("d", 0.0, "", None, "small", decision, (Attempt("small", "failed", 0.1),), None, None, 1.0, 0, 0, 502)
+    with caplog.at_level("INFO"):
+        RequestLines(only_errors=True).ended(row, ModelFailed("small: HTTP 500, as a provider said of a prompt"))
+    told = json.loads(JsonLines().format(caplog.records[0]))
+    assert (told["status"], told["code"], told["attempts"]) == (502, "upstream_error", "small=failed")
+    assert "prompt" not in told["message"]  # which a provider may quote
 
 
 def post(address: str, body: bytes, key: str = f"{CANARY}-client") -> str:

@@ -16,6 +16,7 @@ class NotKept(WaypostError):
 
     status = 504  # as RFC 9111 has it for only-if-cached
     code = "not_cached"
+    in_vain = True
 
     def __init__(self) -> None:
         super().__init__(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
 
 from waypost.errors import ModelFailed
 from waypost.gateway.sections.reliability import BreakerSettings
+
+_log = logging.getLogger(__name__)
 
 CLOSED, HALF_OPEN, OPEN = "closed", "half-open", "open"
 
@@ -105,12 +108,15 @@ class Breaker:
     def _open(self, why: str, error: ModelFailed | None) -> None:
         asked = error.retry_after if error is not None else None
         rest = min(max(self._rest, asked or 0.0), self._settings.longest_rest_seconds)
+        if self._until is None:  # and not the probe has failed, of which there may be many
+            _log.warning("%s rests for %.3g s after %s", self.name, rest, why)
         self._until, self._why = self._clock() + rest, why
         # Who is told to come later by a provider is told so by its breaker too, and not that something broke.
         self._upstream = 429 if error is not None and error.upstream == 429 else None
         self.opened += 1
 
     def _close(self) -> None:
+        _log.warning("%s answers again", self.name)
         self._until, self._probing, self._rest = None, False, self._settings.rest_seconds
         self._good, self._bad = [0, 0], [0, 0]
 

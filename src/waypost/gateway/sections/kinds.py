@@ -125,7 +125,8 @@ def whole_number(least: int = 0, most: int | None = None) -> Kind:
 def one_of(words: Iterable[str]) -> Kind:
     """One of the words."""
     allowed = tuple(words)
-    return Kind(lambda entry: entry.one_of(allowed), {"anyOf": [{"enum": list(allowed)}, REFERENCE]})
+    false = [{"const": False}] if "off" in allowed else []
+    return Kind(lambda entry: entry.one_of(allowed), {"anyOf": [{"enum": list(allowed)}, REFERENCE, *false]})
 
 
 def list_of(kind: Kind) -> Kind:

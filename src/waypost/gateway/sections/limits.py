@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from waypost.gateway.entry import Entry
 from waypost.gateway.sections.kinds import (
     REDIS,
     Kind,
@@ -25,11 +24,6 @@ from waypost.store.limits import Limits, Period
 _KEYS = ("required", "optional", "off")
 
 
-def _keys(entry: Entry) -> str:
-    # In YAML, off is a way to write false.
-    return "off" if entry.value is False else entry.one_of(_KEYS)
-
-
 _FIELDS: Mapping[str, tuple[Kind, str]] = {
     "requests_per_minute": (whole_number(least=1), "Most requests in any minute."),
     "tokens_per_minute": (whole_number(least=1), "Most tokens in any minute, of prompts and answers together."),
@@ -42,7 +36,7 @@ _SCHEMA: dict[str, Any] = object_of({name: described(kind, says) for name, (kind
 
 LIMITS = Kind(lambda entry: Limits(**read_fields(entry, _KINDS)), _SCHEMA)
 TEAMS = named(LIMITS)
-KEYS = Kind(_keys, {"anyOf": [{"enum": list(_KEYS)}, {"const": False}]})
+KEYS = one_of(_KEYS)
 
 
 @dataclass(frozen=True, slots=True)

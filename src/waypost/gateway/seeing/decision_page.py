@@ -118,6 +118,9 @@ def _asked(row: Row) -> str:
     return _section("What was asked", _list(facts) + shown)
 
 
+_NOT_ASKED = ' <span class="soft">(not asked)</span>'
+
+
 def _ranking(row: Row) -> str:
     told, chances = row["predictions"], row.get("propensities") or {}
     names = [*row["ranking"], *(name for name in told if name not in row["ranking"])]
@@ -129,7 +132,7 @@ def _ranking(row: Row) -> str:
         score, quality = of.get("score"), of.get("quality")
         width = None if score is None else 100.0 if high == low else 10 + 90 * (score - low) / (high - low)
         cells = [
-            f"<td>{_text(name)}</td>",
+            f"<td>{_text(name)}{'' if name in row['ranking'] else _NOT_ASKED}</td>",
             _number(score, "{:.4f}", _bar(width)),
             _number(quality, "{:.3f}", _bar(None if quality is None else 100 * quality)),
             _cell(_usd(of.get("usd"))),
@@ -148,7 +151,8 @@ def _ranking(row: Row) -> str:
     ]
     weights = ", ".join(f"{_text(name)} {_text(f'{value:g}')}" for name, value in row["weights"].items())
     note = f'<p class="soft">Weights: {weights}</p>' if weights else ""
-    return _section("The ranking, best first", _table(head, rows, numbers=range(1, 6)) + note)
+    title = "The ranking, best first" if row.get("shadow") is None else "Who is asked, in this order"
+    return _section(title, _table(head, rows, numbers=range(1, 6)) + note)
 
 
 def _removed(row: Row) -> str:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import orjson
 
+from waypost.errors import WaypostError
 from waypost.gateway.sections.logs import LogSettings
 from waypost.store import Decided
 
@@ -26,8 +27,9 @@ def configure(settings: LogSettings, out: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
-    # What the server says of itself `waypost serve` says better.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # What the server says of itself `waypost serve` says better, and of a new store's tables there is nothing to say.
+    for name in ("uvicorn", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class TextLines(logging.Formatter):
@@ -64,8 +66,8 @@ class RequestLines:
 
     only_errors: bool
 
-    def ended(self, row: Decided) -> None:
-        """A request that was decided."""
+    def ended(self, row: Decided, failure: WaypostError | None = None) -> None:
+        """A request that was decided, and what the client was told in place of an answer."""
         if self.only_errors and row.status < 400:
             return
         fields = {
@@ -77,6 +79,7 @@ class RequestLines:
             "key": row.key,
             "usd": row.usd,
             "cache": row.cache,
+            "code": failure.code if failure is not None else None,
             "attempts": ",".join(f"{attempt.model}={attempt.outcome}" for attempt in row.attempts),
         }
         self._say({name: value for name, value in fields.items() if value not in (None, "")})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waypost.gateway.choice.learning import Learning
+from waypost.gateway.remote import Remote
 from waypost.gateway.seeing.exposition import LONG, SHORT, Family, Histogram, Labels, counter, gauge, page
 from waypost.outcomes.drift import Drift
 from waypost.store import Attempt
@@ -193,6 +194,14 @@ def cache_families(looks: Counter[str]) -> Iterator[Family]:
     """How looks into the cache ended."""
     says = "Looks into the cache: exact and semantic hits, misses, and passed (the request was not to be answered so)."
     yield Family("waypost_cache_total", "counter", says, _labelled("result", looks))
+
+
+def remote_families(remotes: Sequence[Remote]) -> Iterator[Family]:
+    """How each Redis is doing in which answers are kept, or conversations remembered."""
+    if remotes:
+        says = "Whether the Redis of a section of the config answers; of several workers, whether it answers all."
+        samples = _labelled("section", {remote.section: int(remote.available) for remote in remotes})
+        yield Family("waypost_remote_up", "gauge", says, samples, "least")
 
 
 def drift_families(drift: Drift) -> Iterator[Family]:
