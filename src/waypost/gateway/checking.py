@@ -20,9 +20,10 @@ from waypost.gateway.settings import ModelSettings, Settings, load
 from waypost.gateway.storing import address, writer
 from waypost.pool.gguf import Gguf
 from waypost.pool.secret import Secret
-from waypost.store.database import Database, postgres_url
+from waypost.store.database import Database
 from waypost.store.keystore import KeyStore
 from waypost.store.limits import Period
+from waypost.store.postgres import postgres_url
 from waypost.store.redis_client import redis_client
 from waypost.store.schema import HEAD
 

@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from waypost.errors import BadConfig, NotInstalled, WaypostError
+from waypost.errors import BadConfig, WaypostError
 from waypost.store import schema
 from waypost.store.line import AS_JSON, COLUMNS, storable
+from waypost.store.postgres import UNREADABLE, postgres_url
 from waypost.store.spending import Scope, summed
 from waypost.store.tables import tables
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_POSTGRES = ("postgresql://", "postgres://")
 _BUSY_SECONDS = 30.0  # how long SQLite waits for another process that writes
 _CONNECT_SECONDS = 3
 _SWITCH_SECONDS = 5.0
@@ -34,10 +34,6 @@ _MOST_SAID = 100  # of one decision, in one answer
 # one another.  Old versions of SQLite take no more than 999 values at once.
 _AT_ONCE = 999 // len(COLUMNS)
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
-_UNREADABLE = (
-    "the store's URL cannot be read; write postgresql://user:password@host:port/database, and a character of the "
-    "password that has a meaning in URLs as its %-code (@ is %40)"
-)
 
 
 class StoreDown(WaypostError):
@@ -98,7 +94,7 @@ class Database:
                 if found and found[0]:
                     schema.refuse_newer(connection.execute(schema.READ).fetchone(), self.name)
         except psycopg.ProgrammingError:
-            raise BadConfig(_UNREADABLE) from None
+            raise BadConfig(UNREADABLE) from None
         except psycopg.OperationalError as error:
             said = " ".join(str(error).split())
             if re.search(r"FATAL: .*(authentication failed|does not exist|no pg_hba\.conf entry)", said):
@@ -364,34 +360,6 @@ def _insert_postgres() -> str:
         f"INSERT INTO decisions ({_NAMES}) SELECT {values} "  # noqa: S608
         "FROM jsonb_array_elements(%s::jsonb) AS line ON CONFLICT (id) DO NOTHING"
     )
-
-
-def postgres_url(text: str) -> URL:
-    """A URL for SQLAlchemy, with nothing connected; errors never show what was given, which may hold a password.
-
-    Raises:
-        BadConfig: it is no URL of a Postgres, or has options that its driver does not know.
-        NotInstalled: the driver is missing.
-    """
-    if not text.startswith(_POSTGRES):
-        raise BadConfig(
-            f"a store is a file or a URL that begins with postgresql://, got one that begins with "
-            f"{text.partition('://')[0]}://"
-        )
-    try:
-        from psycopg import ProgrammingError
-        from psycopg.conninfo import conninfo_to_dict
-    except ImportError:  # the package, or the library of Postgres that it loads
-        raise NotInstalled("a store in Postgres needs its driver; pip install 'waypost[postgres]'") from None
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        url = make_url("postgresql+psycopg://" + text.partition("://")[2])
-        conninfo_to_dict(url.set(drivername="postgresql").render_as_string(hide_password=False))
-    except (ArgumentError, ValueError, ProgrammingError):
-        raise BadConfig(_UNREADABLE) from None
-    return url
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
