@@ -131,3 +131,11 @@ def test_as_many_more_as_it_says_do_tell_them_apart():
 def test_an_arm_without_requests_is_told():
     with pytest.raises(BadInput, match="no request was decided by the arm canary in that time"):
         tried(arm("stable", 5))
+
+
+def test_what_only_rounding_tells_apart_is_no_difference_and_what_is_not_known_is_said_so():
+    trial = tried([*arm("canary", 90, usd=0.0005, spread=0.0), *arm("stable", 110, usd=0.0005, spread=0.0)])
+    usd, quality = (next(each for each in trial.differences if each.measure == name) for name in ("usd", "quality"))
+    assert (usd.figure.value, usd.figure.low, usd.figure.high, usd.more) == (0.0, 0.0, 0.0, None)
+    assert usd.says().endswith("cannot be told apart yet.")
+    assert quality.says() == "quality: not known of both arms yet."

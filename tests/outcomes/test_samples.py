@@ -70,6 +70,14 @@ def test_one_id_twice_is_refused_with_both_lines(tmp_path):
         samples.read(path)
 
 
+def test_one_prompt_twice_is_refused_with_both_lines_and_what_to_do(tmp_path):
+    path = tmp_path / "twice.jsonl"
+    line = json.dumps({"prompt": "Hi", "scorer": "exact", "reference": "x"})
+    path.write_text(f"{line}\n\n{line}\n")
+    with pytest.raises(BadInput, match=r"twice.jsonl:3: field 'prompt' is the same as in line 1; .* give each an `id`"):
+        samples.read(path)
+
+
 def test_a_missing_file_and_bytes_that_are_no_text_are_said(tmp_path):
     with pytest.raises(BadInput, match=r"no file .*gone.jsonl"):
         samples.read(tmp_path / "gone.jsonl")

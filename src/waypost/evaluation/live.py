@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from waypost.errors import BadInput
 from waypost.evaluation.bootstrap import percentiles, resample
@@ -138,6 +138,8 @@ class Difference:
 
     def says(self) -> str:
         """The same as a sentence."""
+        if math.isnan(self.figure.value):
+            return f"{self.measure}: not known of both arms yet."
         shown = f"{self.measure}: {self.figure:+.4g}"
         if self.more == 0:
             return f"{shown}: the canary's is {'higher' if self.figure.value > 0 else 'lower'}."
@@ -231,8 +233,8 @@ def tried(rows: Iterable[Row], resamples: int = 2000) -> Trial:
     differences = []
     for number, measure in enumerate(measured["canary"]):
         canary_N, stable_N = (measured[name][measure] for name in ARMS)
-        apart_B = (drawn["canary"][number] - drawn["stable"][number])[:, 0]
-        found = _figure(_mean(canary_N) - _mean(stable_N), apart_B)
+        apart_B = _apart(drawn["canary"][number][:, 0], drawn["stable"][number][:, 0])
+        found = _figure(float(_apart(_mean(canary_N), _mean(stable_N))), apart_B)
         known = int((~np.isnan(canary_N)).sum() + (~np.isnan(stable_N)).sum())
         differences.append(Difference(measure, found, _more(found, float(np.std(apart_B)), known)))
     return Trial(tuple(_arm(name, by_arm[name], measured[name]) for name in ARMS), tuple(differences))
@@ -272,6 +274,11 @@ def _bounded(values_N: Floats, clusters_N: NDArray[np.intp], measure: str) -> tu
         return values_N[:, None], clusters_N
     next_one = clusters_N.max() + 1
     return np.append(values_N, [0.0, 1.0])[:, None], np.append(clusters_N, [next_one, next_one + 1])
+
+
+def _apart(canary: ArrayLike, stable: ArrayLike) -> Floats:
+    """The differences; what only rounding tells apart is none."""
+    return np.where(np.isclose(canary, stable, rtol=1e-9, atol=0), 0.0, np.subtract(canary, stable))
 
 
 def _more(found: Figure, error: float, known: int) -> int | None:

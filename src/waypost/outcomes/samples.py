@@ -37,7 +37,12 @@ def read(path: Path) -> list[Sample]:
         for line, values in _json_lines(path) if kind == ".jsonl" else _csv_lines(path):
             sample = _sample(path, line, values)
             if sample.id in found:
-                raise BadInput(f"{path}:{line}: field 'id': {sample.id!r} is also in line {found[sample.id]}")
+                if values.get("id"):
+                    raise BadInput(f"{path}:{line}: field 'id': {sample.id!r} is also in line {found[sample.id]}")
+                raise BadInput(
+                    f"{path}:{line}: field 'prompt' is the same as in line {found[sample.id]}; "
+                    "remove one of the two, or give each an `id`"
+                )
             found[sample.id] = line
             samples.append(sample)
     except UnicodeDecodeError as error:
