@@ -87,6 +87,20 @@ class NotFitted(WaypostError):
         super().__init__(f"{what} is not fitted; call fit(outcomes) or load a saved one first")
 
 
+class NotHere(WaypostError):
+    """A model of the config that this server cannot call, as where its key is not set; why is not for a client."""
+
+    status = 503
+    code = "model_unavailable"
+    in_vain = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the model '{shown(name)}' is in this server's config and cannot be called there; who runs it finds the "
+            "reason at /health/ready"
+        )
+
+
 class NoModelLeft(WaypostError):
     """The constraints of a request removed every model of the pool."""
 

@@ -309,6 +309,11 @@ def test_ready_lists_who_cannot_serve_and_why(serve, pool, tmp_path):
     assert "none.gguf" in told["not_ready"]["lost"]
     assert "127.0.0.1:9" in told["not_ready"]["dead"]
     assert told["not_ready"]["keyless"] == "the environment variable NOT_SET is not set"
+    # Who asks for it is not sent off to look for a slip of the pen, and is not told of our variables.
+    body = {"model": "keyless", "messages": [{"role": "user", "content": "Hi"}]}
+    reply = served.client._client.post(f"{served.url}/v1/chat/completions", json=body)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "model_unavailable")
+    assert "in this server's config and cannot be called there" in reply.text and "NOT_SET" not in reply.text
 
 
 def test_nobody_ready_is_not_ready(serve):

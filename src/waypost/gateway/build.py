@@ -81,6 +81,7 @@ def build(settings: Settings, old: Built | None = None, pages: Pages | None = No
         max_body_bytes=settings.server.max_body_bytes,
         max_in_flight=settings.server.max_in_flight,
         metrics=old.app.serving.metrics if old is not None else Metrics(),
+        missing=planned.missing,
     )
     readiness = Readiness(planned.models, planned.missing)
     if old is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from waypost.errors import WaypostError
+from waypost.errors import NotHere, UnknownModel, WaypostError
 from waypost.gateway.apis import APIS, CHAT, Api
 from waypost.gateway.apis.messages import COUNT, Messages
 from waypost.gateway.ask import Ask, parse, passed
@@ -59,7 +59,8 @@ _GONE = 499  # as nginx calls it: the client left before its answer
 class Serving:
     """Serves requests with finished parts.
 
-    ``models`` are those that can be called by name; ``choosing`` chooses among those that it knows.  ``budgets``
+    ``models`` are those that can be called by name, ``missing`` those that cannot be, with the reasons; ``choosing``
+    chooses among those that it knows.  ``budgets``
     turns the budgets of profiles and requests into weights.  ``drifting`` watches the traffic of a calibrated router,
     ``learning`` teaches one that learns from feedback.  A strategy that ``decides_long``, as where a language model
     reads each prompt, does so in a thread of its own, and other requests go on meanwhile.
@@ -80,6 +81,7 @@ class Serving:
     lines: RequestLines | None = None
     tracer: Tracer | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    missing: Mapping[str, str] = field(default_factory=dict)
     _patients: dict[str, Mapping[str, Model]] = field(default_factory=dict)  # by who is asked last
 
     async def serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +175,12 @@ class Serving:
                 visit.leave()
 
     def _asked(self, api: Api, caller: Caller, headers: Headers, body: bytes) -> Ask:
-        asked = parse(api, read_object(body), headers, self.models, self.profiles)
+        try:
+            asked = parse(api, read_object(body), headers, self.models, self.profiles)
+        except UnknownModel as error:
+            if error.name in self.missing and caller.may_call(error.name):
+                raise NotHere(error.name) from None
+            raise
         asked = self.access.kept_to_models(asked, caller, self.models)
         speaking.check(asked.query, asked.model if asked.objective is None else None, self.models, caller.may_call)
         return asked
