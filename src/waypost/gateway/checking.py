@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,12 @@ def check(path: Path | None, env: Mapping[str, str] | None = None, *, connect: b
     except WaypostError as error:
         return [Finding("error", str(error))]
     found = [Finding("warning", says) for says in _doubts(settings, planned)]
+    unusable = dict(_unusable(settings))
+    found += [Finding("error", says) for says in unusable.values()]
     if connect:
-        found += [Finding("error", says) for says in _unreachable(settings, planned)]
+        found += [Finding("error", says) for says in _unreachable(settings, planned, unusable)]
         found += [Finding("warning", says) for says in _strange_teams(settings)]
     else:
-        found += [Finding("error", says) for says in _unusable(settings)]
         found += [Finding("warning", says) for says in _absent(settings, planned)]
     return found
 
@@ -130,17 +131,17 @@ def _forgotten(settings: Settings) -> Iterator[str]:
             )
 
 
-def _unusable(settings: Settings) -> Iterator[str]:
-    """What a start refuses before it connects to anything: addresses that are none, and clients that are missing."""
+def _unusable(settings: Settings) -> Iterator[tuple[str, str]]:
+    """By section, what a start refuses before it connects: addresses that are none, and clients that are missing."""
     store = address(settings)
     if isinstance(store, str):
         try:
             postgres_url(store)
         except WaypostError as error:
-            yield f"{settings.places['store']}: 'store' cannot be used: {error}"
+            yield "store", f"{settings.places['store']}: 'store' cannot be used: {error}"
     for section, url in _redis(settings).items():
         if (problem := _no_client(url)) is not None:
-            yield f"{settings.places[section]}: '{section}.redis' cannot be used: {problem}"
+            yield section, f"{settings.places[section]}: '{section}.redis' cannot be used: {problem}"
 
 
 def _absent(settings: Settings, planned: Plan) -> Iterator[str]:
@@ -151,20 +152,19 @@ def _absent(settings: Settings, planned: Plan) -> Iterator[str]:
             yield f"{places[name]}: model '{name}' is not ready: {reason}"
 
 
-def _unreachable(settings: Settings, planned: Plan) -> Iterator[str]:
+def _unreachable(settings: Settings, planned: Plan, unusable: Container[str]) -> Iterator[str]:
+    """What does not answer, of what can be asked at all."""
     places = _places(settings)
     for name, reason in asyncio.run(_states(planned)).items():
         if reason is not None:
             yield f"{places[name]}: model '{name}' is not ready: {reason}"
-    if settings.store is not None:
+    if settings.store is not None and "store" not in unusable:
         try:
             _open_store(settings)
         except WaypostError as error:
             yield f"{settings.places['store']}: 'store' cannot be used: {error}"
     for section, url in _redis(settings).items():
-        if (problem := _no_client(url)) is not None:
-            yield f"{settings.places[section]}: '{section}.redis' cannot be used: {problem}"
-        elif (problem := asyncio.run(_silent(url))) is not None:
+        if section not in unusable and (problem := asyncio.run(_silent(url))) is not None:
             yield f"{settings.places[section]}: '{section}.redis' does not answer: {problem}"
 
 
