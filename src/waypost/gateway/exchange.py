@@ -19,6 +19,7 @@ from waypost.gateway.calls.drive import Drive
 from waypost.gateway.choice.choosing import Choice
 from waypost.gateway.pushing import Pushing, pushing
 from waypost.gateway.reply import EVENT_STREAM, decision_headers, whole_delta
+from waypost.gateway.steps import in_step
 from waypost.gateway.wire import Headers, Send, error_headers, error_status, send_json, to_tell
 from waypost.pool.relay import Shown
 from waypost.store import Attempt, Decided
@@ -148,10 +149,12 @@ class Exchange:
 
     async def _send_whole(self, send: Send) -> None:
         answer = self._given(await self.drive.whole(self.choice.run))
+        await in_step()
         body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
         self._leaves()
         self.status = 200
         self.settle()
+        await in_step()
         out, length = pushing(send), b"%d" % len(body)
         out.start(200, [_JSON, (b"content-length", length), *self._headers(self.drive.usd())])
         await out.end(body)

@@ -43,6 +43,7 @@ from waypost.gateway.seeing.metrics import (
     remote_families,
     trace_families,
 )
+from waypost.gateway.steps import in_step
 from waypost.gateway.traces.trace import Trace
 from waypost.gateway.traces.tracer import Tracer
 from waypost.gateway.wire import Busy, ClientGone, Headers, Receive, Scope, Send, error_status, read_body, read_object
@@ -213,7 +214,11 @@ class Serving:
             await self.choosing.recall(asked, headers, tenant)
         choose = partial(self.choosing.choose, asked, headers, tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
+        if not asked.stream:  # somebody waits for its first word
+            await in_step()
         choice = await asyncio.to_thread(choose) if long else choose()
+        if not asked.stream:
+            await in_step()
         if self.drifting is not None and choice.arm != CANARY:  # whose router is not the calibrated one
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(self._patient(choice.decision.ranking[-1])))
