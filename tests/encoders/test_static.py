@@ -42,6 +42,10 @@ def test_tokens_equal_those_of_the_whole_text(reference, text):
     assert ENCODER.tokens(text) == reference.tokenizer.encode(text, add_special_tokens=False).ids
 
 
+def test_the_name_of_a_special_token_is_a_text_like_any_other():
+    assert {0, 1, 2}.isdisjoint(ENCODER.tokens("What do <s>, </s> and <unk> mean?"))
+
+
 def test_a_text_without_tokens_is_the_zero_vector():
     assert not ENCODER.encode([""]).any()
 
@@ -67,14 +71,14 @@ def test_a_long_text_keeps_its_start_and_its_end():
 
 def test_a_new_word_is_looked_at_once_however_often_it_stands_in_a_text():
     encoder, looked = StaticEncoder(), []
-    tokenizer = encoder._tokenizer
+    pieces = encoder._pieces
 
     class Counting:
-        def encode(self, word, **how):
-            looked.append(word)
-            return tokenizer.encode(word, **how)
+        def tokenize(self, word):
+            looked.append(word.removeprefix("▁"))
+            return pieces.tokenize(word)
 
-    encoder._tokenizer = Counting()
+    encoder._pieces = Counting()
     long = "a" * 200  # which is not kept
     assert encoder.tokens(f"zq {long} zq other zq {long}") == StaticEncoder().tokens(f"zq {long} zq other zq {long}")
     assert sorted(looked) == [long, "other", "zq"]
