@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from contextlib import closing
@@ -210,6 +211,25 @@ def test_a_client_that_leaves_cancels_the_upstream_call(serve, pool, upstream, m
     connection.close()
     assert upstream.gone.get(timeout=10) == model
     assert [seen["model"] for seen in upstream.seen] == [model], "nobody else was asked for a client that has left"
+
+
+def test_a_row_is_on_disk_though_its_client_leaves_just_before_its_answer(serve, pool, monkeypatch):
+    served = serve(pool("good"))
+    ledger = served.gateway.config.app.built.app.serving.ledger
+    ledger.writer.settled().result(30)
+    steps = []
+
+    async def last_step() -> None:
+        steps.append(len(ledger._recent))
+        if steps[-1]:  # booked, and not sent
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("waypost.gateway.exchange.in_step", last_step)
+    with pytest.raises(openai.APIError):
+        served.client.chat.completions.create(model="good", messages=HELLO)
+    assert steps == [0, 1]
+    ledger.writer.settled().result(30)
+    assert ledger.writer.find(next(iter(ledger._recent))) is not None
 
 
 def test_weights_come_in_the_body_or_in_headers(serve, pool):

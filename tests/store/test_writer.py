@@ -111,6 +111,36 @@ def test_closing_writes_what_waits(path):
         assert connection.execute("select count(*) from decisions").fetchone() == (2000,)
 
 
+def test_rows_that_were_noted_are_kept_together(opened):
+    writer = opened()
+    for id in ("a", "b"):
+        writer.note(decided(id))
+    writer.note(replace(decided("c"), time=1e300))  # a time that no calendar has
+    assert len(writer) == 0
+    writer.keep()
+    writer.settled().result(30)
+    assert [writer.find(id) is not None for id in ("a", "b", "c")] == [True, True, False]
+    assert writer.dropped == 1
+    writer.note(decided("d"))
+    writer.close()
+    again = opened()
+    assert again.find("d") is not None, "closing keeps what was noted"
+    again.close()
+
+
+def test_of_rows_that_were_noted_together_as_many_are_kept_as_there_is_room_for(path):
+    writer = Writer(path, spool_bytes=20_000)
+    writer.settled().result(30)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")  # nothing can be written now
+        for number in range(100):
+            writer.note(decided(str(number)))
+        writer.keep()
+        assert 0 < writer.dropped < 100 and len(writer) + writer.dropped == 100
+        other.execute("ROLLBACK")
+    writer.close(timeout=30)
+
+
 def test_while_the_database_is_stuck_rows_wait_on_disk_and_beyond_the_limit_they_are_dropped_and_counted(path, caplog):
     writer = Writer(path, capacity=10, spool_bytes=200_000)
     writer.put_feedback(Feedback("a", 0.0, 1.0)).result(30)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from waypost.errors import WaypostError
 from waypost.gateway.apis import Written
@@ -34,20 +33,33 @@ _MOST_KEPT = 20_000
 _NONE = Answer("")
 
 
+class Books(Protocol):
+    """Where requests are booked."""
+
+    def book(self, exchange: Exchange) -> None:
+        """Book what came of a request."""
+        ...
+
+    def keep(self) -> None:
+        """Write all that was booked to the log."""
+        ...
+
+
 @dataclass(slots=True)
 class Exchange:
     """A decided request and what has become of it; ``status`` is 499 until something was sent.
 
-    ``book`` is told once what came of it: before the last byte of the answer leaves, so that what a client has in
-    hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of the
-    answer, ``overhead`` those of them that were not spent waiting for models.  ``failure`` is what the client was told.
+    The ``books`` are told once what came of it: before the last byte of the answer leaves, so that what a client has
+    in hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of
+    the answer, ``overhead`` those of them that were not spent waiting for models.  ``failure`` is what the client was
+    told.
     """
 
     asked: Ask
     choice: Choice
     drive: Drive
     visit: Visit
-    book: Callable[[Exchange], None]
+    books: Books
     id: str = field(default_factory=new_id)
     began: float = field(default_factory=time.time)
     clock: float = field(default_factory=time.perf_counter)
@@ -87,10 +99,14 @@ class Exchange:
             await send_json(send, self.status, self.asked.api.error(error), error_headers(error) + self._headers())
 
     def settle(self) -> None:
-        """Book what came of the request, if that is not done yet."""
+        """Have it in the log what came of the request, if that is not done yet."""
+        self._book()
+        self.books.keep()
+
+    def _book(self) -> None:
         if not self.settled:
             self.settled = True
-            self.book(self)
+            self.books.book(self)
 
     def to_keep(self) -> Answer | None:
         """The whole of an answer that a model gave, for the cache."""
@@ -153,8 +169,9 @@ class Exchange:
         body = self.asked.api.whole(self.id, int(self.began), answer, self.asked.came)
         self._leaves()
         self.status = 200
-        self.settle()
+        self._book()
         await in_step()
+        self.settle()  # with one write for all that have come as far
         out, length = pushing(send), b"%d" % len(body)
         out.start(200, [_JSON, (b"content-length", length), *self._headers(self.drive.usd())])
         await out.end(body)

@@ -200,7 +200,7 @@ class Serving:
         key = visit.caller.key
         looked = await self.cache.look(key.digest if key is not None else "", asked, headers, self.models)
         if looked is not None and looked.answer is not None:
-            exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), visit, self._settle)
+            exchange = Exchange(asked, kept(looked, looked.answer), Drive({}), visit, self)
         else:
             exchange = await self._decided(asked, visit, headers)
         exchange.looked = looked
@@ -222,7 +222,7 @@ class Serving:
         if self.drifting is not None and choice.arm != CANARY:  # whose router is not the calibrated one
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
         drive = Drive(visit.paid(self._patient(choice.decision.ranking[-1])))
-        return Exchange(asked, choice, drive, visit, self._settle, id)
+        return Exchange(asked, choice, drive, visit, self, id)
 
     def _patient(self, last: str) -> Mapping[str, Model]:
         """The models, of which the last to be asked waits for longer."""
@@ -264,7 +264,11 @@ class Serving:
         if self.tracer is not None and trace is not None:
             self.tracer.refused(trace, path, status, code)
 
-    def _settle(self, exchange: Exchange) -> None:
+    def keep(self) -> None:
+        """Write to the log what was booked."""
+        self.ledger.keep()
+
+    def book(self, exchange: Exchange) -> None:
         """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
         row = exchange.row(keep_prompt=self.ledger.keep_prompts)
         self.metrics.record(
@@ -278,7 +282,7 @@ class Serving:
             answer=exchange.answer if exchange.hit is None else None,
             limit=limit_of(exchange.failure),
         )
-        self.ledger.put(row)
+        self.ledger.note(row)
         if self.lines is not None:
             self.lines.ended(row, exchange.failure)
         if self.tracer is not None and exchange.drive.trace is not None:

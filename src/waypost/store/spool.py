@@ -87,9 +87,9 @@ class Spool:
                 "name a folder that can be written to in the config, with `spool: {folder: ...}`"
             ) from error
 
-    def append(self, line: bytes) -> bool:
-        """Keep a line, which ends with a newline; False when the disk or the spool is full, and nothing was kept."""
-        size = len(line)
+    def append(self, lines: bytes, count: int = 1) -> bool:
+        """Keep so many lines, each with its newline; False when the disk or the spool is full, and nothing was kept."""
+        size = len(lines)
         with self._lock:
             if self._held + size > self._limit or self._closed:
                 return False
@@ -97,7 +97,7 @@ class Spool:
             try:
                 if last is None or (last.size and last.size + size > self._segment_bytes):
                     last = self._open()
-                written = os.write(last.number, line)
+                written = os.write(last.number, lines)
             except OSError:
                 return False
             if written < size:  # the disk has become full; half a line would spoil the next one
@@ -106,8 +106,8 @@ class Spool:
                 return False
             last.size += size
             self._held += size
-            self.waiting += 1
-            self.appended += 1
+            self.waiting += count
+            self.appended += count
         return True
 
     def passed(self, appended: int) -> bool:

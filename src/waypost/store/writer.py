@@ -42,10 +42,11 @@ class Writer:
     """Keeps decisions and feedback in SQLite (a path) or Postgres (a URL) without ever making a request wait.
 
     ``put`` appends to the `Spool`, a folder beside the SQLite file unless ``spool`` names one: on return the row
-    survives the process.  One thread moves rows to the database; while that is away they wait in the spool, up to
-    ``spool_bytes``.  What finds it full is dropped and counted in ``dropped``.  The future of ``put_feedback`` and
-    ``settled`` is done when everything before it is committed; at most ``capacity`` of these may wait.  Decisions older
-    than ``keep_days`` are deleted, with their feedback.
+    survives the process.  So do rows that were given to ``note``, on return of ``keep``, with one write for all of
+    them; these two are for one thread.  Another moves rows to the database; while that is away they wait in the spool,
+    up to ``spool_bytes``.  What finds it full is dropped and counted in ``dropped``.  The future of ``put_feedback``
+    and ``settled`` is done when everything before it is committed; at most ``capacity`` of these may wait.  Decisions
+    older than ``keep_days`` are deleted, with their feedback.
 
     Raises:
         BadConfig: the file, the URL or the spool cannot be used.
@@ -78,6 +79,7 @@ class Writer:
         self._down = False
         self._complained = -_COMPLAIN_SECONDS
         self._looked, self._pruned = -_LOOK_SECONDS, -_PRUNE_SECONDS
+        self._noted: list[bytes] = []
         self._thread = threading.Thread(target=self._work, name="waypost-store", daemon=True)
         self._thread.start()
 
@@ -92,15 +94,24 @@ class Writer:
 
     def put(self, row: Decided) -> None:
         """Keep a row; when the disk or the spool is full it is dropped."""
-        try:
-            line = written(row)
-        except (TypeError, ValueError, OverflowError, OSError) as error:
-            self._drop(f"1 row(s) not written to {self.database.name}: {error}")
+        if (line := self._line(row)) is not None:
+            self._append(line)
+
+    def note(self, row: Decided) -> None:
+        """Have a row kept by the next `keep`."""
+        if (line := self._line(row)) is not None:
+            self._noted.append(line)
+
+    def keep(self) -> None:
+        """Keep all rows that were noted; one for which the disk or the spool has no room is dropped."""
+        if not self._noted:
             return
-        if not self._spool.append(line):
-            self._drop(None)
-        elif not self._awake.is_set():
-            self._awake.set()
+        noted, self._noted = self._noted, []
+        if self._spool.append(b"".join(noted), len(noted)):
+            self._wake()
+        else:  # there may be room for some
+            for line in noted:
+                self._append(line)
 
     def put_feedback(self, row: Feedback) -> Future[None]:
         """A future that is done when the row is committed; `StoreDown` when the database does not answer.
@@ -154,6 +165,7 @@ class Writer:
 
     def close(self, timeout: float = 15.0) -> None:
         """Write what waits, for at most ``timeout`` seconds; what is left waits in the spool for the next start."""
+        self.keep()
         self._deadline = time.monotonic() + timeout
         self._hurry.set()
         self._awake.set()
@@ -166,6 +178,23 @@ class Writer:
         self._hurry.set()
         self._awake.set()
         return waiter.done
+
+    def _line(self, row: Decided) -> bytes | None:
+        try:
+            return written(row)
+        except (TypeError, ValueError, OverflowError, OSError) as error:
+            self._drop(str(error))
+            return None
+
+    def _append(self, line: bytes) -> None:
+        if self._spool.append(line):
+            self._wake()
+        else:
+            self._drop(None)
+
+    def _wake(self) -> None:
+        if not self._awake.is_set():
+            self._awake.set()
 
     def _drop(self, why: str | None) -> None:
         self.dropped += 1

@@ -31,7 +31,7 @@ def away(tmp_path: Path) -> Iterator[Ledger]:
 
 
 async def test_a_recent_decision_is_told_from_memory_while_the_store_is_away(away: Ledger) -> None:
-    away.put(decided("d1"))
+    away.note(decided("d1"))
     told = await away.explain("d1")
     assert (told["id"], told["key"], told["served"], told["feedback"], told["stored"]) == (
         "d1",
@@ -43,7 +43,7 @@ async def test_a_recent_decision_is_told_from_memory_while_the_store_is_away(awa
 
 
 async def test_nothing_is_said_to_be_stored_or_unknown_by_a_store_that_does_not_answer(away: Ledger) -> None:
-    away.put(decided("d1"))
+    away.note(decided("d1"))
     away.writer.find = Mock(side_effect=AssertionError("it was asked, in a thread that others need"))
     with pytest.raises(StoreDown):
         await away.explain("of another process")
@@ -54,7 +54,8 @@ async def test_nothing_is_said_to_be_stored_or_unknown_by_a_store_that_does_not_
 async def test_a_decision_that_is_told_as_stored_is_on_disk(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "rows.sqlite")
     ledger = Ledger(writer)
-    ledger.put(decided("d1"))
+    ledger.note(decided("d1"))
+    ledger.keep()
     assert (await ledger.explain("d1"))["stored"] is True
     assert writer.find("d1") is not None
     with pytest.raises(NotFound):

@@ -44,13 +44,18 @@ class Ledger:
         """How many rows wait to be written."""
         return len(self.writer) if self.writer is not None else 0
 
-    def put(self, row: Decided) -> None:
-        """Keep a row; never waits."""
+    def note(self, row: Decided) -> None:
+        """Take a row, which `keep` keeps."""
         self._recent[row.id] = row
         if len(self._recent) > _KEPT:
             self._recent.popitem(last=False)
         if self.writer is not None:
-            self.writer.put(row)
+            self.writer.note(row)
+
+    def keep(self) -> None:
+        """Keep every row that was noted: on return they survive the process; never waits."""
+        if self.writer is not None:
+            self.writer.keep()
 
     async def explain(self, decision: str) -> dict[str, Any]:
         """A decision in full; ``stored`` says whether the store has it.
