@@ -9,14 +9,14 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 from http.client import HTTPConnection
 
 import openai
 import orjson
 import pytest
 
-from waypost.store import Writer
+from waypost.store import Decided, Writer
+from waypost.types import Decision
 
 HELLO = [{"role": "user", "content": "Hi"}]
 
@@ -185,11 +185,9 @@ def test_metrics_count_requests_by_status_and_model(serve, pool):
 
 def test_rows_that_were_lost_are_counted_when_the_queue_is_empty_again(expert):
     writer = expert.gateway.config.app.built.app.serving.ledger.writer
-    ask = [{"role": "user", "content": "What is 2 + 2?"}]
-    reply = expert.client.chat.completions.with_raw_response.create(model="auto", messages=ask)
-    row = expert.gateway.config.app.built.app.serving.ledger._recent[reply.headers["x-waypost-decision"]]
-    writer.settled().result(30)
-    writer.put(replace(row, time=1e300))  # a time that no calendar has cannot be stored
+    decision = Decision("cheapest", ("arithmetic",), {}, {}, {}, {}, {}, {}, "why")
+    # A time that no calendar has cannot be stored.
+    writer.put(Decided("d1", 1e300, "", None, "auto", decision, (), "arithmetic", 0.0, 0.1, 9, 5, 200))
     writer.settled().result(30)
     assert len(writer) == 0
     page = expert.client._client.get(f"{expert.url}/metrics").text.splitlines()

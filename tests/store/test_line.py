@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.store import Attempt, Decided
-from waypost.store.line import AS_JSON, COLUMNS, of_this_version, storable, values, written
+from waypost.store.line import AS_JSON, COLUMNS, beginning_of, of_this_version, row_of, storable, values, written
 from waypost.store.tables import tables
 from waypost.types import Decision
 
@@ -55,11 +55,6 @@ ROWS = st.builds(
 )
 
 
-def told(line):
-    """What a line says, as the row that is shown."""
-    return {name: orjson.loads(value) if name in AS_JSON else value for name, value in values(line).items()}
-
-
 def shown(row):
     return orjson.loads(orjson.dumps(row.row()))
 
@@ -74,7 +69,8 @@ def test_the_columns_are_those_of_the_table():
 def test_a_line_says_what_the_row_says(row):
     line = written(row)
     assert line.endswith(b"\n") and line.count(b"\n") == 1
-    assert told(line[:-1]) == shown(row)
+    assert row_of(line[:-1]) == shown(row)
+    assert line.startswith(beginning_of(row.id))
     assert of_this_version(line[:-1]) == line[:-1]
 
 
@@ -82,15 +78,15 @@ def test_a_line_says_what_the_row_says(row):
 def test_of_what_can_be_stored_only_the_zeros_are_others(row):
     line = written(row)[:-1]
     kept = storable(line)
-    assert told(kept) == orjson.loads(orjson.dumps(row.row()).replace(rb"\u0000", "\ufffd".encode()))
+    assert row_of(kept) == orjson.loads(orjson.dumps(row.row()).replace(rb"\u0000", "\ufffd".encode()))
     assert kept == line or b"u0000" in line
 
 
 @given(TEXT)
 def test_a_text_that_only_looks_like_a_zero_stays(text):
     row = replace(plain(), prompt=rf"{text}\u0000", shadow={rf"\u0000{text}\\": 1.0})
-    assert told(storable(written(row)))["prompt"] == row.prompt.replace("\0", "\ufffd")
-    assert told(storable(written(row)))["shadow"] == {name.replace("\0", "\ufffd"): 1.0 for name in row.shadow}
+    assert row_of(storable(written(row)))["prompt"] == row.prompt.replace("\0", "\ufffd")
+    assert row_of(storable(written(row)))["shadow"] == {name.replace("\0", "\ufffd"): 1.0 for name in row.shadow}
 
 
 def plain():

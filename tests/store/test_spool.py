@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from waypost.errors import BadConfig
-from waypost.store.spool import Spool, lines
+from waypost.store.spool import Spool, find, lines
 
 
 def drain(spool):
@@ -39,6 +39,22 @@ def test_lines_come_back_in_their_order_and_files_go_when_they_are_read(tmp_path
     assert len(list((tmp_path / "spool").iterdir())) == 1, "only the one that is appended to is left"
     spool.close()
     assert not (tmp_path / "spool").exists()
+
+
+def test_a_line_is_found_in_whichever_file_it_is_if_it_is_whole(tmp_path):
+    folder = tmp_path / "spool"
+    spool, other = Spool(folder, limit=100_000), Spool(folder, limit=100_000)
+    for number in range(500):
+        spool.append(line(number) + b"\n")
+    other.append(b'{"id": "other", "x": 1}\n{"id": "more"}\n', 2)
+    assert other.waiting == 2
+    assert [find(folder, b'{"id": "%d",' % number) for number in (0, 250, 499)] == [line(0), line(250), line(499)]
+    assert find(folder, b'{"id": "other",') == b'{"id": "other", "x": 1}'
+    with (folder / "9-9-9.jsonl").open("wb") as torn:
+        torn.write(b'{"id": "torn", "x"')
+    assert find(folder, b'{"id": "torn",') is find(folder, b'"id": "0",') is None, "half of one, and none"
+    spool.close()
+    other.close()
 
 
 def test_a_line_longer_than_a_read_comes_back_whole(tmp_path):

@@ -104,6 +104,25 @@ def values(line: bytes) -> dict[str, Any]:
     return row
 
 
+def row_of(line: bytes) -> dict[str, Any]:
+    """A line as a row that is shown, as `Decided.row` gives it.
+
+    Raises:
+        ValueError: as for `values`.
+    """
+    row = values(line)
+    return {name: orjson.loads(value) if name in AS_JSON and value else value for name, value in row.items()}
+
+
+def beginning_of(id: str) -> bytes:
+    """What the line of a decision begins with.
+
+    >>> beginning_of("a1")
+    b'["a1",'
+    """
+    return b"[%b," % orjson.dumps(id)
+
+
 def of_this_version(line: bytes) -> bytes:
     """A line with just the columns that the table has.
 

@@ -198,6 +198,20 @@ def lines(folder: Path) -> Iterator[bytes]:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
 
 
+def find(folder: Path, beginning: bytes) -> bytes | None:
+    """The line in a spool's folder that begins like this, whosever it is; those of the newest file are looked at first.
+
+    None where there is none.  It may be one that the database has already.
+    """
+    for path in reversed(_files(folder)):
+        with suppress(FileNotFoundError):
+            kept = b"\n" + path.read_bytes()
+            start = kept.find(b"\n" + beginning) + 1
+            if start and (end := kept.find(b"\n", start)) > 0:
+                return kept[start:end]
+    return None
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jsonl"))
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from waypost.errors import WaypostError
 from waypost.store.database import Database, RowRefused
 from waypost.store.decisions import Decided, Feedback, iso
-from waypost.store.line import of_this_version, values, written
+from waypost.store.line import beginning_of, of_this_version, row_of, values, written
 from waypost.store.spending import Scope, shares
-from waypost.store.spool import Batch, Spool, lines
+from waypost.store.spool import Batch, Spool, find, lines
 
 _log = logging.getLogger(__name__)
 
@@ -142,6 +142,14 @@ class Writer:
             StoreDown: the database does not answer.
         """
         return self.database.find(decision)
+
+    def spooled(self, decision: str) -> dict[str, Any] | None:
+        """The row of a decision as the spool has it, which the database may have too; None where it has not."""
+        try:
+            found = find(self._spool.folder, beginning_of(decision))
+            return None if found is None else row_of(found)
+        except ValueError:  # the id is no text, or the line is no line
+            return None
 
     def spent(self, scope: Scope, since: float) -> dict[str, float]:
         """USD by key, team or called model since a time in Unix seconds; waits for the database.

@@ -30,8 +30,10 @@ def away(tmp_path: Path) -> Iterator[Ledger]:
     writer.close(0.1)
 
 
-async def test_a_recent_decision_is_told_from_memory_while_the_store_is_away(away: Ledger) -> None:
+async def test_a_decision_is_told_from_the_spool_while_the_store_is_away(away: Ledger) -> None:
     away.note(decided("d1"))
+    away.note(decided("d2"))
+    away.keep()
     told = await away.explain("d1")
     assert (told["id"], told["key"], told["served"], told["feedback"], told["stored"]) == (
         "d1",
@@ -44,11 +46,23 @@ async def test_a_recent_decision_is_told_from_memory_while_the_store_is_away(awa
 
 async def test_nothing_is_said_to_be_stored_or_unknown_by_a_store_that_does_not_answer(away: Ledger) -> None:
     away.note(decided("d1"))
+    away.keep()
     away.writer.find = Mock(side_effect=AssertionError("it was asked, in a thread that others need"))
     with pytest.raises(StoreDown):
         await away.explain("of another process")
     with pytest.raises(StoreDown):
         await away.feedback(Feedback("d1", 0.0, 1.0))
+
+
+async def test_without_a_store_the_latest_are_told() -> None:
+    ledger = Ledger(None)
+    for number in range(1000):
+        ledger.note(decided(f"d{number}"))
+    ledger.keep()
+    told = await ledger.explain("d999")
+    assert (told["served"], told["stored"]) == ("small", False)
+    with pytest.raises(NotFound):
+        await ledger.explain("d0")
 
 
 async def test_a_decision_that_is_told_as_stored_is_on_disk(tmp_path: Path) -> None:

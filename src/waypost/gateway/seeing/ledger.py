@@ -1,4 +1,4 @@
-"""What the gateway remembers of its decisions: the latest in memory, all in the store where there is one."""
+"""What the gateway remembers of its decisions: all in the store, or where there is none the latest in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from waypost.gateway.wire import Busy, NotFound
 from waypost.store import Decided, Feedback, Writer
 from waypost.store.database import StoreDown
 
-_KEPT = 1000
+_KEPT = 200
 _PATIENCE_SECONDS = 10.0
 
 
@@ -27,12 +27,13 @@ def no_decision(id: str) -> NotFound:
 class Ledger:
     """Takes rows without waiting; explains decisions and keeps feedback with waiting.
 
-    What is told as stored is on disk: a decision that still waits in the spool is waited for.
+    What is told as stored is on disk: a decision that still waits in the spool is waited for.  The latest rows are in
+    memory only where there is no store: to keep them takes from each request memory that the processor has at hand.
     """
 
     writer: Writer | None
     keep_prompts: bool = False
-    _recent: OrderedDict[str, Decided] = field(default_factory=OrderedDict)
+    _latest: OrderedDict[str, Decided] = field(default_factory=OrderedDict)
 
     @property
     def dropped(self) -> int:
@@ -46,11 +47,12 @@ class Ledger:
 
     def note(self, row: Decided) -> None:
         """Take a row, which `keep` keeps."""
-        self._recent[row.id] = row
-        if len(self._recent) > _KEPT:
-            self._recent.popitem(last=False)
         if self.writer is not None:
             self.writer.note(row)
+            return
+        self._latest[row.id] = row
+        if len(self._latest) > _KEPT:
+            self._latest.popitem(last=False)
 
     def keep(self) -> None:
         """Keep every row that was noted: on return they survive the process; never waits."""
@@ -60,34 +62,40 @@ class Ledger:
     async def explain(self, decision: str) -> dict[str, Any]:
         """A decision in full; ``stored`` says whether the store has it.
 
-        A recent one is told from memory while the store does not answer.
+        One that waits in the spool is told from there while the store does not answer.
 
         Raises:
             NotFound: no such decision, or it is no longer kept.
-            Busy: the store does not answer in time, and the decision is not a recent one.
+            Busy: the store does not answer in time, and the decision is not in the spool.
             StoreDown: the same, and the store says so.
         """
-        recent = self._recent.get(decision)
+        writer = self.writer
+        if writer is None:
+            if decision not in self._latest:
+                raise no_decision(decision)
+            return {**self._latest[decision].row(), "feedback": [], "stored": False}
+        # First the spool, then the store: what moves meanwhile is in both, not in neither.
+        waits = await asyncio.to_thread(writer.spooled, decision)
         try:
-            stored = await self._stored(decision, recent is not None)
+            stored = await self._stored(writer, decision, waits is not None)
         except (Busy, StoreDown):
-            if recent is None:
+            if waits is None:
                 raise
             stored = None
         if stored is not None:
             return {**stored, "stored": True}
-        if recent is None:
+        if waits is None:
             raise no_decision(decision)
-        return {**recent.row(), "feedback": [], "stored": False}
+        return {**waits, "feedback": [], "stored": False}
 
-    async def _stored(self, decision: str, recent: bool) -> dict[str, Any] | None:
-        """What the store has of a decision; a ``recent`` one is waited for, unless the store is known to be down."""
-        writer = self.writer
-        if writer is None or (recent and writer.down):
-            return None
-        if writer.down:  # to ask it again is the writer's work, and would hold a thread that others need
-            raise StoreDown("the store does not answer, and the decision is not a recent one; try again")
-        if recent:
+    async def _stored(self, writer: Writer, decision: str, waits: bool) -> dict[str, Any] | None:
+        """What the store has of a decision; one that ``waits`` for it is waited for, unless it is known to be down."""
+        if writer.down:
+            if waits:
+                return None
+            # To ask it again is the writer's work, and would hold a thread that others need.
+            raise StoreDown("the store does not answer, and the decision is not in the spool; try again")
+        if waits:
             await self._durable(writer.settled)
         return await asyncio.to_thread(writer.find, decision)
 
@@ -102,8 +110,9 @@ class Ledger:
         writer = self.writer
         if writer is None:
             raise NotInstalled("feedback is not kept: the config has no `store`; give it a file and start again")
-        if said.decision not in self._recent:
-            await self.explain(said.decision)
+        known = await asyncio.to_thread(writer.spooled, said.decision)
+        if known is None and await self._stored(writer, said.decision, waits=False) is None:
+            raise no_decision(said.decision)
         await self._durable(lambda: writer.put_feedback(said))
 
     async def _durable(self, put: Any) -> None:
