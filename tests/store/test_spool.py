@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from waypost.errors import BadConfig
-from waypost.store.spool import Spool, find, lines
+from waypost.store.spool import Spool, lines
 
 
 def drain(spool):
@@ -41,20 +41,20 @@ def test_lines_come_back_in_their_order_and_files_go_when_they_are_read(tmp_path
     assert not (tmp_path / "spool").exists()
 
 
-def test_a_line_is_found_in_whichever_file_it_is_if_it_is_whole(tmp_path):
-    folder = tmp_path / "spool"
-    spool, other = Spool(folder, limit=100_000), Spool(folder, limit=100_000)
+def test_a_line_is_found_while_it_waits(tmp_path, monkeypatch):
+    spool = Spool(tmp_path / "spool", limit=100_000)
     for number in range(500):
         spool.append(line(number) + b"\n")
-    other.append(b'{"id": "other", "x": 1}\n{"id": "more"}\n', 2)
-    assert other.waiting == 2
-    assert [find(folder, b'{"id": "%d",' % number) for number in (0, 250, 499)] == [line(0), line(250), line(499)]
-    assert find(folder, b'{"id": "other",') == b'{"id": "other", "x": 1}'
-    with (folder / "9-9-9.jsonl").open("wb") as torn:
-        torn.write(b'{"id": "torn", "x"')
-    assert find(folder, b'{"id": "torn",') is find(folder, b'"id": "0",') is None, "half of one, and none"
+    beginnings = [b'{"id": "%d",' % number for number in (0, 1, 250, 499)]
+    assert [spool.find(beginning) for beginning in beginnings] == [line(0), line(1), line(250), line(499)]
+    assert spool.find(b'"id": "0",') is None, "no line begins so"
+    spool.done(spool.batch(own=True, most=1))
+    assert [spool.find(beginning) for beginning in beginnings[:2]] == [None, line(1)]
+    monkeypatch.setattr("waypost.store.spool._LOOKED_THROUGH", 10_000)
+    assert [spool.find(beginning) for beginning in beginnings[1:]] == [None, None, line(499)], "the latest only"
+    drain(spool)
+    assert spool.find(beginnings[-1]) is None
     spool.close()
-    other.close()
 
 
 def test_a_line_longer_than_a_read_comes_back_whole(tmp_path):

@@ -111,13 +111,17 @@ def test_closing_writes_what_waits(path):
         assert connection.execute("select count(*) from decisions").fetchone() == (2000,)
 
 
-def test_rows_that_were_noted_are_kept_together(opened):
+def test_rows_that_were_noted_are_kept_with_one_write(opened, monkeypatch):
     writer = opened()
+    append, counts = writer._spool.append, []
+    monkeypatch.setattr(writer._spool, "append", lambda lines, count: (counts.append(count), append(lines, count))[1])
     for id in ("a", "b"):
         writer.note(decided(id))
     writer.note(replace(decided("c"), time=1e300))  # a time that no calendar has
     assert len(writer) == 0
     writer.keep()
+    writer.keep()
+    assert counts == [2]
     writer.settled().result(30)
     assert [writer.find(id) is not None for id in ("a", "b", "c")] == [True, True, False]
     assert writer.dropped == 1

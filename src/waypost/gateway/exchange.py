@@ -47,7 +47,7 @@ class Books(Protocol):
 
 @dataclass(slots=True)
 class Exchange:
-    """A decided request and what has become of it; ``status`` is 499 until something was sent.
+    """A decided request and what has become of it; ``status`` is 499 until something is about to leave.
 
     The ``books`` are told once what came of it: before the last byte of the answer leaves, so that what a client has
     in hand is in the log.  ``first`` are the seconds from the request read, which is ``clock``, to the first byte of

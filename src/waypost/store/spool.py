@@ -21,6 +21,7 @@ from waypost.errors import BadConfig
 
 _SEGMENT_BYTES = 4_000_000
 _CHUNK_BYTES = 256_000
+_LOOKED_THROUGH = 64_000_000  # bytes, of as much as a gigabyte that may wait
 
 
 @dataclass(slots=True)
@@ -50,8 +51,8 @@ class Batch(NamedTuple):
 class Spool:
     r"""Lines that wait in a folder, oldest first; of at most ``limit`` bytes.
 
-    ``append`` may be called from any thread, all else from one.  ``waiting`` is how many lines wait, ``appended`` how
-    many this process has appended.
+    ``append`` and ``find`` may be called from any thread, all else from one.  ``waiting`` is how many lines wait,
+    ``appended`` how many this process has appended.
 
     Raises:
         BadConfig: the folder cannot be made or written to.
@@ -144,6 +145,24 @@ class Spool:
         if finished:
             _remove(segment)
 
+    def find(self, beginning: bytes) -> bytes | None:
+        """The line that begins like this among this process's latest that wait, None where there is none."""
+        with self._lock:
+            waiting = [(each.path, each.read, each.size) for each in reversed(self._segments) if each.own]
+        left = _LOOKED_THROUGH
+        for path, read, size in waiting:
+            if left <= 0:
+                break
+            left -= size - read
+            # By its path, since the database may have it meanwhile, and its number be that of another file.
+            with suppress(OSError), path.open("rb") as file:
+                file.seek(read)
+                kept = file.read(size - read)
+                start = 0 if kept.startswith(beginning) else kept.find(b"\n" + beginning) + 1
+                if kept.startswith(beginning, start):
+                    return kept[start : kept.find(b"\n", start)]
+        return None
+
     def adopt(self) -> int:
         """Take over what dead processes have left; how many lines that is."""
         with self._lock:
@@ -196,20 +215,6 @@ def lines(folder: Path) -> Iterator[bytes]:
     for path in _files(folder):
         with suppress(FileNotFoundError), path.open("rb") as file:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
-
-
-def find(folder: Path, beginning: bytes) -> bytes | None:
-    """The line in a spool's folder that begins like this, whosever it is; those of the newest file are looked at first.
-
-    None where there is none.  It may be one that the database has already.
-    """
-    for path in reversed(_files(folder)):
-        with suppress(FileNotFoundError):
-            kept = b"\n" + path.read_bytes()
-            start = kept.find(b"\n" + beginning) + 1
-            if start and (end := kept.find(b"\n", start)) > 0:
-                return kept[start:end]
-    return None
 
 
 def _files(folder: Path) -> list[Path]:

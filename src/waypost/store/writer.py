@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from waypost.store.database import Database, RowRefused
 from waypost.store.decisions import Decided, Feedback, iso
 from waypost.store.line import beginning_of, of_this_version, row_of, values, written
 from waypost.store.spending import Scope, shares
-from waypost.store.spool import Batch, Spool, find, lines
+from waypost.store.spool import Batch, Spool, lines
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Writer:
 
     ``put`` appends to the `Spool`, a folder beside the SQLite file unless ``spool`` names one: on return the row
     survives the process.  So do rows that were given to ``note``, on return of ``keep``, with one write for all of
-    them; these two are for one thread.  Another moves rows to the database; while that is away they wait in the spool,
+    them.  One thread moves rows to the database; while that is away they wait in the spool,
     up to ``spool_bytes``.  What finds it full is dropped and counted in ``dropped``.  The future of ``put_feedback``
     and ``settled`` is done when everything before it is committed; at most ``capacity`` of these may wait.  Decisions
     older than ``keep_days`` are deleted, with their feedback.
@@ -79,7 +80,7 @@ class Writer:
         self._down = False
         self._complained = -_COMPLAIN_SECONDS
         self._looked, self._pruned = -_LOOK_SECONDS, -_PRUNE_SECONDS
-        self._noted: list[bytes] = []
+        self._noted: deque[bytes] = deque()
         self._thread = threading.Thread(target=self._work, name="waypost-store", daemon=True)
         self._thread.start()
 
@@ -104,9 +105,14 @@ class Writer:
 
     def keep(self) -> None:
         """Keep all rows that were noted; one for which the disk or the spool has no room is dropped."""
-        if not self._noted:
+        noted = []
+        try:
+            while self._noted:
+                noted.append(self._noted.popleft())
+        except IndexError:  # another thread, at a close, keeps the rest
+            pass
+        if not noted:
             return
-        noted, self._noted = self._noted, []
         if self._spool.append(b"".join(noted), len(noted)):
             self._wake()
         else:  # there may be room for some
@@ -144,12 +150,9 @@ class Writer:
         return self.database.find(decision)
 
     def spooled(self, decision: str) -> dict[str, Any] | None:
-        """The row of a decision as the spool has it, which the database may have too; None where it has not."""
-        try:
-            found = find(self._spool.folder, beginning_of(decision))
-            return None if found is None else row_of(found)
-        except ValueError:  # the id is no text, or the line is no line
-            return None
+        """The row of a decision of this process that waits for the database, None where it does not."""
+        found = self._spool.find(beginning_of(decision))
+        return None if found is None else row_of(found)
 
     def spent(self, scope: Scope, since: float) -> dict[str, float]:
         """USD by key, team or called model since a time in Unix seconds; waits for the database.

@@ -74,7 +74,7 @@ class Ledger:
             if decision not in self._latest:
                 raise no_decision(decision)
             return {**self._latest[decision].row(), "feedback": [], "stored": False}
-        # First the spool, then the store: what moves meanwhile is in both, not in neither.
+        # First the spool, then the store: what moves meanwhile is found in the second.
         waits = await asyncio.to_thread(writer.spooled, decision)
         try:
             stored = await self._stored(writer, decision, waits is not None)
