@@ -214,10 +214,11 @@ class Serving:
             await self.choosing.recall(asked, headers, tenant)
         choose = partial(self.choosing.choose, asked, headers, tenant, seed=int(id, 16))
         long = self.decides_long and self.choosing.decides(asked)
-        if not asked.stream:  # somebody waits for its first word
+        together = not asked.stream  # somebody waits for the first word of a stream
+        if together:
             await in_step()
         choice = await asyncio.to_thread(choose) if long else choose()
-        if not asked.stream:
+        if together:
             await in_step()
         if self.drifting is not None and choice.arm != CANARY:  # whose router is not the calibrated one
             self.drifting.put(choice.watched or choice.decision, asked.objective, asked.query.text)
@@ -269,7 +270,7 @@ class Serving:
         self.ledger.keep()
 
     def book(self, exchange: Exchange) -> None:
-        """Book what came of a request: just before the last byte of its answer leaves, or when it has failed."""
+        """Book what came of a request: before the last byte of its answer leaves, or when it has failed."""
         row = exchange.row(keep_prompt=self.ledger.keep_prompts)
         self.metrics.record(
             exchange.asked.api.name,

@@ -44,10 +44,10 @@ class Writer:
 
     ``put`` appends to the `Spool`, a folder beside the SQLite file unless ``spool`` names one: on return the row
     survives the process.  So do rows that were given to ``note``, on return of ``keep``, with one write for all of
-    them.  One thread moves rows to the database; while that is away they wait in the spool,
-    up to ``spool_bytes``.  What finds it full is dropped and counted in ``dropped``.  The future of ``put_feedback``
-    and ``settled`` is done when everything before it is committed; at most ``capacity`` of these may wait.  Decisions
-    older than ``keep_days`` are deleted, with their feedback.
+    them.  One thread moves rows to the database; while that is away they wait in the spool, up to ``spool_bytes``.
+    What finds it full is dropped and counted in ``dropped``.  The future of ``put_feedback`` and ``settled`` is done
+    when everything before it is committed; at most ``capacity`` of these may wait.  Decisions older than ``keep_days``
+    are deleted, with their feedback.
 
     Raises:
         BadConfig: the file, the URL or the spool cannot be used.
